@@ -1,0 +1,1 @@
+"""Everything Lite-LLM4Rec is compared with."""

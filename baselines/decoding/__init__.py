@@ -1,0 +1,1 @@
+"""How tokens become a ranked list: the trie and the searches."""

@@ -1,0 +1,1 @@
+"""Recommenders that write an item's ID token by token."""

@@ -1,0 +1,1 @@
+"""The harness: what is measured, how, and how it is told."""

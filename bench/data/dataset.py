@@ -1,0 +1,100 @@
+"""Interactions and item texts as the rest of the harness sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from models.recommender import Catalogue, History
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MIN_INTERACTIONS = 3
+"""A user with fewer has no training item left once the two targets are taken: training only."""
+
+
+class Split(StrEnum):
+    """Leave-one-out: a user's last item is the test target, the last but one the validation target."""
+
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a dataset came from and what was done to it.
+
+    Attributes:
+        name: As given on the command line.
+        checksum: SHA-256 over the source files, or over the generator's settings.
+        options: What it was loaded with (5-core, maximum history, seed of the numbering ...).
+        synthetic: True for generated data; every page that shows it must say so.
+        warnings: What a reader should know, such as dropped duplicates, one line each.
+
+    """
+
+    name: str
+    checksum: str
+    options: dict[str, str | int | bool | None]
+    synthetic: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A catalogue and every user's items in time order.
+
+    Attributes:
+        catalogue: The items, numbered 1..n by a seeded random permutation.
+        flat: All histories one after the other, int32 [interactions].
+        offsets: User u's items are ``flat[offsets[u]:offsets[u + 1]]``, int64 [users + 1].
+        source: Provenance.
+        max_history: Histories handed to recommenders keep at most this many last items.
+
+    """
+
+    catalogue: Catalogue
+    flat: NDArray[np.int32] = field(repr=False)
+    offsets: NDArray[np.int64] = field(repr=False)
+    source: Source
+    max_history: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The catalogue's name."""
+        return self.catalogue.name
+
+    @property
+    def users(self) -> int:
+        """Count the users."""
+        return len(self.offsets) - 1
+
+    def sequence(self, user: int) -> tuple[int, ...]:
+        """Return all items of a user, oldest first."""
+        return tuple(self.flat[self.offsets[user] : self.offsets[user + 1]].tolist())
+
+    def training(self) -> list[History]:
+        """Return every user's items without the two targets (all items of users with fewer than 3)."""
+        histories = []
+        for user in range(self.users):
+            items = self.sequence(user)
+            items = items[:-2] if len(items) >= MIN_INTERACTIONS else items
+            histories.append(History(user, self._cut(items)))
+        return histories
+
+    def queries(self, split: Split) -> tuple[list[History], list[int]]:
+        """Return what is known before each target, and the targets, for users with at least 3 items."""
+        last = 1 if split is Split.TEST else 2
+        histories, targets = [], []
+        for user in range(self.users):
+            items = self.sequence(user)
+            if len(items) >= MIN_INTERACTIONS:
+                histories.append(History(user, self._cut(items[:-last])))
+                targets.append(items[-last])
+        return histories, targets
+
+    def _cut(self, items: tuple[int, ...]) -> tuple[int, ...]:
+        return items if self.max_history is None else items[-self.max_history :]

@@ -1,0 +1,1 @@
+"""Ranked lists in, metrics with intervals out."""

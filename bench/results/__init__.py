@@ -1,0 +1,1 @@
+"""The record, its store, and the statistics of comparing two."""

@@ -1,0 +1,250 @@
+"""The record: everything known about one case, under one versioned schema.
+
+One record lands in the ``extra_info`` of one pytest-benchmark benchmark. A quantity that could not
+be measured is an `Unavailable` with its reason; it is never 0 and never guessed.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+
+class Model(BaseModel):
+    """A frozen part of the record; unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Outcome(StrEnum):
+    """How measuring a case ended. Outcomes are data."""
+
+    OK = "ok"
+    OUT_OF_MEMORY = "out of memory"
+    TIMED_OUT = "timed out"
+    UNSUPPORTED = "unsupported"
+    ERROR = "error"
+
+
+class WeightsKind(StrEnum):
+    """Where the weights came from."""
+
+    TRAINED = "trained"
+    COUNTED = "counted"
+    UNTRAINED = "untrained"
+
+
+class Unavailable(Model):
+    """A quantity that could not be measured, and why."""
+
+    unavailable: str
+
+
+class Case(Model):
+    """What is measured: one recommender, one setting. Two equal cases can be compared."""
+
+    recommender: str
+    settings: dict[str, str | int | float | bool | None]
+    dataset: str
+    weights: WeightsKind
+    device: str
+    dtype: str
+    batch_size: int
+    k: int
+    seen: str
+    decoder: str | None = None
+    beam_width: int | None = None
+    threads: int
+
+    @property
+    def variant(self) -> str:
+        """What tells recommenders apart within one run, such as ``p5 (collaborative, reference, beam 20)``."""
+        hidden = {"preset", "seed"}
+        details = [str(value) for name, value in self.settings.items() if name not in hidden]
+        if self.decoder:
+            details += [self.decoder, f"beam {self.beam_width}"]
+        return f"{self.recommender} ({', '.join(details)})" if details else self.recommender
+
+    @property
+    def name(self) -> str:
+        """Readable and stable name of the case."""
+        parts = [self.variant, self.dataset, str(self.settings.get("preset", "default")), self.weights.value]
+        parts += [self.device, self.dtype, f"batch {self.batch_size}", f"top {self.k}"]
+        return " | ".join(parts)
+
+
+class Weights(Model):
+    """The weights that were measured.
+
+    Attributes:
+        checkpoint: Folder name of the checkpoint, None for untrained and counted ones.
+        sha256: Of the safetensors file.
+        parameters: Number of parameters, shared ones once.
+        parameter_bytes: Bytes of parameters and buffers in the dtype measured.
+        training: What training reported (epochs, seconds, validation metrics), as it stands in the checkpoint.
+        tokenizer: Which tokenizer turns text into tokens, where there is one.
+
+    """
+
+    checkpoint: str | None = None
+    sha256: str | None = None
+    parameters: int
+    parameter_bytes: int
+    training: dict[str, str | int | float | bool | None] = {}
+    tokenizer: str | None = None
+
+
+class Latency(Model):
+    """Wall time of whole requests (prepare, transfer, recommend, results on the host), in seconds.
+
+    Attributes:
+        rounds: Number of timed requests.
+        samples_s: Each request's time, in the order taken.
+        turns: For each sample the number of the interleaved turn it was taken in; the same turn
+            number of two cases of one run was taken side by side.
+        p90_s, p95_s, p99_s: None with fewer than 50, 100, 500 rounds (five samples beyond the percentile).
+        device_s: Median time between CUDA events around `recommend`.
+        users_per_second: Batch size over mean latency.
+
+    """
+
+    rounds: int
+    samples_s: list[float] = Field(repr=False)
+    turns: list[int] = Field(repr=False)
+    mean_s: float
+    p50_s: float
+    p90_s: float | None = None
+    p95_s: float | None = None
+    p99_s: float | None = None
+    device_s: float | Unavailable
+    users_per_second: float
+
+
+class Phase(Model):
+    """One step of a request, in the order it happens; `seconds` is wall time under the profiler."""
+
+    name: str
+    seconds: float
+    flops_per_user: float | None = None
+
+
+class Flops(Model):
+    """Floating-point operations per user: 1 multiply-accumulate = 2, matrix-like operators, causal not halved.
+
+    Attributes:
+        per_user: torch's `FlopCounterMode` with the CPU attention gap mended, over one whole request.
+        fvcore_per_user: Second opinion over one forward pass, where one exists.
+        uncounted: Operators with floating-point outputs that no formula covers, with how often they ran.
+
+    """
+
+    per_user: float
+    fvcore_per_user: float | Unavailable
+    uncounted: dict[str, int] = {}
+
+
+class Memory(Model):
+    """Bytes. On the CPU `request_bytes` is the exact rise of peak resident memory over one request.
+
+    Attributes:
+        peak_bytes: Weights + index + request on the CPU; peak allocated on CUDA.
+        request_bytes: What one request needs beyond what is resident before it.
+
+    """
+
+    peak_bytes: int
+    request_bytes: int
+
+
+class Index(Model):
+    """The offline phase: how long `index` took and what it keeps."""
+
+    seconds: float
+    bytes: int
+
+
+class Metric(Model):
+    """A mean over users with its 95 % percentile-bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Quality(Model):
+    """Full-ranking quality of the same weights, from the same top-K lists.
+
+    Attributes:
+        split: ``test`` or ``validation``.
+        users: How many users were ranked.
+        cutoff: Length K of the lists.
+        seen: Whether items of the history were removed from the candidates or kept.
+        metrics: ``HR@10``, ``NDCG@10``, ``MRR@20`` ... each a `Metric`. Ties count at their expectation.
+        coverage: Share of the catalogue that appears in some user's list.
+        valid_rate: Share of list places that hold a real item.
+
+    """
+
+    split: str
+    users: int
+    cutoff: int
+    seen: str
+    metrics: dict[str, Metric]
+    coverage: float
+    valid_rate: float
+
+
+class ListAudit(Model):
+    """Do the timed requests answer what was evaluated?
+
+    Attributes:
+        users: Users whose last timed list was compared with the evaluated one.
+        identical: Lists equal place by place.
+        ties: Lists that differ only where scores are equal to within 1e-4.
+        different: All others; more than 0 makes the case an error.
+
+    """
+
+    users: int
+    identical: int
+    ties: int
+    different: int
+
+
+class Provenance(Model):
+    """How to get this number again."""
+
+    command: str
+    commit: str | None
+    dirty: bool | None
+    started: str
+    machine: dict[str, str | int | float | None]
+    software: dict[str, str | None]
+    dataset: dict[str, str | int | bool | None]
+    dataset_warnings: list[str] = []
+
+
+class Record(Model):
+    """Everything known about one case. A case that did not end ok has an outcome, a detail and no numbers."""
+
+    schema_version: Annotated[int, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = SCHEMA_VERSION
+    suite: str
+    case: Case
+    outcome: Outcome
+    detail: str = ""
+    labels: list[str] = []
+    weights: Weights | None = None
+    latency: Latency | None = None
+    phases: list[Phase] | Unavailable = []
+    flops: Flops | Unavailable | None = None
+    memory: Memory | Unavailable | None = None
+    energy_j_per_1000_users: float | Unavailable | None = None
+    index: Index | None = None
+    quality: Quality | Unavailable | None = None
+    audit: ListAudit | Unavailable | None = None
+    provenance: Provenance
+    kind: Literal["lite-llm4rec-bench"] = "lite-llm4rec-bench"

@@ -1,0 +1,229 @@
+"""What every recommender is: a catalogue in, histories in, ranked lists out.
+
+A user pays for a recommender in three phases, so the interface has three::
+
+    index(catalogue)              once per catalogue refresh    (offline)
+      prepare(histories) ─▶ inputs      once per request        (host)
+        recommend(inputs, k) ─▶ Recommendations                 (device)
+
+Recommenders know nothing about being measured. The steps inside a phase are marked with
+`torch.profiler.record_function(f"{PHASE}name")`, which costs nothing while nobody profiles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+from torch.profiler import record_function
+from transformers import BatchFeature, PreTrainedModel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch.utils.data import Dataset
+
+PADDING = 0
+"""The item number that is no item; catalogue items are 1..n."""
+
+PHASE = "phase:"
+"""Prefix of the `record_function` labels that the harness reads as phases."""
+
+
+def phase(name: str) -> record_function:
+    """Mark a step of a request, such as ``encode`` or ``decode step 1``, for whoever profiles it."""
+    return record_function(f"{PHASE}{name}")
+
+
+@dataclass(frozen=True)
+class Item:
+    """The text that is known of one item; every part may be empty."""
+
+    title: str = ""
+    categories: tuple[str, ...] = ()
+    brand: str = ""
+
+    @property
+    def text(self) -> str:
+        """All parts as one line of text, empty when nothing is known."""
+        parts = (("title", self.title), ("categories", ", ".join(self.categories)), ("brand", self.brand))
+        return "; ".join(f"{name}: {value}" for name, value in parts if value)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The items that can be recommended, numbered 1..n by a seeded random permutation.
+
+    Attributes:
+        name: The dataset's name as prompts spell it.
+        ids: Source identifiers; item i is ``ids[i - 1]``.
+        items: What is known of item i, at ``items[i - 1]``.
+        appearance: Item numbers in order of first appearance over *whole* sequences, targets
+            included. This is P5's numbering, and it leaks the answer; nothing but the item-ID
+            scheme that is labelled leaky may read it.
+
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    items: tuple[Item, ...]
+    appearance: tuple[int, ...] = field(default=(), repr=False)
+
+    def __len__(self) -> int:
+        """Count the items."""
+        return len(self.ids)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over identifiers and texts in order: equal fingerprints can share an index."""
+        digest = hashlib.sha256()
+        for identifier, item in zip(self.ids, self.items, strict=True):
+            digest.update(json.dumps([identifier, item.text]).encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class History:
+    """What one user did, oldest first. `user` is a dense number from 0; P5's prompts name it."""
+
+    user: int
+    items: tuple[int, ...]
+
+
+class SeenItems(StrEnum):
+    """Whether the items of a user's history may be recommended again."""
+
+    REMOVE = "remove"
+    KEEP = "keep"
+
+
+class Serving(BaseModel):
+    """How a recommender is to answer; the same weights can be served in several ways.
+
+    Attributes:
+        seen: Whether items of the history may come back.
+        decoder: For generative recommenders, one of their `decoders`; None for one-pass ones.
+        beam_width: For generative recommenders, how many beams are kept.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seen: SeenItems = SeenItems.REMOVE
+    decoder: str | None = None
+    beam_width: int | None = None
+
+
+@dataclass(frozen=True)
+class Recommendations:
+    """Ranked lists, best first.
+
+    Attributes:
+        items: Item numbers, int64 [B, k]. A place that could not be filled holds `PADDING`.
+        scores: float32 [B, k], non-increasing along a list; -inf where `items` is `PADDING`.
+
+    """
+
+    items: Tensor
+    scores: Tensor
+
+
+class Settings(BaseModel):
+    """What a recommender is built with. Unknown names are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: str = "compact"
+    seed: int = 0
+
+
+class Recommender(nn.Module, ABC):
+    """Anything that ranks a catalogue for a user's history. See the module's docstring.
+
+    Attributes:
+        settings_type: The pydantic model of what `build` accepts.
+        decoders: The decoders it can be served with, the default first; empty for one-pass ones.
+        labels: Cautions that must stand wherever its results are shown, such as a leaky numbering.
+        serving: How it is to answer; set before `index`.
+
+    """
+
+    settings_type: ClassVar[type[Settings]] = Settings
+    decoders: ClassVar[tuple[str, ...]] = ()
+    serving: Serving = Serving()
+
+    @classmethod
+    def build(cls, catalogue: Catalogue, histories: Sequence[History], settings: Settings) -> Self:
+        """Make one with fresh weights.
+
+        Args:
+            catalogue: The items.
+            histories: The training part only, for what is counted rather than learned by
+                gradient: popularity, item-ID clusters, a tokenizer.
+            settings: An instance of `cls.settings_type`.
+
+        """
+        del catalogue, histories, settings
+        return cls()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Cautions to show beside every result."""
+        return ()
+
+    @property
+    def index_bytes(self) -> int:
+        """Bytes of what `index` made and serving needs, beyond the weights."""
+        return 0
+
+    @abstractmethod
+    def index(self, catalogue: Catalogue) -> None:
+        """Do what is paid once per catalogue refresh: item vectors, tries."""
+
+    @abstractmethod
+    def prepare(self, histories: Sequence[History]) -> BatchFeature:
+        """Turn B histories into host tensors for `recommend`: cut, tokenise, pad.
+
+        Everything per-request and host-side happens here. An empty history is allowed.
+        """
+
+    @abstractmethod
+    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
+        """Rank the catalogue for every row of `inputs`, which lie on the recommender's device.
+
+        Returns lists of exactly k places (see `Recommendations` for unfilled ones).
+        """
+
+
+class TrainableRecommender(Recommender, PreTrainedModel):
+    """A recommender with weights that are learned by gradient and saved as safetensors.
+
+    `forward(**batch)` returns an output whose ``loss`` is the mean training loss.
+    `save_pretrained` and `from_pretrained` must round-trip everything `index` and `prepare` need.
+    """
+
+    @abstractmethod
+    def examples(self, histories: Sequence[History]) -> Dataset[dict[str, Any]]:
+        """Cut training histories into examples; each is a dict whose ``input_ids`` length is its cost."""
+
+    @abstractmethod
+    def collate(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """Pad a list of examples into one batch for `forward`."""
+
+
+def pad(sequences: Sequence[Sequence[int]], *, left: bool = False, value: int = PADDING) -> Tensor:
+    """Stack integer sequences of unequal length into int64 [B, longest] (at least one column)."""
+    width = max([1, *map(len, sequences)])
+    rows = []
+    for sequence in sequences:
+        filling = [value] * (width - len(sequence))
+        rows.append([*filling, *sequence] if left else [*sequence, *filling])
+    return torch.tensor(rows, dtype=torch.int64)

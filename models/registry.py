@@ -1,0 +1,70 @@
+"""Recommenders by name, loaded only when asked for.
+
+Adding one is a file and a line in `REGISTRY`. Third parties add theirs with an entry point in the
+group ``lite_llm4rec_bench.recommenders``, or name a class directly as ``package.module:Class``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+
+from models.errors import UserError
+from models.recommender import Recommender
+
+ENTRY_POINTS = "lite_llm4rec_bench.recommenders"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered recommender: where its class is, and one line about it."""
+
+    path: str
+    summary: str
+
+
+REGISTRY: dict[str, Entry] = {
+    "popularity": Entry("baselines.one_pass.popularity:Popularity", "items by training count: the floor"),
+    "sasrec": Entry("baselines.one_pass.sasrec:SASRec", "causal self-attention over item IDs"),
+    "lite-llm4rec": Entry("models.lite_llm4rec:LiteLLM4Rec", "Item LLM, Recommendation LLM, projection head"),
+    "lite-llm4rec-beam": Entry(
+        "baselines.generative.lite_llm4rec_beam:LiteLLM4RecBeam", "Lite-LLM4Rec with beam search in place of the head"
+    ),
+    "p5": Entry("baselines.generative.p5:P5", "prompt in, item ID out, token by token with beam search"),
+}
+
+
+def available() -> dict[str, Entry]:
+    """List every registered recommender, those of installed third parties included."""
+    others = {point.name: Entry(point.value, "installed plug-in") for point in entry_points(group=ENTRY_POINTS)}
+    return others | REGISTRY
+
+
+def load(name: str) -> type[Recommender]:
+    """Import the class of a recommender.
+
+    Args:
+        name: A registered name, or ``package.module:Class`` importable from the working directory.
+
+    Raises:
+        UserError: The name is unknown, cannot be imported, or is not a `Recommender`.
+
+    """
+    entry = available().get(name)
+    path = entry.path if entry else name
+    module_name, _, class_name = path.partition(":")
+    if not class_name:
+        known = ", ".join(sorted(available()))
+        raise UserError(f"unknown recommender {name!r}: use one of {known}, or package.module:Class")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"recommender {name!r} cannot be imported: {error}; is its folder on PYTHONPATH?") from error
+    if not (isinstance(found, type) and issubclass(found, Recommender)):
+        raise UserError(f"recommender {name!r}: {path} is not a subclass of models.recommender.Recommender")
+    return found

@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -28,8 +28,6 @@ from transformers import BatchFeature, PreTrainedModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from torch.utils.data import Dataset
 
 PADDING = 0
 """The item number that is no item; catalogue items are 1..n."""
@@ -203,6 +201,20 @@ class Recommender(nn.Module, ABC):
         """
 
 
+class Examples(Protocol):
+    """Training examples by number; `lengths` lets batches be grouped so that little is padded."""
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Cost of each example in positions, without making the example."""
+
+    def __len__(self) -> int:
+        """Count the examples of one epoch."""
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        """Make one example, for `TrainableRecommender.collate`."""
+
+
 class TrainableRecommender(Recommender, PreTrainedModel):
     """A recommender with weights that are learned by gradient and saved as safetensors.
 
@@ -211,8 +223,8 @@ class TrainableRecommender(Recommender, PreTrainedModel):
     """
 
     @abstractmethod
-    def examples(self, histories: Sequence[History]) -> Dataset[dict[str, Any]]:
-        """Cut training histories into examples; each is a dict whose ``input_ids`` length is its cost."""
+    def examples(self, histories: Sequence[History]) -> Examples:
+        """Cut training histories into examples."""
 
     @abstractmethod
     def collate(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:

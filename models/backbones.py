@@ -1,0 +1,125 @@
+"""Transformers backbones: a row of the table below, a local directory, or a hub name.
+
+A preset is built from its configuration with seeded random weights; anything else is loaded with
+`from_pretrained`, safetensors only.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    LlamaConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    T5Config,
+    T5EncoderModel,
+)
+
+from models.errors import UserError
+
+
+class Role(StrEnum):
+    """What a backbone is used as."""
+
+    ENCODER = "encoder"
+    """Sees both ways; hidden states [B, S, D]. The encoder half of an encoder-decoder counts."""
+    CAUSAL = "causal"
+    """Sees the past only; hidden states [B, S, D]."""
+    ENCODER_DECODER = "encoder-decoder"
+    """Generates from a prompt with cross-attention."""
+    DECODER_ONLY = "decoder-only"
+    """Generates from a prompt in one sequence."""
+
+
+_T5 = {"dropout_rate": 0.1, "feed_forward_proj": "relu", "tie_word_embeddings": True, "decoder_start_token_id": 0}
+_T5_SMALL = _T5 | {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads": 8, "vocab_size": 32128}
+_T5_BASE = _T5_SMALL | {"d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12}
+_T5_COMPACT = _T5 | {"d_model": 128, "d_kv": 32, "d_ff": 512, "num_layers": 2, "num_heads": 4}
+_LLAMA_COMPACT = {"hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 2}
+_LLAMA_SMALL = {"hidden_size": 512, "intermediate_size": 1376, "num_hidden_layers": 6, "num_attention_heads": 8}
+
+PRESETS: dict[str, tuple[type[PretrainedConfig], dict[str, Any]]] = {
+    "compact": (T5Config, _T5_COMPACT),
+    "compact-causal": (LlamaConfig, _LLAMA_COMPACT),
+    "t5-small": (T5Config, _T5_SMALL),
+    "t5-base": (T5Config, _T5_BASE),
+    "llama-small": (LlamaConfig, _LLAMA_SMALL),
+}
+
+
+def is_preset(name: str) -> bool:
+    """Tell whether `name` is a row of the table, built from a configuration, and not loaded."""
+    return name in PRESETS
+
+
+def backbone_config(name: str, *, vocab_size: int | None = None, **changes: Any) -> PretrainedConfig:
+    """Return the configuration of a preset, a local directory or a hub name.
+
+    Args:
+        name: What to look up.
+        vocab_size: Number of token embeddings, presets only; None keeps the preset's.
+        changes: Other values that differ from the preset's.
+
+    Raises:
+        UserError: `name` is no preset and cannot be loaded.
+
+    """
+    if is_preset(name):
+        config_type, values = PRESETS[name]
+        values = values | changes | ({} if vocab_size is None else {"vocab_size": vocab_size})
+        return config_type(**values)
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(name, **changes)
+    except (OSError, ValueError) as error:
+        raise _unreachable(name, error) from error
+    return config
+
+
+def new_backbone(config: PretrainedConfig, role: Role) -> PreTrainedModel:
+    """Build a backbone with random weights from torch's global generator."""
+    if role is Role.ENCODER and isinstance(config, T5Config):
+        return T5EncoderModel(config)
+    factory = {
+        Role.ENCODER: AutoModel,
+        Role.CAUSAL: AutoModel,
+        Role.ENCODER_DECODER: AutoModelForSeq2SeqLM,
+        Role.DECODER_ONLY: AutoModelForCausalLM,
+    }[role]
+    model: PreTrainedModel = factory.from_config(config)
+    return model
+
+
+def pretrained_backbone(name: str, role: Role) -> PreTrainedModel:
+    """Load a backbone's weights from a local directory or the hub, safetensors only, float32.
+
+    Raises:
+        UserError: There is no such directory or hub model, or it has no safetensors.
+
+    """
+    try:
+        config = backbone_config(name)
+        kind: Any = type(_on_meta(config, role))
+        model: PreTrainedModel = kind.from_pretrained(name, use_safetensors=True, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        raise _unreachable(name, error) from error
+    return model
+
+
+def _on_meta(config: PretrainedConfig, role: Role) -> PreTrainedModel:
+    with torch.device("meta"):
+        return new_backbone(config, role)
+
+
+def _unreachable(name: str, error: Exception) -> UserError:
+    reason = str(error).strip().splitlines()[0]
+    return UserError(
+        f"backbone {name!r} cannot be loaded ({reason}): use a preset ({', '.join(PRESETS)}), "
+        "a local directory with config.json and safetensors, or a hub name that this machine can reach"
+    )

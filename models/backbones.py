@@ -42,15 +42,24 @@ _T5 = {"dropout_rate": 0.1, "feed_forward_proj": "relu", "tie_word_embeddings": 
 _T5_SMALL = _T5 | {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads": 8, "vocab_size": 32128}
 _T5_BASE = _T5_SMALL | {"d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12}
 _T5_COMPACT = _T5 | {"d_model": 128, "d_kv": 32, "d_ff": 512, "num_layers": 2, "num_heads": 4}
+_T5_TEXT = _T5_COMPACT | {"d_model": 64, "d_ff": 256, "num_layers": 1, "num_heads": 2}
 _LLAMA_COMPACT = {"hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 2}
 _LLAMA_SMALL = {"hidden_size": 512, "intermediate_size": 1376, "num_hidden_layers": 6, "num_attention_heads": 8}
 
 PRESETS: dict[str, tuple[type[PretrainedConfig], dict[str, Any]]] = {
     "compact": (T5Config, _T5_COMPACT),
+    "compact-text": (T5Config, _T5_TEXT),
     "compact-causal": (LlamaConfig, _LLAMA_COMPACT),
     "t5-small": (T5Config, _T5_SMALL),
     "t5-base": (T5Config, _T5_BASE),
     "llama-small": (LlamaConfig, _LLAMA_SMALL),
+}
+
+_FACTORIES: dict[Role, Any] = {
+    Role.ENCODER: AutoModel,
+    Role.CAUSAL: AutoModel,
+    Role.ENCODER_DECODER: AutoModelForSeq2SeqLM,
+    Role.DECODER_ONLY: AutoModelForCausalLM,
 }
 
 
@@ -85,14 +94,8 @@ def backbone_config(name: str, *, vocab_size: int | None = None, **changes: Any)
 def new_backbone(config: PretrainedConfig, role: Role) -> PreTrainedModel:
     """Build a backbone with random weights from torch's global generator."""
     if role is Role.ENCODER and isinstance(config, T5Config):
-        return T5EncoderModel(config)
-    factory = {
-        Role.ENCODER: AutoModel,
-        Role.CAUSAL: AutoModel,
-        Role.ENCODER_DECODER: AutoModelForSeq2SeqLM,
-        Role.DECODER_ONLY: AutoModelForCausalLM,
-    }[role]
-    model: PreTrainedModel = factory.from_config(config)
+        return _encoder_half(T5EncoderModel(config))
+    model: PreTrainedModel = _FACTORIES[role].from_config(config)
     return model
 
 
@@ -105,16 +108,18 @@ def pretrained_backbone(name: str, role: Role) -> PreTrainedModel:
     """
     try:
         config = backbone_config(name)
-        kind: Any = type(_on_meta(config, role))
-        model: PreTrainedModel = kind.from_pretrained(name, use_safetensors=True, dtype=torch.float32)
+        t5_encoder = role is Role.ENCODER and isinstance(config, T5Config)
+        factory: Any = T5EncoderModel if t5_encoder else _FACTORIES[role]
+        model: PreTrainedModel = factory.from_pretrained(name, use_safetensors=True, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise _unreachable(name, error) from error
-    return model
+    return _encoder_half(model) if t5_encoder else model
 
 
-def _on_meta(config: PretrainedConfig, role: Role) -> PreTrainedModel:
-    with torch.device("meta"):
-        return new_backbone(config, role)
+def _encoder_half(model: T5EncoderModel) -> PreTrainedModel:
+    """Return the stack itself: the wrapper only adds a second name for its token embeddings."""
+    stack: PreTrainedModel = model.encoder
+    return stack
 
 
 def _unreachable(name: str, error: Exception) -> UserError:

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import torch
@@ -219,7 +221,7 @@ class TrainableRecommender(Recommender, PreTrainedModel):
     """A recommender with weights that are learned by gradient and saved as safetensors.
 
     `forward(**batch)` returns an output whose ``loss`` is the mean training loss.
-    `save_pretrained` and `from_pretrained` must round-trip everything `index` and `prepare` need.
+    `save_pretrained` and `from_pretrained` round-trip everything `index` and `prepare` need.
     """
 
     @abstractmethod
@@ -229,6 +231,24 @@ class TrainableRecommender(Recommender, PreTrainedModel):
     @abstractmethod
     def collate(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
         """Pad a list of examples into one batch for `forward`."""
+
+    def save_assets(self, folder: Path) -> None:
+        """Save what is no tensor, such as a tokenizer, beside the weights."""
+
+    def load_assets(self, folder: Path) -> None:
+        """Load what `save_assets` saved."""
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """Save configuration, safetensors and assets."""
+        super().save_pretrained(save_directory, *args, **kwargs)
+        self.save_assets(Path(save_directory))
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Self:  # type: ignore[override]
+        """Load what `save_pretrained` saved; weights come from safetensors only."""
+        model: Self = super().from_pretrained(folder, *args, use_safetensors=True, **kwargs)
+        model.load_assets(Path(folder))
+        return model
 
 
 def pad(sequences: Sequence[Sequence[int]], *, left: bool = False, value: int = PADDING) -> Tensor:

@@ -14,6 +14,9 @@ from models.errors import UserError
 PAD, EOS, UNKNOWN = "<pad>", "</s>", "<unk>"
 """Tokens 0, 1 and 2, as in T5."""
 
+TOKENIZER = "tokenizer"
+"""Subfolder of a checkpoint that holds the tokenizer's files."""
+
 
 def tokenizer_for(
     backbone: str, texts: Callable[[], Iterable[str]], *, vocab_size: int = 8192, words: Iterable[str] = ()

@@ -1,0 +1,44 @@
+"""Popularity: every user gets the items with the most training interactions. The floor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Self
+
+import torch
+from torch import Tensor
+from transformers import BatchFeature
+
+from models.recommender import Catalogue, History, Recommendations, Recommender, SeenItems, Settings, pad
+from models.topk import top_items
+
+
+class Popularity(Recommender):
+    """Ranks by how often an item occurs in the training part; equal counts tie."""
+
+    counts: Tensor
+
+    def __init__(self, counts: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("counts", counts)
+
+    @classmethod
+    def build(cls, catalogue: Catalogue, histories: Sequence[History], settings: Settings) -> Self:
+        """Count the training histories."""
+        del settings
+        items = torch.tensor(list(chain.from_iterable(history.items for history in histories)), dtype=torch.int64)
+        return cls(torch.bincount(items, minlength=len(catalogue) + 1).float())
+
+    def index(self, catalogue: Catalogue) -> None:
+        """Nothing to do: the counts are the index."""
+
+    def prepare(self, histories: Sequence[History]) -> BatchFeature:
+        """Return ``seen_items`` int64 [B, H], empty lists when seen items may come back."""
+        keep = self.serving.seen is SeenItems.KEEP
+        return BatchFeature({"seen_items": pad([() if keep else history.items for history in histories])})
+
+    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
+        """Rank by count."""
+        seen = inputs["seen_items"]
+        return top_items(self.counts.float().repeat(len(seen), 1), k, seen)

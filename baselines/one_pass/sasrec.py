@@ -1,0 +1,178 @@
+"""SASRec: a causal transformer over item IDs (Kang and McAuley 2018, arXiv 1808.09781).
+
+The blocks are GPT-2's from transformers: learned positions, pre-norm, feed-forward of the model's
+width with ReLU, item embeddings tied to the output. Two losses: ``bce`` with one negative a place,
+as published, and ``ce``, softmax over the whole catalogue, without which it is no fair baseline
+(Klenitskiy and Vasilev 2023, arXiv 2309.07602).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+from transformers import BatchFeature, GPT2Config, GPT2Model, PretrainedConfig
+from transformers.utils.generic import ModelOutput
+
+from models import recommender
+from models.errors import UserError
+from models.recommender import PADDING, Catalogue, History, Recommendations, TrainableRecommender, phase
+from models.sequences import Windows, collate_windows, request_batch
+from models.topk import top_items
+
+SIZES: dict[str, dict[str, int]] = {
+    "compact": {"width": 64, "layers": 2, "heads": 2},
+    "t5-small": {"width": 512, "layers": 6, "heads": 8},
+    "t5-base": {"width": 768, "layers": 12, "heads": 12},
+}
+"""Presets; those named after T5 have its width, depth and heads, for comparisons at equal size."""
+
+
+class Loss(StrEnum):
+    """What training minimises."""
+
+    CE = "ce"
+    BCE = "bce"
+
+
+class Settings(recommender.Settings):
+    """Settings of SASRec.
+
+    Attributes:
+        loss: Full softmax cross-entropy, or binary cross-entropy with one sampled negative.
+        max_length: Most items read of a history.
+        dropout: On embeddings, attention and residual branches.
+
+    """
+
+    loss: Loss = Loss.CE
+    max_length: int = Field(default=100, ge=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+
+
+class SASRecConfig(PretrainedConfig):
+    """Sizes and loss of a SASRec; `backbone` holds GPT-2's configuration."""
+
+    model_type = "sasrec"
+
+    def __init__(
+        self,
+        items: int = 1,
+        loss: str = "ce",
+        max_items: int = 100,
+        backbone: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.items = items
+        self.loss = loss
+        self.max_items = max_items
+        self.backbone = backbone or {}
+        super().__init__(**kwargs)
+
+
+class SASRec(TrainableRecommender):
+    """See the module's docstring."""
+
+    settings_type = Settings
+    config_class = SASRecConfig
+    config: SASRecConfig
+
+    def __init__(self, config: SASRecConfig) -> None:
+        super().__init__(config)
+        self.backbone = GPT2Model(GPT2Config(**config.backbone))
+        self.post_init()
+
+    @classmethod
+    def build(cls, catalogue: Catalogue, histories: Sequence[History], settings: recommender.Settings) -> Self:
+        """Make one with seeded random weights."""
+        del histories
+        assert isinstance(settings, Settings)
+        if settings.preset not in SIZES:
+            raise UserError(f"sasrec has no preset {settings.preset!r}: use one of {', '.join(SIZES)}")
+        size = SIZES[settings.preset]
+        backbone = GPT2Config(
+            vocab_size=len(catalogue) + 1,
+            n_positions=settings.max_length,
+            n_embd=size["width"],
+            n_layer=size["layers"],
+            n_head=size["heads"],
+            n_inner=size["width"],
+            activation_function="relu",
+            resid_pdrop=settings.dropout,
+            embd_pdrop=settings.dropout,
+            attn_pdrop=settings.dropout,
+            bos_token_id=None,
+            eos_token_id=None,
+            use_cache=False,
+        )
+        config = SASRecConfig(len(catalogue), settings.loss.value, settings.max_length, backbone.to_diff_dict())
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            return cls(config)
+
+    def examples(self, histories: Sequence[History]) -> Windows:
+        """Cut histories into windows of `max_length` predictions."""
+        return Windows(histories, self.config.max_items)
+
+    def collate(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """Pad windows on the right."""
+        return collate_windows(examples)
+
+    def forward(self, input_ids: Tensor, labels: Tensor) -> ModelOutput:
+        """Return the mean loss over all places with a label; both arguments are int64 [B, S]."""
+        hidden = self.backbone(input_ids=input_ids).last_hidden_state
+        real = labels != PADDING
+        queries, positives = hidden[real], labels[real]  # [T, D], [T]
+        if self.config.loss == Loss.CE:
+            logits = queries @ self._item_vectors[1:].T  # [T, n]: padding is no candidate
+            loss = functional.cross_entropy(logits.float(), positives - 1)
+        else:
+            negatives = self._negatives(input_ids, labels)[real]
+            gap = torch.stack([positives, negatives])  # [2, T]
+            logits = (queries * self._item_vectors[gap]).sum(-1)
+            targets = torch.stack([torch.ones_like(logits[0]), torch.zeros_like(logits[1])])
+            loss = functional.binary_cross_entropy_with_logits(logits.float(), targets.float())
+        return ModelOutput(loss=loss)
+
+    def index(self, catalogue: Catalogue) -> None:
+        """Check that the catalogue is as large as the one trained on; the embeddings are the index.
+
+        Raises:
+            UserError: It is not.
+
+        """
+        if len(catalogue) != self.config.items:
+            raise UserError(
+                f"sasrec was trained on {self.config.items} items and {catalogue.name} has {len(catalogue)}: "
+                "train it on this dataset, loaded with the same options"
+            )
+
+    def prepare(self, histories: Sequence[History]) -> BatchFeature:
+        """Pad the newest `max_length` items on the right."""
+        return request_batch(histories, self.config.max_items, self.serving)
+
+    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
+        """Score every item against the hidden state of the newest one."""
+        with phase("encode"):
+            hidden = self.backbone(input_ids=inputs["input_ids"]).last_hidden_state
+            query = hidden[torch.arange(len(hidden), device=hidden.device), inputs["last"]]  # [B, D]
+        with phase("rank"):
+            return top_items(query @ self._item_vectors.T, k, inputs.get("seen_items"))
+
+    @property
+    def _item_vectors(self) -> Tensor:
+        return self.backbone.wte.weight  # [n + 1, D]
+
+    def _negatives(self, input_ids: Tensor, labels: Tensor) -> Tensor:
+        """Sample one item a place, uniformly among those outside the window; [B, S]."""
+        window = torch.cat([input_ids, labels[:, -1:]], dim=1)
+        negatives = torch.randint_like(labels, 1, self.config.items + 1)
+        for _ in range(3):  # what is left after three redraws is rarer than a mislabelled click
+            known = (negatives[:, :, None] == window[:, None, :]).any(-1)
+            negatives = torch.where(known, torch.randint_like(labels, 1, self.config.items + 1), negatives)
+        return negatives

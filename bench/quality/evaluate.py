@@ -1,0 +1,154 @@
+"""Full-ranking quality of a recommender, from the same lists that a user would get."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+
+from bench.quality import ranks as ranking
+from bench.quality.ranks import Floats, Ints, Ranks
+from bench.results.record import Metric, Quality
+from models.recommender import PADDING, History, Recommender
+
+CUTOFFS = (1, 5, 10, 20)
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Ranked lists of U users.
+
+    Attributes:
+        users: The users' numbers, [U].
+        items: [U, K].
+        scores: [U, K].
+        ranks: Where the targets stand.
+
+    """
+
+    users: Ints
+    items: Ints
+    scores: Floats
+    ranks: Ranks
+
+
+def rank_users(
+    recommender: Recommender,
+    histories: Sequence[History],
+    targets: Sequence[int],
+    *,
+    k: int,
+    batch_size: int,
+    device: torch.device,
+) -> Iterator[Lists]:
+    """Rank the catalogue for every user, batch by batch; the caller may show progress.
+
+    Where a list ends inside a tie that reaches a counted place, it is asked for again at twice the
+    length until the tie is whole, so that ties can be counted at their expectation.
+
+    Args:
+        recommender: Indexed and in eval mode.
+        histories: What is known of each user, [U].
+        targets: The item each user took next, [U].
+        k: Length of the lists that are returned.
+        batch_size: Users a call.
+        device: Where the recommender is.
+
+    """
+    # Similar lengths go together, so that long histories do not make others pay for their padding.
+    order = sorted(range(len(histories)), key=lambda row: len(histories[row].items))
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        batch = [histories[row] for row in rows]
+        goals = np.array([targets[row] for row in rows], dtype=np.int64)
+        items, scores = _lists(recommender, batch, k, device)
+        ranks = _ranks_with_whole_ties(recommender, batch, goals, items, scores, device)
+        yield Lists(np.array([history.user for history in batch], dtype=np.int64), items[:, :k], scores[:, :k], ranks)
+
+
+def _lists(recommender: Recommender, batch: list[History], k: int, device: torch.device) -> tuple[Ints, Floats]:
+    with torch.inference_mode():
+        found = recommender.recommend(recommender.prepare(batch).to(device), k)
+    return found.items.cpu().numpy(), found.scores.double().cpu().numpy()
+
+
+def _ranks_with_whole_ties(
+    recommender: Recommender, batch: list[History], targets: Ints, items: Ints, scores: Floats, device: torch.device
+) -> Ranks:
+    ranks = ranking.target_ranks(items, scores, targets)
+    k = items.shape[1]
+    width = k
+    pending: NDArray[np.intp] = np.flatnonzero(ranking.open_ties(items, scores, k))
+    while len(pending):
+        width *= 2
+        items, scores = _lists(recommender, [batch[row] for row in pending], width, device)
+        wider = ranking.target_ranks(items, scores, targets[pending])
+        ranks.better[pending], ranks.tied[pending] = wider.better, wider.tied
+        # A recommender that cannot fill longer lists, as a beam search cannot, has no more to say.
+        pending = pending[ranking.open_ties(items, scores, k)]
+    return ranks
+
+
+def join(parts: Sequence[Lists]) -> Lists:
+    """Join batches of lists, ordered by user."""
+    users = np.concatenate([part.users for part in parts])
+    order = np.argsort(users, kind="stable")
+    return Lists(
+        users[order],
+        np.concatenate([part.items for part in parts])[order],
+        np.concatenate([part.scores for part in parts])[order],
+        Ranks(
+            np.concatenate([part.ranks.better for part in parts])[order],
+            np.concatenate([part.ranks.tied for part in parts])[order],
+        ),
+    )
+
+
+def per_user_metrics(ranks: Ranks, k: int) -> dict[str, Floats]:
+    """Return each metric for each user [U]: HR and NDCG at the cut-offs up to k, MRR at k."""
+    metrics: dict[str, Floats] = {}
+    for cutoff in CUTOFFS:
+        if cutoff <= k:
+            metrics[f"HR@{cutoff}"] = ranking.hit_rate(ranks, cutoff)
+            metrics[f"NDCG@{cutoff}"] = ranking.ndcg(ranks, cutoff)
+    metrics[f"MRR@{k}"] = ranking.reciprocal_rank(ranks, k)
+    return metrics
+
+
+def interval(values: Floats, *, seed: int = 0) -> Metric:
+    """Return the mean over users with its 95 % percentile-bootstrap interval (Efron 1979)."""
+    if len(values) < 2 or np.ptp(values) == 0:  # noqa: PLR2004 - nothing varies, nothing to resample
+        mean = float(values.mean())
+        return Metric(value=mean, low=mean, high=mean)
+    found = stats.bootstrap(
+        (values,), np.mean, n_resamples=RESAMPLES, batch=50, method="percentile", rng=np.random.default_rng(seed)
+    ).confidence_interval
+    return Metric(value=float(values.mean()), low=float(found.low), high=float(found.high))
+
+
+def summarise(lists: Lists, *, items: int, split: str, seen: str) -> Quality:
+    """Turn ranked lists into quality with intervals.
+
+    Args:
+        lists: All users' lists.
+        items: Size of the catalogue.
+        split: Which targets were ranked.
+        seen: What was done with items of the history.
+
+    """
+    k = lists.items.shape[1]
+    real = lists.items[lists.items != PADDING]
+    return Quality(
+        split=split,
+        users=len(lists.users),
+        cutoff=k,
+        seen=seen,
+        metrics={name: interval(values) for name, values in per_user_metrics(lists.ranks, k).items()},
+        coverage=len(np.unique(real)) / items,
+        valid_rate=real.size / lists.items.size,
+    )

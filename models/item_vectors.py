@@ -1,0 +1,182 @@
+"""One vector an item for the Recommendation LLM: from the Item LLM, or from an ID embedding."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
+
+from models import recommender
+from models.backbones import backbone_config, is_preset, pretrained_backbone
+from models.item_encoder import ItemEncoder, Pooling, tokenise_items
+from models.recommender import Catalogue
+from models.tokenizers import TOKENIZER, tokenizer_for
+
+IDS = "ids"
+"""The value of `item_llm` that puts an ID embedding in the Item LLM's place."""
+
+ITEM_LLMS = {"compact": "compact-text"}
+"""Which Item LLM goes with a preset; the preset itself where nothing is said."""
+
+
+class ItemLLMTraining(StrEnum):
+    """Whether the Item LLM's weights move in training."""
+
+    TUNED = "tuned"
+    FROZEN = "frozen"
+
+
+class Settings(recommender.Settings):
+    """Settings of whatever reads item vectors.
+
+    Attributes:
+        backbone: The Recommendation LLM: a preset, a local directory or a hub name; None takes
+            the preset's own.
+        item_llm: The Item LLM, likewise; ``ids`` replaces it by an embedding table.
+        item_llm_training: Tuned with the rest, or frozen.
+        pooling: How the Item LLM's token states become one vector.
+        text_tokens: Most tokens read of an item's text.
+        vocab_size: Upper bound of a tokenizer that is trained for lack of a pretrained one.
+        max_length: Most items read of a history.
+        dropout: On the item vectors and on the state that is scored.
+
+    """
+
+    backbone: str | None = None
+    item_llm: str | None = None
+    item_llm_training: ItemLLMTraining = ItemLLMTraining.TUNED
+    pooling: Pooling = Pooling.MEAN
+    text_tokens: int = Field(default=24, ge=1)
+    vocab_size: int = Field(default=8192, ge=256)
+    max_length: int = Field(default=100, ge=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+
+    @property
+    def item_llm_name(self) -> str:
+        """The Item LLM that is used when `item_llm` says nothing."""
+        return self.item_llm or ITEM_LLMS.get(self.preset, self.preset)
+
+
+def as_config(values: dict[str, Any]) -> PretrainedConfig:
+    """Rebuild a backbone's configuration from its dictionary."""
+    return AutoConfig.for_model(**values)
+
+
+def item_texts(catalogue: Catalogue) -> list[str]:
+    """Return the text of items 1..n."""
+    return [item.text for item in catalogue.items]
+
+
+class ItemVectors(nn.Module):
+    """Maps item numbers to vectors of the Recommendation LLM's width D.
+
+    While training, the items of a batch go through the Item LLM once each; `index` does the whole
+    catalogue once, and serving looks vectors up.
+
+    Args:
+        items: Size n of the catalogue.
+        width: D.
+        settings: How items are read.
+        item_llm: The Item LLM's configuration; None embeds item numbers.
+
+    """
+
+    vectors: Tensor  # [n + 1, D], or what a frozen Item LLM pooled, [n + 1, d]
+    tokens: Tensor  # [n + 1, T]
+    mask: Tensor  # [n + 1, T]
+
+    def __init__(self, items: int, width: int, settings: Settings, item_llm: dict[str, Any] | None) -> None:
+        super().__init__()
+        self.tokenizer: PreTrainedTokenizerBase | None = None
+        self._text_tokens = settings.text_tokens
+        self._frozen = settings.item_llm_training is ItemLLMTraining.FROZEN
+        if item_llm is None:
+            self.embedding = nn.Embedding(items + 1, width)
+        else:
+            self.item_llm = ItemEncoder(as_config(item_llm), settings.pooling)
+            self.item_llm.requires_grad_(not self._frozen)
+            self.projection = nn.Linear(self.item_llm.width, width)
+        self.norm = nn.LayerNorm(width)
+        self.reads_text = item_llm is not None
+        for name in ("vectors", "pooled", "tokens", "mask"):  # made by `read` and `index`, never saved
+            self.register_buffer(name, None, persistent=False)
+
+    def read(self, catalogue: Catalogue) -> None:
+        """Tokenise the catalogue's texts; before training and before `index`."""
+        if not self.reads_text:
+            return
+        assert self.tokenizer is not None
+        device = self.projection.weight.device
+        tokens, mask = tokenise_items(item_texts(catalogue), self.tokenizer, self._text_tokens)
+        self.tokens, self.mask = tokens.to(device), mask.to(device)
+        self.pooled: Tensor | None = None
+
+    @torch.no_grad()
+    def index(self) -> None:
+        """Compute every item's vector for serving, float [n + 1, D]."""
+        if self.reads_text:
+            self.vectors = self.norm(self.projection(self._pool_all()))
+        else:
+            self.vectors = self.norm(self.embedding.weight)
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Look up, or while training compute, the vectors of item numbers [B, S] as [B, S, D]."""
+        if not self.training:
+            return self.vectors[numbers]
+        if not self.reads_text:
+            embedded: Tensor = self.norm(self.embedding(numbers))
+            return embedded
+        unique, places = torch.unique(numbers, return_inverse=True)
+        pooled = self._pool_all()[unique] if self._frozen else self.item_llm(self.tokens[unique], self.mask[unique])
+        computed: Tensor = self.norm(self.projection(pooled))
+        return computed[places]
+
+    @property
+    def index_bytes(self) -> int:
+        """Bytes of the vectors that serving needs."""
+        return 0 if self.vectors is None else self.vectors.nbytes
+
+    def _pool_all(self) -> Tensor:
+        """Pool the whole catalogue; a frozen Item LLM does it once."""
+        if self.pooled is None or not self._frozen:
+            was_training = self.item_llm.training
+            self.pooled = self.item_llm.eval().encode_all(self.tokens, self.mask)
+            self.item_llm.train(was_training)
+        pooled = self.pooled
+        if not self._frozen:
+            self.pooled = None
+        return pooled
+
+    def save_tokenizer(self, folder: Path) -> None:
+        """Save the tokenizer beside the weights, if there is one."""
+        if self.tokenizer is not None:
+            self.tokenizer.save_pretrained(folder / TOKENIZER)
+
+    def load_tokenizer(self, folder: Path) -> None:
+        """Load what `save_tokenizer` saved."""
+        if self.reads_text:
+            self.tokenizer = AutoTokenizer.from_pretrained(folder / TOKENIZER)
+
+
+def item_llm_config(
+    catalogue: Catalogue, settings: Settings
+) -> tuple[PretrainedConfig, PreTrainedTokenizerBase] | None:
+    """Choose the Item LLM's configuration and tokenizer; None when item numbers are embedded."""
+    name = settings.item_llm_name
+    if name == IDS:
+        return None
+    tokenizer = tokenizer_for(name, lambda: item_texts(catalogue), vocab_size=settings.vocab_size)
+    return backbone_config(name, vocab_size=len(tokenizer) if is_preset(name) else None), tokenizer
+
+
+def load_item_llm(vectors: ItemVectors, settings: Settings) -> None:
+    """Put pretrained weights into the Item LLM where `settings` name some."""
+    if vectors.reads_text and not is_preset(settings.item_llm_name):
+        encoder = vectors.item_llm
+        encoder.backbone = pretrained_backbone(settings.item_llm_name, encoder.role)
+        encoder.requires_grad_(settings.item_llm_training is ItemLLMTraining.TUNED)

@@ -1,0 +1,239 @@
+"""Lite-LLM4Rec (arXiv 2402.09543): one forward pass scores the whole catalogue, no beam search.
+
+::
+
+    item texts ─▶ Item LLM ─▶ projection ─▶ item vectors      `index`, once per catalogue
+    history ─▶ item vectors ─▶ Recommendation LLM ─▶ state    `recommend`, once per request
+    state ─▶ item projection head ─▶ a score for every item
+
+Trained with cross-entropy over the catalogue. The paper's ablations are settings: `hierarchy`
+(``flattened`` feeds the items' tokens to the Recommendation LLM), `item_llm` (``ids`` replaces it
+by an embedding table), `item_llm_training` (tuned or frozen) and `backbone`. The one with a decoder
+and beam search in place of the head is the recommender ``lite-llm4rec-beam``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import BatchFeature, PretrainedConfig, PreTrainedTokenizerBase
+from transformers.utils.generic import ModelOutput
+
+from models import item_vectors, recommender
+from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
+from models.errors import UserError
+from models.flattened import FlatItems
+from models.item_encoder import reading_role
+from models.item_vectors import ItemVectors, as_config, item_llm_config, item_texts, load_item_llm
+from models.recommender import PADDING, Catalogue, Examples, History, Recommendations, TrainableRecommender, phase
+from models.sequences import Prefixes, Windows, collate_windows, request_batch
+from models.tokenizers import tokenizer_for
+from models.topk import top_items
+
+REC_LLMS = {"compact": "compact-causal"}
+"""Which Recommendation LLM goes with a preset; the preset itself where nothing is said."""
+
+
+class Hierarchy(StrEnum):
+    """What the Recommendation LLM reads: one vector an item, or all tokens of all items."""
+
+    ITEMS = "items"
+    FLATTENED = "flattened"
+
+
+class Settings(item_vectors.Settings):
+    """Settings of Lite-LLM4Rec.
+
+    Attributes:
+        hierarchy: One vector an item, or the items' tokens.
+        max_tokens: Most tokens of a flattened history.
+        instruction: Text that stands before the history; empty for none.
+
+    """
+
+    hierarchy: Hierarchy = Hierarchy.ITEMS
+    max_tokens: int = Field(default=512, ge=1)
+    instruction: str = ""
+
+    @property
+    def rec_llm_name(self) -> str:
+        """The Recommendation LLM that is used when `backbone` says nothing."""
+        return self.backbone or REC_LLMS.get(self.preset, self.preset)
+
+
+class LiteLLM4RecConfig(PretrainedConfig):
+    """What a Lite-LLM4Rec is made of.
+
+    Attributes:
+        items: Size n of the catalogue.
+        settings: The `Settings` it was built with.
+        item_llm: Configuration of the Item LLM; None for ID embeddings or a flattened history.
+        rec_llm: Configuration of the Recommendation LLM.
+        instruction: Token numbers of the instruction.
+
+    """
+
+    model_type = "lite-llm4rec"
+
+    def __init__(
+        self,
+        items: int = 1,
+        settings: dict[str, Any] | None = None,
+        item_llm: dict[str, Any] | None = None,
+        rec_llm: dict[str, Any] | None = None,
+        instruction: Sequence[int] = (),
+        **kwargs: Any,
+    ) -> None:
+        self.items = items
+        self.settings = settings or {}
+        self.item_llm = item_llm
+        self.rec_llm = rec_llm or {"model_type": "llama"}
+        self.instruction = list(instruction)
+        super().__init__(**kwargs)
+
+
+class LiteLLM4Rec(TrainableRecommender):
+    """See the module's docstring. Shapes: B users, S places, D width of the Recommendation LLM."""
+
+    settings_type = Settings
+    config_class = LiteLLM4RecConfig
+    config: LiteLLM4RecConfig
+
+    def __init__(self, config: LiteLLM4RecConfig) -> None:
+        super().__init__(config)
+        self.settings = Settings(**config.settings)
+        rec_config = as_config(config.rec_llm)
+        self.role = reading_role(rec_config)
+        self.rec_llm = new_backbone(rec_config, self.role)
+        width: int = rec_config.hidden_size
+        self.reader: ItemVectors | FlatItems
+        if self.settings.hierarchy is Hierarchy.ITEMS:
+            self.reader = ItemVectors(config.items, width, self.settings, config.item_llm)
+        else:
+            self.reader = FlatItems(self.settings.text_tokens, self.settings.max_tokens)
+        self.dropout = nn.Dropout(self.settings.dropout)
+        self.head = nn.Linear(width, config.items + 1)
+        self.post_init()
+
+    @classmethod
+    def build(cls, catalogue: Catalogue, histories: Sequence[History], settings: recommender.Settings) -> Self:
+        """Make one with seeded random weights, or pretrained ones where `settings` name some."""
+        del histories
+        assert isinstance(settings, Settings)
+        flattened = settings.hierarchy is Hierarchy.FLATTENED
+        item_llm = None if flattened else item_llm_config(catalogue, settings)
+        words: PreTrainedTokenizerBase | None = None
+        if flattened or settings.instruction:
+            texts = [settings.instruction, *item_texts(catalogue)]
+            words = tokenizer_for(settings.rec_llm_name, lambda: texts, vocab_size=settings.vocab_size)
+        rec_llm = cls._rec_llm_config(settings, words)
+        config = LiteLLM4RecConfig(
+            items=len(catalogue),
+            settings=settings.model_dump(mode="json"),
+            item_llm=item_llm and item_llm[0].to_dict(),
+            rec_llm=rec_llm.to_dict(),
+            instruction=words(settings.instruction)["input_ids"] if words and settings.instruction else (),
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            model = cls(config)
+            if not is_preset(settings.rec_llm_name):
+                model.rec_llm = pretrained_backbone(settings.rec_llm_name, model.role)
+            if isinstance(model.reader, ItemVectors):
+                model.reader.tokenizer = item_llm and item_llm[1]
+                load_item_llm(model.reader, settings)
+            else:
+                model.reader.tokenizer = words
+        model.reader.read(catalogue)
+        return model
+
+    @staticmethod
+    def _rec_llm_config(settings: Settings, words: PreTrainedTokenizerBase | None) -> PretrainedConfig:
+        """Size the token embeddings to what is read: nothing, where item vectors are all there is."""
+        name = settings.rec_llm_name
+        if not is_preset(name):
+            return backbone_config(name)
+        changes = {"pad_token_id": None, "bos_token_id": None, "eos_token_id": None} if words is None else {}
+        return backbone_config(name, vocab_size=len(words) if words else 1, **changes)
+
+    def examples(self, histories: Sequence[History]) -> Examples:
+        """Cut histories into windows; into prefixes where the Recommendation LLM sees both ways."""
+        length = self.settings.max_length
+        if isinstance(self.reader, FlatItems):
+            length = min(length, self.reader.items_that_fit)
+        return Windows(histories, length) if self.role is Role.CAUSAL else Prefixes(histories, length)
+
+    def collate(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """Pad on the right; a flattened history carries its labels at each item's last token."""
+        return self.reader.flatten(examples) if isinstance(self.reader, FlatItems) else collate_windows(examples)
+
+    def forward(self, input_ids: Tensor, labels: Tensor) -> ModelOutput:
+        """Return the mean cross-entropy over all places with a label; both int64 [B, S]."""
+        states = self.states(input_ids)
+        real = labels != PADDING
+        logits = self.head(self.dropout(states[real]))[:, 1:]  # [T, n]: padding is no candidate
+        return ModelOutput(loss=functional.cross_entropy(logits.float(), labels[real] - 1))
+
+    def index(self, catalogue: Catalogue) -> None:
+        """Encode every item's text once.
+
+        Raises:
+            UserError: The catalogue is not the one the projection head was made for.
+
+        """
+        if len(catalogue) != self.config.items:
+            raise UserError(
+                f"lite-llm4rec's head scores {self.config.items} items and {catalogue.name} has {len(catalogue)}: "
+                "train it on this dataset, loaded with the same options"
+            )
+        self.reader.read(catalogue)
+        self.reader.index()
+
+    @property
+    def index_bytes(self) -> int:
+        """Bytes of the item vectors (of the item tokens when flattened)."""
+        return self.reader.index_bytes
+
+    def prepare(self, histories: Sequence[History]) -> BatchFeature:
+        """Pad the newest items on the right."""
+        batch = request_batch(histories, self.settings.max_length, self.serving)
+        return self.reader.request(histories, batch) if isinstance(self.reader, FlatItems) else batch
+
+    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
+        """Score every item in one pass."""
+        with phase("encode"):
+            states = self.states(inputs["input_ids"])
+            query = states[torch.arange(len(states), device=states.device), inputs["last"]]  # [B, D]
+        with phase("rank"):
+            return top_items(self.head(query), k, inputs.get("seen_items"))
+
+    def states(self, input_ids: Tensor) -> Tensor:
+        """Run the Recommendation LLM over items (or, flattened, tokens) [B, S] to states [B, S, D]."""
+        embed = self.rec_llm.get_input_embeddings()
+        inputs = embed(input_ids) if isinstance(self.reader, FlatItems) else self.reader(input_ids)
+        inputs = self.dropout(inputs)
+        before = len(self.config.instruction)
+        if before:
+            instruction = embed(torch.tensor(self.config.instruction, device=inputs.device))
+            inputs = torch.cat([instruction.expand(len(inputs), -1, -1), inputs], dim=1)
+        mask = None
+        if self.role is Role.ENCODER:  # causal backbones see no padding: it stands on the right
+            mask = functional.pad(input_ids != PADDING, (before, 0), value=True)
+            mask[:, before] = True  # an empty history reads one padding item
+        states: Tensor = self.rec_llm(inputs_embeds=inputs, attention_mask=mask).last_hidden_state
+        return states[:, before:]
+
+    def save_assets(self, folder: Path) -> None:
+        """Save the tokenizer."""
+        self.reader.save_tokenizer(folder)
+
+    def load_assets(self, folder: Path) -> None:
+        """Load the tokenizer."""
+        self.reader.load_tokenizer(folder)

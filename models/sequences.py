@@ -1,0 +1,102 @@
+"""Next-item training examples and request batches for recommenders that read item numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from transformers import BatchFeature
+
+from models.recommender import PADDING, History, SeenItems, Serving, pad
+
+
+class Windows:
+    """Every training history cut from its end into windows in which each item predicts the next.
+
+    A history of m items yields m - 1 predictions, each in exactly one window, so nothing of a
+    history longer than the model's is lost (the original SASRec trains on the last window alone).
+
+    Args:
+        histories: Training histories.
+        max_length: Most predictions in one window.
+
+    """
+
+    def __init__(self, histories: Sequence[History], max_length: int) -> None:
+        self._windows: list[tuple[int, ...]] = []
+        for history in histories:
+            for end in range(len(history.items), 1, -max_length):
+                self._windows.append(history.items[max(0, end - max_length - 1) : end])
+
+    @property
+    def lengths(self) -> list[int]:
+        """Predictions in each window."""
+        return [len(window) - 1 for window in self._windows]
+
+    def __len__(self) -> int:
+        """Count the windows."""
+        return len(self._windows)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        """Return the inputs and, one place on, the labels of a window."""
+        window = self._windows[number]
+        return {"input_ids": window[:-1], "labels": window[1:]}
+
+
+def collate_windows(examples: list[dict[str, Any]]) -> dict[str, Tensor]:
+    """Pad windows on the right to int64 [B, S]: under a causal mask, no place then sees padding."""
+    return {name: pad([example[name] for example in examples]) for name in ("input_ids", "labels")}
+
+
+class Prefixes:
+    """Every prefix of every training history with the item that follows, newest items only.
+
+    For backbones that see both ways, where one pass can predict one item alone.
+
+    Args:
+        histories: Training histories.
+        max_length: Most items in a prefix.
+
+    """
+
+    def __init__(self, histories: Sequence[History], max_length: int) -> None:
+        self._histories = [history for history in histories if len(history.items) > 1]
+        self._max_length = max_length
+        counts = [len(history.items) - 1 for history in self._histories]
+        self._first = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+    @property
+    def lengths(self) -> list[int]:
+        """Items in each prefix."""
+        position = np.arange(len(self)) - np.repeat(self._first[:-1], np.diff(self._first))
+        lengths: list[int] = np.minimum(position + 1, self._max_length).tolist()
+        return lengths
+
+    def __len__(self) -> int:
+        """Count the prefixes."""
+        return int(self._first[-1])
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        """Return a prefix; only its newest place has a label."""
+        row = int(np.searchsorted(self._first, number, side="right")) - 1
+        items, end = self._histories[row].items, number - int(self._first[row]) + 1
+        prefix = items[max(0, end - self._max_length) : end]
+        return {"input_ids": prefix, "labels": (*[PADDING] * (len(prefix) - 1), items[end])}
+
+
+def request_batch(histories: Sequence[History], max_length: int, serving: Serving) -> BatchFeature:
+    """Pad the newest items of each history on the right.
+
+    Returns:
+        ``input_ids`` int64 [B, S]; ``last`` int64 [B], the place of the newest item (0 for an
+        empty history, which reads as one padding item); with seen items removed also
+        ``seen_items`` int64 [B, H], the whole history.
+
+    """
+    recent = [history.items[-max_length:] for history in histories]
+    batch = {"input_ids": pad(recent), "last": pad([[max(len(items) - 1, 0)] for items in recent])[:, 0]}
+    if serving.seen is SeenItems.REMOVE:
+        batch["seen_items"] = pad([history.items for history in histories])
+    return BatchFeature(batch)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -62,23 +63,28 @@ def rank_users(
     """
     # Similar lengths go together, so that long histories do not make others pay for their padding.
     order = sorted(range(len(histories)), key=lambda row: len(histories[row].items))
+    ask = partial(_lists, recommender, device)
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         batch = [histories[row] for row in rows]
         goals = np.array([targets[row] for row in rows], dtype=np.int64)
-        items, scores = _lists(recommender, batch, k, device)
-        ranks = _ranks_with_whole_ties(recommender, batch, goals, items, scores, device)
+        items, scores = ask(batch, k)
+        ranks = _ranks_with_whole_ties(ask, batch, goals, items, scores)
         yield Lists(np.array([history.user for history in batch], dtype=np.int64), items[:, :k], scores[:, :k], ranks)
 
 
-def _lists(recommender: Recommender, batch: list[History], k: int, device: torch.device) -> tuple[Ints, Floats]:
+def _lists(recommender: Recommender, device: torch.device, batch: list[History], k: int) -> tuple[Ints, Floats]:
     with torch.inference_mode():
         found = recommender.recommend(recommender.prepare(batch).to(device), k)
     return found.items.cpu().numpy(), found.scores.double().cpu().numpy()
 
 
 def _ranks_with_whole_ties(
-    recommender: Recommender, batch: list[History], targets: Ints, items: Ints, scores: Floats, device: torch.device
+    ask: Callable[[list[History], int], tuple[Ints, Floats]],
+    batch: list[History],
+    targets: Ints,
+    items: Ints,
+    scores: Floats,
 ) -> Ranks:
     ranks = ranking.target_ranks(items, scores, targets)
     k = items.shape[1]
@@ -86,7 +92,7 @@ def _ranks_with_whole_ties(
     pending: NDArray[np.intp] = np.flatnonzero(ranking.open_ties(items, scores, k))
     while len(pending):
         width *= 2
-        items, scores = _lists(recommender, [batch[row] for row in pending], width, device)
+        items, scores = ask([batch[row] for row in pending], width)
         wider = ranking.target_ranks(items, scores, targets[pending])
         ranks.better[pending], ranks.tied[pending] = wider.better, wider.tied
         # A recommender that cannot fill longer lists, as a beam search cannot, has no more to say.

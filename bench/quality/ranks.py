@@ -47,9 +47,8 @@ def target_ranks(items: Ints, scores: Floats, targets: Ints) -> Ranks:
 
 def open_ties(items: Ints, scores: Floats, cutoff: int) -> NDArray[np.bool_]:
     """Tell which lists [U, K] end within a tie that reaches into the first `cutoff` places."""
-    at_cutoff, at_end = scores[:, cutoff - 1], scores[:, -1]
-    full = items[:, -1] != PADDING
-    return full & (at_cutoff == at_end)
+    unfinished: NDArray[np.bool_] = (scores[:, cutoff - 1] == scores[:, -1]) & (items[:, -1] != PADDING)
+    return unfinished
 
 
 def hit_rate(ranks: Ranks, cutoff: int) -> Floats:

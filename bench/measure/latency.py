@@ -1,0 +1,169 @@
+"""Latency of several recommenders side by side: interleaved turns, rotating users.
+
+Noise on a machine drifts, so cases that are compared take turns, there and back (A B C C B A ...);
+the first request of a turn is not counted, since the others' turns have cooled the caches::
+
+    turn 0:  A (a) a a a   B (b) b   C (c) c c
+    turn 1:  C (c) c c   B (b) b   A (a) a a a       () untimed
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench.measure.clock import Clock, Timed
+from bench.measure.outcome import CaseTimeoutError, Failure, deadline, failure
+from bench.measure.subject import Subject
+from bench.results.record import Latency
+from models.recommender import History, Recommendations
+
+PERCENTILE_ROUNDS = {90: 50, 95: 100, 99: 500}
+"""Rounds that a percentile needs: five samples beyond it."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to measure.
+
+    Attributes:
+        case_s: Timed seconds that each case gets.
+        min_rounds: Timed rounds of each case, however long they take.
+        max_rounds: Timed rounds of each case at most.
+        turns: How often each case has its turn.
+        warmup_rounds: Untimed rounds before everything.
+        timeout_s: What warming up and all rounds of one case may take together; None for any time.
+
+    """
+
+    case_s: float = 5.0
+    min_rounds: int = 10
+    max_rounds: int = 2000
+    turns: int = 10
+    warmup_rounds: int = 2
+    timeout_s: float | None = None
+
+
+@dataclass
+class Samples:
+    """What was timed for one case.
+
+    Attributes:
+        timed: One entry a round.
+        turns: Number of the turn of each round.
+        answers: The users and lists of the last round of each distinct request.
+        spent_s: Time taken by this case, untimed rounds included.
+
+    """
+
+    timed: list[Timed] = field(default_factory=list)
+    turns: list[int] = field(default_factory=list)
+    answers: dict[int, tuple[Sequence[History], Recommendations]] = field(default_factory=dict, repr=False)
+    spent_s: float = 0.0
+
+
+def interleave(
+    subjects: Sequence[Subject], plan: Plan, clock: Clock, progress: Callable[[str], None]
+) -> dict[str, Samples | Failure]:
+    """Time all subjects in turns; one that fails drops out, and the others go on.
+
+    Args:
+        subjects: What is compared, all on the clock's device.
+        plan: How long.
+        clock: Of the device.
+        progress: Told what goes on.
+
+    Returns:
+        For each subject's name its samples, or how it failed.
+
+    """
+    results: dict[str, Samples | Failure] = {}
+    alive: list[tuple[Subject, Samples, int]] = []
+    for subject in subjects:
+        samples = Samples()
+        try:
+            with _charged(samples, plan):
+                rounds = _warm_up(subject, plan, clock)
+        except Exception as error:  # noqa: BLE001 - a failed case is a row, not the end of the run
+            results[subject.name] = failure(error)
+        else:
+            alive.append((subject, samples, rounds))
+    for turn in range(plan.turns):
+        progress(f"timing {len(alive)} recommenders in turns: {turn + 1} of {plan.turns}")
+        for entry in alive[:: -1 if turn % 2 else 1]:
+            subject, samples, rounds = entry
+            try:
+                with _charged(samples, plan):
+                    _take_turn(subject, samples, clock, turn, _share(rounds, turn, plan.turns))
+            except Exception as error:  # noqa: BLE001 - as above
+                results[subject.name] = failure(error)
+                alive.remove(entry)
+    return results | {subject.name: samples for subject, samples, _ in alive}
+
+
+class _charged:  # noqa: N801 - reads as a statement
+    """Charges the body's time to a case, whose deadline holds over all its turns."""
+
+    def __init__(self, samples: Samples, plan: Plan) -> None:
+        self._samples = samples
+        left = None if plan.timeout_s is None else plan.timeout_s - samples.spent_s
+        if left is not None and left <= 0:
+            raise CaseTimeoutError(f"took longer than the {plan.timeout_s:g} s that --case-timeout allows")
+        self._deadline = deadline(left)
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+        self._deadline.__enter__()
+
+    def __exit__(self, *error: object) -> bool | None:
+        self._samples.spent_s += time.perf_counter() - self._start
+        return self._deadline.__exit__(*error)  # type: ignore[arg-type]
+
+
+def _warm_up(subject: Subject, plan: Plan, clock: Clock) -> int:
+    """Run the warm-up and choose how many rounds the case gets."""
+    last = 0.0
+    for number in range(plan.warmup_rounds):
+        _, timed = clock.time(lambda number=number: subject.request(number))  # type: ignore[misc]
+        last = timed.wall_s
+    return int(np.clip(plan.case_s / max(last, 1e-6), plan.min_rounds, plan.max_rounds))
+
+
+def _share(rounds: int, turn: int, turns: int) -> int:
+    """Deal `rounds` over the turns as evenly as they go."""
+    return rounds * (turn + 1) // turns - rounds * turn // turns
+
+
+def _take_turn(subject: Subject, samples: Samples, clock: Clock, turn: int, rounds: int) -> None:
+    if rounds == 0:
+        return
+    first = len(samples.timed)
+    subject.request(first - 1)
+    for number in range(first, first + rounds):
+        answer, timed = clock.time(lambda number=number: subject.request(number))  # type: ignore[misc]
+        samples.timed.append(timed)
+        samples.turns.append(turn)
+        row = number % len(subject.batches)
+        samples.answers[row] = (subject.batches[row], answer)
+
+
+def summarise(samples: Samples, batch_size: int, clock: Clock) -> Latency:
+    """Turn samples into the record's latency."""
+    wall = np.array([timed.wall_s for timed in samples.timed])
+    device = [timed.device_s for timed in samples.timed if timed.device_s is not None]
+    tail = {f"p{q}_s": float(np.percentile(wall, q)) for q, least in PERCENTILE_ROUNDS.items() if len(wall) >= least}
+    return Latency(
+        rounds=len(wall),
+        samples_s=wall.tolist(),
+        turns=samples.turns,
+        mean_s=float(wall.mean()),
+        p50_s=float(np.median(wall)),
+        p90_s=tail.get("p90_s"),
+        p95_s=tail.get("p95_s"),
+        p99_s=tail.get("p99_s"),
+        device_s=float(np.median(device)) if device else clock.no_device_time(),
+        users_per_second=float(batch_size / wall.mean()),
+    )

@@ -1,0 +1,60 @@
+"""How a case may end other than well, and the deadline that ends it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+import torch
+
+from bench.results.record import Outcome
+from models.errors import UserError
+
+
+class CaseTimeoutError(Exception):
+    """A case took longer than it may."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no number."""
+
+    outcome: Outcome
+    detail: str
+
+
+@contextmanager
+def deadline(seconds: float | None) -> Iterator[None]:
+    """Raise `CaseTimeoutError` in the body once `seconds` have passed; None never does.
+
+    The alarm is noticed between Python instructions, so one kernel that hangs outlasts it.
+    """
+    if seconds is None:
+        yield
+        return
+
+    def ring(_: int, __: FrameType | None) -> None:
+        raise CaseTimeoutError(f"took longer than the {seconds:g} s that --case-timeout allows")
+
+    previous = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def failure(error: Exception) -> Failure:
+    """Say in one line how a case ended."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, CaseTimeoutError):
+        return Failure(Outcome.TIMED_OUT, message)
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in message:
+        return Failure(Outcome.OUT_OF_MEMORY, message[:300])
+    if isinstance(error, (UserError, NotImplementedError)):
+        return Failure(Outcome.UNSUPPORTED, message)
+    return Failure(Outcome.ERROR, f"{type(error).__name__}: {message}"[:300])

@@ -1,0 +1,60 @@
+"""A recommender ready to be measured: with its inputs, and with what a request is."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from transformers import BatchFeature
+
+from models.recommender import History, Recommendations, Recommender, phase
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An indexed recommender in eval mode, and the batches of users that ask it.
+
+    Attributes:
+        name: The case's name.
+        recommender: What is asked.
+        batches: Requests, each of B users; timed rounds take them in turn.
+        k: Length of the lists.
+        device: Where the recommender is.
+
+    """
+
+    name: str
+    recommender: Recommender = field(repr=False)
+    batches: Sequence[Sequence[History]] = field(repr=False)
+    k: int
+    device: torch.device
+
+    @property
+    def batch_size(self) -> int:
+        """Users a request."""
+        return len(self.batches[0])
+
+    def inputs(self, number: int) -> BatchFeature:
+        """Prepare request `number` and bring it to the device."""
+        with phase("prepare"):
+            return self.recommender.prepare(self.batches[number % len(self.batches)]).to(self.device)
+
+    def request(self, number: int) -> Recommendations:
+        """Answer request `number` from histories to lists on the host: what a user waits for."""
+        with torch.inference_mode():
+            found = self.recommender.recommend(self.inputs(number), self.k)
+        return Recommendations(found.items.cpu(), found.scores.cpu())
+
+
+def user_batches(histories: Sequence[History], batch_size: int, *, seed: int = 0) -> list[list[History]]:
+    """Deal users into batches at random; with fewer users than a batch holds, users ask again.
+
+    There are batches for at least 64 users, so that no request is answered from warm caches alone.
+    """
+    shuffled = random.Random(seed).sample(histories, len(histories))
+    while len(shuffled) < batch_size:
+        shuffled = shuffled + shuffled
+    most = max(1, min(len(shuffled) // batch_size, max(64 // batch_size, 16)))
+    return [shuffled[start * batch_size : (start + 1) * batch_size] for start in range(most)]

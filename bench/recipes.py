@@ -1,0 +1,80 @@
+"""How a recommender is trained on a dataset: the tables of ``recipes.toml``, resolved."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models import registry
+from models.errors import UserError
+from models.recommender import Settings
+
+RECIPES = Path(__file__).with_name("recipes.toml")
+
+
+class Recipe(BaseModel):
+    """Hyperparameters of one training run.
+
+    Attributes:
+        batch_size: Examples a step.
+        learning_rate: AdamW's, constant after warm-up.
+        weight_decay: AdamW's.
+        warmup_steps: Steps over which the learning rate rises.
+        epochs: Upper bound.
+        evaluate_every: Steps between evaluations on validation.
+        validation_users: Users ranked at each, a seeded sample.
+        patience: Evaluations without a better NDCG@10 before training stops.
+        max_minutes: Training time at most, over all resumed parts; evaluation included.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    warmup_steps: int = Field(ge=0)
+    epochs: int = Field(ge=1)
+    evaluate_every: int = Field(ge=1)
+    validation_users: int = Field(ge=1)
+    patience: int = Field(ge=1)
+    max_minutes: float = Field(gt=0)
+
+
+@cache
+def _tables() -> list[dict[str, Any]]:
+    tables: list[dict[str, Any]] = tomllib.loads(RECIPES.read_text())["recipe"]
+    return tables
+
+
+def resolve(recommender: str, dataset: str, chosen: dict[str, Any]) -> tuple[Settings, Recipe]:
+    """Choose settings and recipe.
+
+    Args:
+        recommender: Its name in the registry, or ``package.module:Class``.
+        dataset: The dataset's name.
+        chosen: Settings that the user named; they go before the recipe's.
+
+    Raises:
+        UserError: A setting is unknown or has a value it cannot have.
+
+    """
+    kind = registry.load(recommender).settings_type
+    here = {"recommender": recommender, "dataset": dataset, "preset": chosen.get("preset", "compact")}
+    recipe: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    for table in _tables():
+        if all(table.get(key, value) == value for key, value in here.items()):
+            recipe |= {key: value for key, value in table.items() if key not in {*here, "settings"}}
+            settings |= table.get("settings", {})
+    try:
+        return kind(**settings | chosen), Recipe(**recipe)
+    except ValidationError as error:
+        first = error.errors()[0]
+        known = ", ".join(kind.model_fields)
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(f"{recommender}: setting {place}: {first['msg']}; its settings are {known}") from error

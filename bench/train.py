@@ -1,0 +1,73 @@
+"""``python -m bench.train RECOMMENDER``: train one recommender on one dataset, resumable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from bench import checkpoints, commands, data
+from bench.options import choose_device, parse_settings, set_threads
+from bench.recipes import Recipe, resolve
+from models.errors import UserError
+
+app = typer.Typer(add_completion=False, help=__doc__)
+
+
+@app.command()
+def main(
+    recommender: Annotated[str, typer.Argument(help="A name that `python -m bench` lists, or package.module:Class.")],
+    dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
+    preset: Annotated[str | None, typer.Option(help="Size, such as compact or t5-small.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="A setting, name=value; may be repeated.")] = None,
+    seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with the dataset's files; default $BENCH_DATA.")] = None,
+    min_count: Annotated[int, typer.Option(help="Keep users and items with this many interactions (k-core).")] = 0,
+    max_history: Annotated[int | None, typer.Option(help="Keep this many last items of each history.")] = None,
+    max_minutes: Annotated[float | None, typer.Option(help="Training time at most; default: the recipe's.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs at most; default: the recipe's.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: a GPU if there is one.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Train anew even if there is a checkpoint.")] = False,
+) -> None:
+    """Train a recommender; after an interruption, the same command goes on where it stopped."""
+    console = Console(stderr=True)
+    set_threads(threads)
+    place = choose_device(device)
+    chosen: dict[str, Any] = parse_settings(settings or []) | {"seed": seed}
+    if preset is not None:
+        chosen["preset"] = preset
+    loaded = data.load(dataset, data_dir=data_dir, min_count=min_count, max_history=max_history)
+    built_with, recipe = resolve(recommender, loaded.name, chosen)
+    recipe = _changed(recipe, max_minutes=max_minutes, epochs=epochs)
+    folder = checkpoints.folder_for(recommender, built_with, loaded)
+    if (folder / checkpoints.CARD).exists():
+        if not again:
+            console.print(f"already trained: {folder} (--again trains anew)", soft_wrap=True)
+            return
+        (folder / checkpoints.CARD).unlink()
+    for warning in loaded.source.warnings:
+        console.print(f"note: {warning}", soft_wrap=True)
+    from bench.training import train  # transformers' Trainer takes seconds to import
+
+    try:
+        card = train(recommender, built_with, recipe, loaded, device=place, folder=folder)
+    except KeyboardInterrupt:
+        console.print("interrupted: the same command goes on from the last evaluation", soft_wrap=True)
+        raise
+    for name, value in card.training.items():
+        console.print(f"{name}: {value}")
+    console.print(f"saved {folder}", soft_wrap=True)
+
+
+def _changed(recipe: Recipe, **changes: float | None) -> Recipe:
+    given = {name: value for name, value in changes.items() if value is not None}
+    if any(value <= 0 for value in given.values()):
+        raise UserError("--max-minutes and --epochs must be more than 0")
+    return recipe.model_copy(update=given)
+
+
+if __name__ == "__main__":
+    commands.run(app)

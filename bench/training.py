@@ -1,0 +1,209 @@
+"""Training on transformers' `Trainer`: early stopping on validation NDCG@10, resumable at any moment."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch.utils.data import Sampler
+from transformers import (
+    EarlyStoppingCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.trainer_callback import ExportableState
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+from bench import checkpoints
+from bench.checkpoints import Card
+from bench.data.dataset import Dataset, Split
+from bench.quality import evaluate
+from bench.recipes import Recipe
+from models import registry
+from models.errors import UserError
+from models.recommender import Examples, History, Settings, TrainableRecommender
+
+RUN = "run"
+"""Subfolder of an unfinished checkpoint in which the Trainer keeps what it resumes from."""
+
+METRIC = "NDCG@10"
+
+
+class TimeBudget(TrainerCallback, ExportableState):
+    """Evaluates, saves and stops once training has taken `max_seconds`, earlier parts counted in."""
+
+    def __init__(self, max_seconds: float, spent_s: float = 0.0) -> None:
+        self.max_seconds = max_seconds
+        self.spent_s = spent_s
+        self._last = time.monotonic()
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        """Start the clock."""
+        self._last = time.monotonic()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Stop when the budget is spent."""
+        del args, state
+        now = time.monotonic()
+        self.spent_s += now - self._last
+        self._last = now
+        if self.spent_s >= self.max_seconds:
+            control.should_training_stop = control.should_evaluate = control.should_save = True
+
+    def state(self) -> dict[str, Any]:
+        """Return what a resumed run goes on from."""
+        return {"args": {"max_seconds": self.max_seconds}, "attributes": {"spent_s": self.spent_s}}
+
+
+class RankingTrainer(Trainer):
+    """A `Trainer` that groups examples by length and evaluates by ranking the catalogue."""
+
+    train_dataset: Examples
+    rank_validation: Callable[[], dict[str, float]]
+    best: ClassVar[str] = f"eval_{METRIC}"
+
+    def _get_train_sampler(self, *_: Any) -> Sampler[int]:
+        return LengthGroupedSampler(
+            self.args.train_batch_size * self.args.gradient_accumulation_steps, lengths=list(self.train_dataset.lengths)
+        )
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Rank validation users; the metrics that early stopping and the best checkpoint go by."""
+        metrics = {f"eval_{name}": value for name, value in self.rank_validation().items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+
+def train(
+    name: str, settings: Settings, recipe: Recipe, dataset: Dataset, *, device: torch.device, folder: Path
+) -> Card:
+    """Train a recommender, or go on where an interrupted training stopped.
+
+    Args:
+        name: Registry name or ``package.module:Class`` of a `TrainableRecommender`.
+        settings: What to build.
+        recipe: How to train it.
+        dataset: On what; its training part is learned, its validation targets are ranked.
+        device: Where.
+        folder: The checkpoint to make.
+
+    Raises:
+        UserError: The recommender has nothing to train.
+
+    """
+    kind = registry.load(name)
+    if not issubclass(kind, TrainableRecommender):
+        raise UserError(f"{name} has no weights to train: measure it with pytest bench/ --benchmark-only as it is")
+    histories = dataset.training()
+    model = kind.build(dataset.catalogue, histories, settings)
+    run = folder / RUN
+    examples: Any = model.examples(histories)
+    trainer = RankingTrainer(
+        model=model,
+        args=_arguments(run, recipe, settings.seed, device),
+        train_dataset=examples,
+        eval_dataset=examples,  # the Trainer insists on one; `evaluate` ranks validation users instead
+        data_collator=model.collate,
+        callbacks=[EarlyStoppingCallback(recipe.patience), TimeBudget(recipe.max_minutes * 60)],
+    )
+    trainer.rank_validation = _validation_ranker(model, dataset, recipe, device)
+    trainer.train(resume_from_checkpoint=_last_whole_checkpoint(run))
+    model.save_pretrained(folder)
+    card = Card(
+        recommender=name,
+        settings=settings.model_dump(mode="json"),
+        dataset=dataset.name,
+        dataset_checksum=dataset.source.checksum,
+        dataset_options=dataset.source.options,
+        recipe=recipe,
+        training=_summary(trainer, model.num_parameters()),
+    )
+    checkpoints.write_card(folder, card)
+    shutil.rmtree(run, ignore_errors=True)
+    return card
+
+
+def _arguments(run: Path, recipe: Recipe, seed: int, device: torch.device) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(run),
+        per_device_train_batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        warmup_steps=recipe.warmup_steps,
+        lr_scheduler_type="constant_with_warmup",
+        num_train_epochs=recipe.epochs,
+        bf16=device.type == "cuda" and torch.cuda.is_bf16_supported(),
+        use_cpu=device.type == "cpu",
+        seed=seed,
+        eval_strategy="steps",
+        eval_steps=recipe.evaluate_every,
+        save_strategy="steps",
+        save_steps=recipe.evaluate_every,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model=METRIC,
+        greater_is_better=True,
+        restore_callback_states_from_checkpoint=True,
+        remove_unused_columns=False,
+        logging_steps=recipe.evaluate_every,
+        report_to="none",
+    )
+
+
+def _validation_ranker(
+    model: TrainableRecommender, dataset: Dataset, recipe: Recipe, device: torch.device
+) -> Callable[[], dict[str, float]]:
+    histories, targets = dataset.queries(Split.VALIDATION)
+    rows = range(len(histories))
+    if len(histories) > recipe.validation_users:
+        rows = random.Random(0).sample(rows, recipe.validation_users)  # type: ignore[assignment]
+    sample: list[History] = [histories[row] for row in rows]
+    goals = [targets[row] for row in rows]
+
+    def rank() -> dict[str, float]:
+        model.eval()
+        model.index(dataset.catalogue)
+        parts = list(evaluate.rank_users(model, sample, goals, k=10, batch_size=64, device=device))
+        metrics = evaluate.per_user_metrics(evaluate.join(parts).ranks, 10)
+        model.train()
+        return {name: float(values.mean()) for name, values in metrics.items()}
+
+    return rank
+
+
+def _last_whole_checkpoint(run: Path) -> str | None:
+    """Return the newest Trainer checkpoint that was written to its end, deleting torn ones."""
+    for folder in sorted(run.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True):
+        try:
+            json.loads((folder / "trainer_state.json").read_text())  # the Trainer writes it last
+        except (OSError, ValueError):
+            shutil.rmtree(folder)
+        else:
+            return str(folder)
+    return None
+
+
+def _summary(trainer: RankingTrainer, parameters: int) -> dict[str, str | int | float | bool | None]:
+    budget = next(callback for callback in trainer.callback_handler.callbacks if isinstance(callback, TimeBudget))
+    best = max(trainer.state.log_history, key=lambda entry: entry.get(trainer.best, -1.0))
+    metrics = {f"validation {name.removeprefix('eval_')}": best[name] for name in best if name.startswith("eval_")}
+    return {
+        "seconds": round(budget.spent_s, 1),
+        "steps": trainer.state.global_step,
+        "best step": best.get("step"),
+        "epochs": round(trainer.state.epoch or 0.0, 2),
+        "examples an epoch": len(trainer.train_dataset),
+        "parameters": parameters,
+        "device": str(trainer.args.device),
+        **metrics,
+    }

@@ -1,0 +1,168 @@
+"""The prefix tree over the catalogue's token sequences, as flat arrays.
+
+Nodes are numbered level by level, siblings by token, so node 0 is the root and the edge into node
+``e + 1`` is edge ``e``. The edges out of a node are ``indptr[node]..indptr[node + 1] - 1``; arrays
+in this form (compressed sparse rows) can be put on a device as they are.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.recommender import PADDING
+
+ROOT = 0
+_END = -1  # fills the rows of short sequences; sorts before every token
+
+
+@dataclass(frozen=True)
+class Trie:
+    """A prefix tree whose leaves are items.
+
+    Attributes:
+        indptr: First edge of each node, int32 [nodes + 1].
+        tokens: Token of each edge, int32 [nodes - 1].
+        parents: Parent of each node, the root's own being the root, int32 [nodes].
+        items: Item of each leaf, `PADDING` at inner nodes, int32 [nodes].
+        leaves: Items below or at each node, int32 [nodes].
+        fan_out: Most children of a node, by level from the root; its length is the depth.
+
+    """
+
+    indptr: NDArray[np.int32] = field(repr=False)
+    tokens: NDArray[np.int32] = field(repr=False)
+    parents: NDArray[np.int32] = field(repr=False)
+    items: NDArray[np.int32] = field(repr=False)
+    leaves: NDArray[np.int32] = field(repr=False)
+    fan_out: tuple[int, ...]
+
+    @classmethod
+    def build(cls, sequences: Sequence[Sequence[int]]) -> Self:
+        """Build the tree in O(N x L).
+
+        Args:
+            sequences: Tokens of item i at ``sequences[i - 1]``, the end of sequence included.
+
+        Raises:
+            ValueError: A sequence is empty, equals another's, or is the beginning of another's.
+
+        """
+        rows = _pad(sequences)  # [N, L]
+        order = np.lexsort(rows.T[::-1])
+        rows = rows[order]
+        node = np.zeros(len(rows), dtype=np.int64)  # node of each row at the level before
+        parents, tokens, fan_out, nodes = [np.zeros(1, dtype=np.int64)], [], [], 1
+        leaves = [np.array([len(rows)])]
+        for level in range(rows.shape[1]):
+            alive = np.flatnonzero(rows[:, level] != _END)
+            above, token = node[alive], rows[alive, level]
+            new = np.ones(len(alive), dtype=bool)
+            new[1:] = (above[1:] != above[:-1]) | (token[1:] != token[:-1])
+            below = np.cumsum(new) - 1
+            node[alive] = nodes + below
+            parents.append(above[new])
+            tokens.append(token[new])
+            leaves.append(np.bincount(below))
+            fan_out.append(int(np.bincount(above[new] - above[0]).max()))
+            nodes += int(new.sum())
+        parent = np.concatenate(parents)
+        children = np.bincount(parent[1:], minlength=nodes)
+        if len(np.unique(node)) < len(rows) or children[node].any():
+            raise ValueError("an item's token sequence equals or begins another's")
+        items = np.full(nodes, PADDING, dtype=np.int32)
+        items[node] = order + 1
+        return cls(
+            indptr=np.concatenate([[0], np.cumsum(children)]).astype(np.int32),
+            tokens=np.concatenate(tokens).astype(np.int32),
+            parents=parent.astype(np.int32),
+            items=items,
+            leaves=np.concatenate(leaves).astype(np.int32),
+            fan_out=tuple(fan_out),
+        )
+
+    @property
+    def depth(self) -> int:
+        """Tokens of the longest sequence."""
+        return len(self.fan_out)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for array in (self.indptr, self.tokens, self.parents, self.items, self.leaves))
+
+    def step(self, node: int, token: int) -> int | None:
+        """Return the child of `node` at `token`, None where there is none."""
+        first, last = self._indptr[node], self._indptr[node + 1]
+        edge = bisect_left(self._tokens, token, first, last)
+        return edge + 1 if edge < last and self._tokens[edge] == token else None
+
+    def find(self, prefix: Iterable[int]) -> int | None:
+        """Return the node that `prefix` leads to from the root, None where it leaves the tree."""
+        node = ROOT
+        for token in prefix:
+            child = self.step(node, token)
+            if child is None:
+                return None
+            node = child
+        return node
+
+    def children(self, node: int) -> list[tuple[int, int]]:
+        """Return the (token, child) pairs of a node, by token."""
+        first, last = self._indptr[node], self._indptr[node + 1]
+        return list(zip(self._tokens[first:last], range(first + 1, last + 1), strict=True))
+
+    def exhausted(self, seen: Iterable[int]) -> frozenset[int]:
+        """Return every node all of whose items are in `seen`, in O(items x depth).
+
+        Forbidding these removes seen items exactly, without a beam lost to a prefix that leads
+        to nothing else.
+        """
+        counts: Counter[int] = Counter()
+        for item in set(seen) - {PADDING}:
+            node = self._leaf[item]
+            while node != ROOT:
+                counts[node] += 1
+                node = self._parents[node]
+            counts[ROOT] += 1
+        return frozenset(node for node, count in counts.items() if count == self.leaves[node])
+
+    @cached_property
+    def _leaf(self) -> list[int]:
+        """Leaf of each item; Python lists are quicker than arrays to read one by one."""
+        leaf = np.zeros(int(self.items.max()) + 1, dtype=np.int64)
+        leaf[self.items] = np.arange(len(self.items))
+        found: list[int] = leaf.tolist()
+        return found
+
+    @cached_property
+    def _indptr(self) -> list[int]:
+        values: list[int] = self.indptr.tolist()
+        return values
+
+    @cached_property
+    def _tokens(self) -> list[int]:
+        values: list[int] = self.tokens.tolist()
+        return values
+
+    @cached_property
+    def _parents(self) -> list[int]:
+        values: list[int] = self.parents.tolist()
+        return values
+
+
+def _pad(sequences: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    lengths = np.array([len(sequence) for sequence in sequences])
+    if not len(lengths) or lengths.min() == 0:
+        raise ValueError("every item needs a token sequence that is not empty")
+    rows = np.full((len(lengths), lengths.max()), _END, dtype=np.int64)
+    filled = np.arange(rows.shape[1]) < lengths[:, None]
+    rows[filled] = np.concatenate([np.asarray(sequence, dtype=np.int64) for sequence in sequences])
+    return rows

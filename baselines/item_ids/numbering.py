@@ -1,0 +1,92 @@
+"""Which item-ID scheme is used, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import Field
+
+from baselines.item_ids.collaborative import Clusters, cluster_tokens, collaborative_ids, default_clusters
+from baselines.item_ids.sequential import LEAKY_LABEL, leaky_ids, sequential_ids
+from baselines.item_ids.shuffled import random_ids
+from models import recommender
+from models.errors import UserError
+from models.recommender import Catalogue, History
+
+
+class Numbering(StrEnum):
+    """How items are given their IDs."""
+
+    RANDOM = "random"
+    SEQUENTIAL = "sequential"
+    SEQUENTIAL_LEAKY = "sequential-leaky"
+    COLLABORATIVE = "collaborative"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Cautions to show beside every result that was reached with it."""
+        return (LEAKY_LABEL,) if self is Numbering.SEQUENTIAL_LEAKY else ()
+
+
+class Settings(recommender.Settings):
+    """Settings of whatever generates item IDs.
+
+    Attributes:
+        numbering: The item-ID scheme.
+        leaf_size: Collaborative IDs: most items of a group that is not split further, and the
+            number of added tokens; None goes by the size of the catalogue.
+        cluster_count: Collaborative IDs: groups that a larger one is split into; None likewise.
+
+    """
+
+    numbering: Numbering = Numbering.COLLABORATIVE
+    leaf_size: int | None = Field(default=None, ge=2)
+    cluster_count: int | None = Field(default=None, ge=2)
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """A catalogue's IDs.
+
+    Attributes:
+        ids: ID of item i at ``ids[i - 1]``.
+        words: Parts of IDs that must be one token each.
+
+    """
+
+    ids: list[str]
+    words: list[str]
+
+
+def number_items(catalogue: Catalogue, histories: Sequence[History], settings: Settings) -> Numbered:
+    """Give every item its ID.
+
+    Raises:
+        UserError: A leaky numbering of a catalogue that does not tell the order of appearance, or
+            more clusters than there are tokens to tell them apart.
+
+    """
+    items = len(catalogue)
+    match settings.numbering:
+        case Numbering.RANDOM:
+            return Numbered(random_ids(items, settings.seed), [])
+        case Numbering.SEQUENTIAL:
+            return Numbered(sequential_ids(items, histories, settings.seed), [])
+        case Numbering.SEQUENTIAL_LEAKY:
+            return Numbered(leaky_ids(catalogue), [])
+        case Numbering.COLLABORATIVE:
+            clusters = _clusters(items, settings)
+            return Numbered(collaborative_ids(items, histories, clusters, settings.seed), cluster_tokens(clusters))
+
+
+def _clusters(items: int, settings: Settings) -> Clusters:
+    usual = default_clusters(items)
+    leaf_size = settings.leaf_size or usual.leaf_size
+    count = settings.cluster_count or min(usual.count, leaf_size)
+    if count > leaf_size:
+        raise UserError(
+            f"cluster_count {count} is more than leaf_size {leaf_size}, so siblings would share a token: lower it"
+        )
+    return Clusters(leaf_size, count)

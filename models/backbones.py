@@ -116,7 +116,7 @@ def pretrained_backbone(name: str, role: Role) -> PreTrainedModel:
     return _encoder_half(model) if t5_encoder else model
 
 
-def _encoder_half(model: T5EncoderModel) -> PreTrainedModel:
+def _encoder_half(model: PreTrainedModel) -> PreTrainedModel:
     """Return the stack itself: the wrapper only adds a second name for its token embeddings."""
     stack: PreTrainedModel = model.encoder
     return stack

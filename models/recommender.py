@@ -202,6 +202,34 @@ class Recommender(nn.Module, ABC):
         Returns lists of exactly k places (see `Recommendations` for unfilled ones).
         """
 
+    def forward_pass(self, inputs: BatchFeature) -> tuple[nn.Module, tuple[Tensor, ...]]:
+        """Return one forward pass as a module and its arguments, for counters that must trace it.
+
+        For a one-pass recommender that is all of `recommend`; a generative one returns a pass that
+        stands for its search, since a search cannot be traced.
+        """
+        return OnePass(self, list(inputs)), tuple(inputs.values())
+
+
+class OnePass(nn.Module):
+    """`Recommender.recommend` with its inputs as positional tensors.
+
+    Args:
+        recommender: Whose.
+        names: The inputs' names in order.
+
+    """
+
+    def __init__(self, recommender: Recommender, names: list[str]) -> None:
+        super().__init__()
+        self.recommender = recommender
+        self._names = names
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """Return the items [B, 1] of the shortest list."""
+        inputs = BatchFeature(dict(zip(self._names, tensors, strict=True)))
+        return self.recommender.recommend(inputs, 1).items
+
 
 class Examples(Protocol):
     """Training examples by number; `lengths` lets batches be grouped so that little is padded."""

@@ -34,7 +34,8 @@ class WeightsKind(StrEnum):
     """Where the weights came from."""
 
     TRAINED = "trained"
-    COUNTED = "counted"
+    AS_BUILT = "as built"
+    """Nothing to train: counted from the training part, or brought along by the recommender."""
     UNTRAINED = "untrained"
 
 
@@ -81,7 +82,7 @@ class Weights(Model):
     """The weights that were measured.
 
     Attributes:
-        checkpoint: Folder name of the checkpoint, None for untrained and counted ones.
+        checkpoint: Folder name of the checkpoint, None where nothing was trained.
         sha256: Of the safetensors file.
         parameters: Number of parameters, shared ones once.
         parameter_bytes: Bytes of parameters and buffers in the dtype measured.
@@ -137,12 +138,14 @@ class Flops(Model):
 
     Attributes:
         per_user: torch's `FlopCounterMode` with the CPU attention gap mended, over one whole request.
-        fvcore_per_user: Second opinion over one forward pass, where one exists.
+        forward_per_user: The same counter over one forward pass that fvcore can trace, too.
+        fvcore_per_user: fvcore over that forward pass: the second opinion on `forward_per_user`.
         uncounted: Operators with floating-point outputs that no formula covers, with how often they ran.
 
     """
 
     per_user: float
+    forward_per_user: float | None = None
     fvcore_per_user: float | Unavailable
     uncounted: dict[str, int] = {}
 

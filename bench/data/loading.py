@@ -1,0 +1,119 @@
+"""The way in: a name or a path, and a `Dataset` comes out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from bench.data import cache, synthetic
+from bench.data.dataset import Dataset, Source
+from bench.data.download import REMOTES, download
+from bench.data.files import checksum
+from bench.data.layouts import find_layout
+from bench.data.options import LoadOptions, SyntheticSizes
+from bench.data.prepare import Prepared, prepare
+from models.errors import UserError
+
+SYNTHETIC = "synthetic"
+DATA_VARIABLE = "BENCH_DATA"
+
+
+def available() -> dict[str, str]:
+    """Return the datasets that have a name, each with one line about it."""
+    return {SYNTHETIC: synthetic.ABOUT} | {name: remote.about for name, remote in REMOTES.items()}
+
+
+def load(
+    name: str,
+    *,
+    data_dir: Path | None = None,
+    min_count: int = 0,
+    max_history: int | None = None,
+    seed: int = 0,
+    users: int | None = None,
+    items: int | None = None,
+    length: int | None = None,
+) -> Dataset:
+    """Load a dataset, from the cache if it has been prepared before.
+
+    Args:
+        name: A name that `available` lists, a folder's name below `data_dir`, or the path of a
+            folder, an ``.inter`` file or a MovieLens zip.
+        data_dir: Where ``NAME/`` is looked for before anything is downloaded; default ``$BENCH_DATA``.
+        min_count: Keep only users and items with at least this many interactions (k-core); 0 keeps all.
+        max_history: Histories handed to recommenders keep at most this many last items.
+        seed: Of the numbering of the items, and of generated data.
+        users: For ``synthetic``: how many users.
+        items: For ``synthetic``: how many items.
+        length: For ``synthetic``: the mean number of interactions a user.
+
+    Raises:
+        UserError: An option, the name, a file or the network is not as it must be.
+
+    """
+    sizes = {key: value for key, value in (("users", users), ("items", items), ("length", length)) if value is not None}
+    if sizes and name != SYNTHETIC:
+        raise UserError(f"{', '.join(sizes)}: only the dataset {SYNTHETIC} has a size to choose; leave it out")
+    given = {"min_count": min_count, "max_history": max_history, "seed": seed}
+    if name == SYNTHETIC:
+        options = LoadOptions.check(**given, sizes=sizes)
+        return _generate(options, options.sizes or SyntheticSizes())
+    return _load_files(name, data_dir, LoadOptions.check(**given))
+
+
+def _generate(options: LoadOptions, sizes: SyntheticSizes) -> Dataset:
+    settings = {"version": synthetic.VERSION, "seed": options.seed, **sizes.model_dump()}
+    prepared = prepare(synthetic.generate(sizes, options.seed), min_count=options.min_count, seed=options.seed)
+    source = Source(
+        SYNTHETIC, _digest(settings), options.settings, synthetic=True, warnings=("generated data", *prepared.warnings)
+    )
+    return prepared.dataset(source, options.max_history)
+
+
+def _load_files(name: str, data_dir: Path | None, options: LoadOptions) -> Dataset:
+    layout, files = find_layout(_locate(name, data_dir))
+    source = Source(_readable(name), checksum(files), options.settings | {"layout": layout.name})
+    settings = {"files": source.checksum, "layout": layout.name, "min_count": options.min_count, "seed": options.seed}
+    key = _digest(settings)
+    place = cache.folder(source.name, key)
+    prepared: Prepared | None = cache.fetch(place, key)
+    if prepared is None:
+        prepared = prepare(layout.read(files), min_count=options.min_count, seed=options.seed)
+        cache.store(place, key, prepared)
+    return prepared.dataset(replace(source, warnings=prepared.warnings), options.max_history)
+
+
+def _locate(name: str, data_dir: Path | None) -> Path:
+    """Return the folder or file that a name or path stands for, downloaded if need be."""
+    variable = os.environ.get(DATA_VARIABLE)
+    root = data_dir or (Path(variable) if variable else None)
+    if root is not None and not root.is_dir():
+        origin = "--data-dir" if data_dir else DATA_VARIABLE
+        raise UserError(f"{origin} {root}: there is no such folder; correct it or leave it out")
+    path = Path(name).expanduser()
+    plain = path.name == name and name not in {"", ".", ".."}
+    if root is not None and plain and (root / name).is_dir():
+        return root / name
+    if name in REMOTES:
+        return download(name, REMOTES[name])
+    if path.exists() and name:
+        return path
+    if not plain or path.suffix in {".inter", ".zip"}:
+        raise UserError(f"{name}: there is no such file or folder; check the path")
+    looked = f"no folder {root / name}, and " if root else ""
+    raise UserError(
+        f"dataset {name!r} is not known: {looked}the known ones are {', '.join(available())}, or give a path"
+    )
+
+
+def _readable(name: str) -> str:
+    path = Path(name).expanduser().resolve()
+    return path.stem if path.is_file() else path.name
+
+
+def _digest(settings: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,121 @@
+"""From interactions as they stand in files to numbered histories in time order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.data.dataset import MIN_INTERACTIONS, Dataset, Source
+from bench.data.raw import Raw
+from models.errors import UserError
+from models.recommender import Catalogue, Item
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is cached: everything of a dataset that does not depend on how it is asked for.
+
+    Attributes:
+        flat: All histories one after the other, int32 [interactions].
+        offsets: User u's items are ``flat[offsets[u]:offsets[u + 1]]``, int64 [users + 1].
+        ids: Source identifiers of items 1..n.
+        items: Texts of items 1..n.
+        warnings: What a reader should know.
+
+    """
+
+    flat: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    ids: tuple[str, ...]
+    items: tuple[Item, ...]
+    warnings: tuple[str, ...]
+
+    def dataset(self, source: Source, max_history: int | None) -> Dataset:
+        """Give it a name and a provenance."""
+        catalogue = Catalogue(source.name, self.ids, self.items, first_appearance(self.flat))
+        return Dataset(catalogue, self.flat, self.offsets, source, max_history)
+
+
+def prepare(raw: Raw, *, min_count: int, seed: int) -> Prepared:
+    """Drop duplicates and what is outside the k-core, number the items, sort every history.
+
+    Items are numbered 1..n by a random permutation of their sorted identifiers, so that neither the
+    order of the file nor that of the identifiers is in the numbers. Interactions of one user at the
+    same time are ordered by these numbers: any order taken from the file would leak.
+
+    Raises:
+        UserError: An item is unknown, or nothing to evaluate is left.
+
+    """
+    raw.check_items()
+    warnings = list(raw.warnings)
+    kept = _distinct(raw)
+    if len(kept) < len(raw.users):
+        duplicates = len(raw.users) - len(kept)
+        warnings.append(f"{duplicates:,} exact duplicates (same user, item and time) dropped")
+    kept = kept[k_core(raw.users[kept], raw.items[kept], min_count)]
+    users, items = raw.users[kept], raw.items[kept]
+    if not len(kept) or np.bincount(users).max() < MIN_INTERACTIONS:
+        where = f"{raw.interactions_label}, lines 1 to {raw.lines[-1]}"
+        remedy = f"lower min_count, which is {min_count}" if min_count else "give longer histories"
+        raise UserError(f"{where}: no user has at least {MIN_INTERACTIONS} interactions; {remedy}")
+    numbers, ids = _number(items, raw.item_ids, seed)
+    order = np.lexsort((numbers, raw.order[kept], users))
+    lengths = np.bincount(users)
+    offsets = np.concatenate([[0], np.cumsum(lengths[lengths > 0])]).astype(np.int64)
+    texts = tuple(raw.texts[identifier] if raw.texts is not None else Item() for identifier in ids)
+    silent = sum(not item.text for item in texts)
+    if silent:
+        warnings.append(f"{silent:,} of {len(ids):,} items have no text")
+    return Prepared(numbers[order], offsets, ids, texts, tuple(warnings))
+
+
+def _distinct(raw: Raw) -> NDArray[np.int64]:
+    """Return the rows that repeat no earlier one, in file order."""
+    order = np.lexsort((raw.order, raw.items, raw.users))  # stable: of equal rows the earliest comes first
+    same = np.ones(len(order), dtype=bool)
+    same[:1] = False
+    for column in (raw.users, raw.items, raw.order):
+        ordered = column[order]
+        same[1:] &= ordered[1:] == ordered[:-1]
+    return np.sort(order[~same])
+
+
+def k_core(users: NDArray[np.int64], items: NDArray[np.int64], min_count: int) -> NDArray[np.int64]:
+    """Return the rows left when users and items with fewer than `min_count` rows go, until none has.
+
+    Args:
+        users: int64 [interactions].
+        items: int64 [interactions].
+        min_count: 0 and 1 keep everything.
+
+    """
+    rows = np.arange(len(users))
+    while min_count > 1 and len(rows):
+        enough = (np.bincount(users[rows]) >= min_count)[users[rows]]
+        enough &= (np.bincount(items[rows]) >= min_count)[items[rows]]
+        if enough.all():
+            break
+        rows = rows[enough]
+    return rows
+
+
+def _number(items: NDArray[np.int64], names: tuple[str, ...], seed: int) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """Return the number of every row's item, and the identifiers of items 1..n."""
+    present = np.unique(items)
+    alphabetical = sorted(present.tolist(), key=names.__getitem__)
+    shuffled = np.array(alphabetical)[np.random.default_rng(seed).permutation(len(alphabetical))]
+    numbers = np.zeros(len(names), dtype=np.int32)
+    numbers[shuffled] = np.arange(1, len(shuffled) + 1)
+    return numbers[items], tuple(names[item] for item in shuffled)
+
+
+def first_appearance(flat: NDArray[np.int32]) -> tuple[int, ...]:
+    """Return the distinct values in the order in which they first come."""
+    values, first = np.unique(flat, return_index=True)
+    return tuple(values[np.argsort(first)].tolist())

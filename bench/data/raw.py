@@ -1,0 +1,96 @@
+"""What every layout of files is read into, before anything is dropped, sorted or numbered."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from models.errors import UserError
+from models.recommender import Item
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Raw:
+    """All interactions and item texts of some files, as they stand there.
+
+    Attributes:
+        users: Users numbered from 0 by first appearance in the file, int64 [interactions].
+        items: Positions in `item_ids`, int64 [interactions].
+        order: Timestamps or positions: larger is later, within one user, float64 [interactions].
+        lines: Where each interaction stands, int64 [interactions].
+        item_ids: The items that occur.
+        texts: What is known of items by their id; None where there is no file of items.
+        interactions_label: How messages name the file of interactions.
+        items_label: How messages name the file of items.
+        warnings: What the reader noticed, one line each.
+
+    """
+
+    users: NDArray[np.int64]
+    items: NDArray[np.int64]
+    order: NDArray[np.float64]
+    lines: NDArray[np.int64]
+    item_ids: tuple[str, ...]
+    texts: dict[str, Item] | None
+    interactions_label: str
+    items_label: str = ""
+    warnings: tuple[str, ...] = ()
+
+    def check_items(self) -> None:
+        """Check that every item that occurs is in the file of items.
+
+        Raises:
+            UserError: One is not; names the line of its first interaction.
+
+        """
+        if self.texts is None:
+            return
+        known = np.array([identifier in self.texts for identifier in self.item_ids])
+        unknown = np.flatnonzero(~known[self.items])
+        if len(unknown):
+            row = unknown[0]
+            raise UserError(
+                f"{self.interactions_label}, line {self.lines[row]}: item {self.item_ids[self.items[row]]!r} is not in "
+                f"{self.items_label}; add it there or delete its interactions ({len(unknown):,} in all)"
+            )
+
+
+def number_users(users: pd.Series | Sequence[Hashable]) -> NDArray[np.int64]:
+    """Number users from 0 by first appearance."""
+    return pd.factorize(_series(users))[0].astype(np.int64)
+
+
+def number_items(items: pd.Series | Sequence[Hashable]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Return each item's position among the distinct ones, and those."""
+    codes, distinct = pd.factorize(_series(items))
+    return codes.astype(np.int64), tuple(map(str, distinct))
+
+
+def _series(values: pd.Series | Sequence[Hashable]) -> pd.Series:
+    return values if isinstance(values, pd.Series) else pd.Series(values)
+
+
+class Texts(dict[str, Item]):
+    """Item texts by id; of an item that is described twice the first description stays."""
+
+    repeated: int = 0
+
+    def add(self, identifier: str, item: Item) -> None:
+        """Add an item unless it is there already."""
+        if identifier in self:
+            self.repeated += 1
+        else:
+            self[identifier] = item
+
+    def warnings(self, label: str) -> tuple[str, ...]:
+        """Tell how many descriptions were passed over."""
+        if not self.repeated:
+            return ()
+        return (f"{label}: {self.repeated:,} items described more than once; the first description stays",)

@@ -32,4 +32,6 @@ PROMPTS = (*SEEN, UNSEEN)
 def fill(prompt: str, dataset: str, user: int, ids: Sequence[str]) -> str:
     """Write a request: `ids` are those of the history's items, oldest first, and may be none."""
     history = SEPARATOR.join(f"item_{text}" for text in ids)
+    if not history:
+        prompt = prompt.replace(" {history}", "")  # words stay one space apart
     return prompt.format(dataset=dataset, user=user, history=history)

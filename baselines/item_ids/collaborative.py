@@ -9,14 +9,16 @@ place in its group.
 from __future__ import annotations
 
 import re
-import warnings
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heapify, heapreplace
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 from sklearn.cluster import SpectralClustering
 
 from models.recommender import History
@@ -62,7 +64,8 @@ def collaborative_ids(items: int, histories: Sequence[History], clusters: Cluste
     """Return the IDs of items 1..n, item i at ``[i - 1]``, such as ``<CI3><CI17>``.
 
     Cluster tokens are dealt out in turn over the whole tree, so that siblings differ and the
-    same token seldom stands for clusters under different parents.
+    same token seldom stands for clusters under different parents. The seed settles the IDs unless
+    items are interchangeable in the graph (a star, a ring): rounding then decides between them.
     """
     graph = co_occurrence(items, histories)
     ids = [""] * items
@@ -95,32 +98,44 @@ def co_occurrence(items: int, histories: Sequence[History]) -> sparse.csr_array:
 def split(graph: sparse.csr_array, count: int, seed: int) -> list[Group]:
     """Split a group into at most `count` parts, given its co-occurrence graph [g, g].
 
-    Items that share no user with the rest of the group cannot be clustered: they are spread over
-    the parts, the smallest first. A group that spectral clustering leaves in one piece, or that is
-    smaller than the number of parts, is cut evenly.
+    Spectral clustering is for connected graphs. So where one connected component holds most of the
+    group, it is clustered and the items of the others are spread over the parts, the smallest part
+    first; where none does, whole components are packed into parts of similar size. A component
+    that cannot be clustered is cut evenly.
 
     Returns:
-        Positions in the group, one ascending array a part, none of them empty.
+        Positions in the group, one ascending array a part, none of them empty; at least two where
+        the group has two items.
 
     """
-    linked = np.flatnonzero(graph.sum(axis=1) > 0)
-    parts: list[Group] = []
-    if len(linked) > count:
-        labels = _cluster(graph[linked][:, linked], count, seed)
-        parts = [linked[labels == label] for label in np.unique(labels)]
+    pieces, component = connected_components(graph, directed=False)
+    order = np.argsort(component, kind="stable")
+    members = sorted(np.split(order, np.cumsum(np.bincount(component))[:-1]), key=len, reverse=True)
+    if pieces > 1 and 2 * len(members[0]) <= graph.shape[0]:
+        return _pack([[]] * min(count, pieces), members)
+    giant = members[0]
+    parts = []
+    if len(giant) > count:
+        labels = _cluster(graph[giant][:, giant], count, seed)
+        parts = [giant[labels == label] for label in np.unique(labels)]
     if len(parts) < 2:  # noqa: PLR2004 - one part is no split
-        return [part for part in np.array_split(np.arange(graph.shape[0]), count) if len(part)]
-    alone = np.setdiff1d(np.arange(graph.shape[0]), linked)
-    sizes = np.array([len(part) for part in parts])
-    level = sizes.copy()
-    for _ in alone:
-        level[level.argmin()] += 1
-    pieces = np.split(alone, np.cumsum(level - sizes)[:-1])
-    return [np.sort(np.concatenate(pair)) for pair in zip(parts, pieces, strict=True)]
+        parts = [part for part in np.array_split(giant, count) if len(part)]
+    return _pack(parts, members[1:])
+
+
+def _pack(parts: Sequence[Sequence[int] | Group], groups: Sequence[Group]) -> list[Group]:
+    """Add each group to what is then the smallest part."""
+    heap = [(len(part), number, [np.asarray(part, dtype=np.int64)]) for number, part in enumerate(parts)]
+    heapify(heap)
+    for group in groups:
+        size, number, held = heap[0]
+        heapreplace(heap, (size + len(group), number, [*held, group]))
+    return [np.sort(np.concatenate(held)) for _, _, held in sorted(heap, key=itemgetter(1))]
 
 
 def _cluster(graph: sparse.csr_array, count: int, seed: int) -> NDArray[np.int32]:
     size = graph.shape[0]
+    graph = graph.astype(np.float64)
     affinity = graph.toarray() if size <= DENSE_ITEMS else graph
     spectral = SpectralClustering(
         n_clusters=count,
@@ -129,7 +144,5 @@ def _cluster(graph: sparse.csr_array, count: int, seed: int) -> NDArray[np.int32
         eigen_solver="arpack" if size <= DENSE_ITEMS else "lobpcg",
         random_state=seed,
     )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Graph is not fully connected")  # each piece becomes a cluster
-        labels: NDArray[np.int32] = spectral.fit(affinity).labels_
+    labels: NDArray[np.int32] = spectral.fit(affinity).labels_
     return labels

@@ -1,5 +1,7 @@
 """The reference beam search against teacher forcing and plain set logic, on random small models."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -16,7 +18,14 @@ USERS = 3
 def model(seed=0):
     torch.manual_seed(seed)
     config = T5Config(
-        vocab_size=12, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, decoder_start_token_id=0, dropout_rate=0.0
+        vocab_size=12,
+        d_model=16,
+        d_kv=8,
+        d_ff=32,
+        num_layers=1,
+        num_heads=2,
+        decoder_start_token_id=0,
+        dropout_rate=0.0,
     )
     built = T5ForConditionalGeneration(config).eval()
     with torch.no_grad():
@@ -136,7 +145,7 @@ def test_each_decoder_call_is_one_phase_and_phases_do_not_overlap():
     t5, (hidden, mask) = model(), states()
     marked = phases(t5, hidden, mask, Trie.build(EQUAL), width=4, k=4)
     assert [name for *_, name in marked] == [*(f"decode step {step}" for step in range(1, 5)), "rank"]
-    assert all(before[1] <= after[0] for before, after in zip(marked, marked[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(marked))
 
 
 def test_a_failure_inside_the_search_closes_its_phase_and_leaves_no_hook(monkeypatch):

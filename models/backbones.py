@@ -118,7 +118,8 @@ def pretrained_backbone(name: str, role: Role) -> PreTrainedModel:
 
 def _encoder_half(model: PreTrainedModel) -> PreTrainedModel:
     """Return the stack itself: the wrapper only adds a second name for its token embeddings."""
-    stack: PreTrainedModel = model.encoder
+    stack: Any = model.encoder
+    assert isinstance(stack, PreTrainedModel)
     return stack
 
 

@@ -23,7 +23,7 @@ def tokenizer_for(
 ) -> PreTrainedTokenizerBase:
     """Return the tokenizer of a pretrained backbone, or train one for a preset.
 
-    Presets have no tokenizer of their own, so a Unigram model is trained on `texts`. It splits at
+    Presets have no tokenizer of their own, so byte-pair encoding is trained on `texts`. It splits at
     spaces and marks word beginnings as SentencePiece does, and appends ``</s>`` as T5 does.
 
     Args:
@@ -48,16 +48,16 @@ def tokenizer_for(
 
 
 def train_tokenizer(texts: Iterable[str], *, vocab_size: int, words: Iterable[str] = ()) -> PreTrainedTokenizerFast:
-    """Train a Unigram tokenizer (Kudo 2018) on `texts`; the same texts give the same tokenizer."""
-    tokenizer = Tokenizer(algorithms.Unigram())
+    """Train byte-pair encoding (Sennrich et al. 2016) on `texts`; the same texts give the same tokenizer.
+
+    Pairs are merged by frequency, so the words that every prompt repeats become one token each.
+    """
+    tokenizer = Tokenizer(algorithms.BPE(unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
     tokenizer.train_from_iterator(
-        texts,
-        trainers.UnigramTrainer(
-            vocab_size=vocab_size, special_tokens=[PAD, EOS, UNKNOWN], unk_token=UNKNOWN, show_progress=False
-        ),
+        texts, trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=[PAD, EOS, UNKNOWN], show_progress=False)
     )
     tokenizer.add_tokens([AddedToken(word, normalized=False) for word in words])
     tokenizer.post_processor = processors.TemplateProcessing(single=f"$A {EOS}", special_tokens=[(EOS, 1)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -69,6 +70,16 @@ def commit() -> tuple[str | None, bool | None]:
     except (OSError, subprocess.CalledProcessError):
         return None, None
     return revision.stdout.strip(), bool(changes.stdout.strip())
+
+
+@cache
+def code_identity() -> str:
+    """Return what tells this state of the code from others: the revision, and the changes to it."""
+    revision, dirty = commit()
+    if not dirty:
+        return revision or "unversioned"
+    changes = subprocess.run(["git", "diff", "HEAD"], cwd=Path(__file__).parent, capture_output=True, check=True)  # noqa: S607
+    return f"{revision}+{hashlib.sha256(changes.stdout).hexdigest()}"
 
 
 def _cpuinfo(field: str) -> str | None:

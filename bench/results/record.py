@@ -46,7 +46,10 @@ class Unavailable(Model):
 
 
 class Case(Model):
-    """What is measured: one recommender, one setting. Two equal cases can be compared."""
+    """What is measured: one recommender, one setting. Two equal cases can be compared.
+
+    `settings` holds the preset and what differs from the recommender's defaults.
+    """
 
     recommender: str
     settings: dict[str, str | int | float | bool | None]
@@ -87,7 +90,7 @@ class Weights(Model):
         parameters: Number of parameters, shared ones once.
         parameter_bytes: Bytes of parameters and buffers in the dtype measured.
         training: What training reported (epochs, seconds, validation metrics), as it stands in the checkpoint.
-        tokenizer: Which tokenizer turns text into tokens, where there is one.
+        settings: Everything the recommender was built with.
 
     """
 
@@ -96,7 +99,7 @@ class Weights(Model):
     parameters: int
     parameter_bytes: int
     training: dict[str, str | int | float | bool | None] = {}
-    tokenizer: str | None = None
+    settings: dict[str, str | int | float | bool | None] = {}
 
 
 class Latency(Model):

@@ -1,0 +1,178 @@
+"""What is compared with what: suites as TOML, expanded to groups of cases that are measured side by side."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench import recipes
+from bench.results.record import Case, WeightsKind
+from models import registry
+from models.errors import UserError
+from models.recommender import SeenItems, TrainableRecommender
+
+SUITES = Path(__file__).with_name("suites")
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Entry(BaseModel):
+    """One recommender of a suite.
+
+    Attributes:
+        name: Registry name or ``package.module:Class``.
+        settings: What differs from its defaults.
+        decoders: Which decoders to measure; none named means the default one.
+        checkpoint: Trained weights; None looks for the recommender's own and trains when there are none.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    settings: dict[str, str | int | float | bool] = {}
+    decoders: list[str] = []
+    checkpoint: Path | None = None
+
+
+class Suite(BaseModel):
+    """A set of cases: the product of what its lists name.
+
+    Attributes:
+        description: One line.
+        datasets: Names or paths.
+        synthetic: Sizes of the generated dataset.
+        recommenders: What is compared.
+        batch_sizes: Users a request.
+        k: Length of the lists.
+        beam_widths: Of generative recommenders.
+        dtypes: Of weights and activations.
+        seen: Whether items of the history may come back.
+        train_minutes: Bound on training a recommender on the fly; None leaves it to the recipe.
+        case_seconds: Timed seconds a case.
+        min_rounds: Timed rounds a case, however long they take.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    description: str
+    datasets: list[str] = Field(min_length=1)
+    synthetic: dict[str, int] = {}
+    recommenders: list[Entry] = Field(min_length=1)
+    batch_sizes: list[int] = Field(min_length=1)
+    k: int = Field(default=20, ge=1)
+    beam_widths: list[int] = Field(default=[20], min_length=1)
+    dtypes: list[str] = Field(default=["float32"], min_length=1)
+    seen: SeenItems = SeenItems.REMOVE
+    train_minutes: float | None = Field(default=None, gt=0)
+    case_seconds: float = Field(default=5.0, gt=0)
+    min_rounds: int = Field(default=10, ge=1)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A case that is to be measured, and which weights it takes."""
+
+    case: Case
+    checkpoint: Path | None = None
+
+
+def suites() -> dict[str, str]:
+    """Return the suites that come along, by name, with their descriptions."""
+    return {path.stem: read_suite(path.stem).description for path in sorted(SUITES.glob("*.toml"))}
+
+
+def read_suite(name: str) -> Suite:
+    """Read a suite by name, or from a TOML file.
+
+    Raises:
+        UserError: There is no such suite, or its file is not a suite.
+
+    """
+    path = Path(name) if name.endswith(".toml") else SUITES / f"{name}.toml"
+    try:
+        return Suite(**tomllib.loads(path.read_text()))
+    except FileNotFoundError as error:
+        known = ", ".join(sorted(path.stem for path in SUITES.glob("*.toml")))
+        raise UserError(f"no suite {name!r}: use one of {known}, or a path that ends in .toml") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: invalid TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def changed(suite: Suite, **changes: Any) -> Suite:
+    """Return a suite with what the user named put in; None leaves a value as it is.
+
+    Raises:
+        UserError: A value is out of range.
+
+    """
+    values = suite.model_dump() | {name: value for name, value in changes.items() if value is not None}
+    try:
+        return Suite(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-").rstrip("s")
+        raise UserError(f"--{option}: {first['msg']}") from error
+
+
+def expand(
+    suite: Suite, dataset: str, *, device: torch.device, threads: int, chosen: dict[str, Any], untrained: bool
+) -> list[list[Planned]]:
+    """List the cases of a dataset in groups; a group's cases differ in what recommends, and are timed in turns.
+
+    Args:
+        suite: What is compared.
+        dataset: The loaded dataset's name.
+        device: Where all cases run.
+        threads: CPU threads of all cases.
+        chosen: Settings named on the command line; they go to every recommender that has them.
+        untrained: Whether weights are random, which measures cost alone.
+
+    Raises:
+        UserError: A recommender, setting, decoder or dtype does not exist.
+
+    """
+    for dtype in suite.dtypes:
+        if dtype not in DTYPES:
+            raise UserError(f"--dtype {dtype}: use one of {', '.join(DTYPES)}")
+    shared = {"dataset": dataset, "device": str(device), "k": suite.k, "seen": suite.seen.value, "threads": threads}
+    return [
+        [
+            Planned(Case(**shared, **serving, dtype=dtype, batch_size=batch_size), entry.checkpoint)
+            for entry in suite.recommenders
+            for serving in _servings(entry, suite, dataset, chosen, untrained=untrained)
+        ]
+        for dtype in suite.dtypes
+        for batch_size in suite.batch_sizes
+    ]
+
+
+def _servings(
+    entry: Entry, suite: Suite, dataset: str, chosen: dict[str, Any], *, untrained: bool
+) -> list[dict[str, Any]]:
+    """Return the parts of a case that one recommender decides: settings, weights, decoder and beam width."""
+    kind = registry.load(entry.name)
+    fitting = {name: value for name, value in chosen.items() if name in kind.settings_type.model_fields}
+    settings, _ = recipes.resolve(entry.name, dataset, entry.settings | fitting)
+    if not issubclass(kind, TrainableRecommender):
+        weights = WeightsKind.AS_BUILT
+    else:
+        weights = WeightsKind.UNTRAINED if untrained else WeightsKind.TRAINED
+    named = {"preset": settings.preset} | settings.model_dump(mode="json", exclude_defaults=True)
+    common = {"recommender": entry.name, "settings": named, "weights": weights}
+    if not kind.decoders:
+        return [common]
+    for decoder in entry.decoders:
+        if decoder not in kind.decoders:
+            raise UserError(f"{entry.name} has no decoder {decoder!r}: use one of {', '.join(kind.decoders)}")
+    decoders = entry.decoders or list(kind.decoders[:1])
+    return [common | {"decoder": decoder, "beam_width": width} for decoder in decoders for width in suite.beam_widths]

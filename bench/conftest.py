@@ -1,0 +1,113 @@
+"""The pytest face: ``pytest bench/ --benchmark-only`` with the options below."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.face import Measured, Replay, print_summary, save_without_benchmarks
+from bench.home import home
+from bench.session import Session
+from models.errors import UserError
+
+FAILED = "failed_cases"
+"""Key of pytest-benchmark's JSON under which the records of failed cases stand."""
+
+SESSION = pytest.StashKey[Session]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the recommender benchmarks."""
+    group = parser.getgroup("recommenders", "recommender benchmarks")
+    add = group.addoption
+    add("--suite", default="quick", help="Suite of cases: a name that `python -m bench` lists, or a .toml file.")
+    add("--recommender", action="append", help="Measure this one instead of the suite's; may be repeated.")
+    add("--dataset", action="append", help="Name or path of a dataset, instead of the suite's; may be repeated.")
+    add("--data-dir", type=Path, help="Folder with the datasets' files. Default: $BENCH_DATA.")
+    add("--min-count", type=int, default=0, help="Keep users and items with this many interactions (k-core).")
+    add("--max-history", type=int, help="Keep this many last items of each history.")
+    add("--checkpoint", action="append", type=Path, help="Measure this trained checkpoint folder; may be repeated.")
+    add("--preset", help="Size of the recommenders, such as compact or t5-small.")
+    add(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="A setting, for all recommenders that have it."
+    )
+    add("--seed", type=int, help="Seed of weights.")
+    add("--untrained", action="store_true", help="Seeded random weights: measures cost alone, and every row says so.")
+    add("--device", help="cpu, cuda, cuda:1 ... Default: a GPU if there is one.")
+    add("--dtype", action="append", help="float32, bfloat16 or float16; may be repeated.")
+    add("--batch-size", action="append", type=int, help="Users a request; may be repeated.")
+    add("--top-k", type=int, help="Length of the lists.")
+    add("--beam-width", action="append", type=int, help="Beams of generative recommenders; may be repeated.")
+    add("--decoder", action="append", help="Decoder of generative recommenders; may be repeated.")
+    add("--seen", choices=["remove", "keep"], help="Whether items of the history may be recommended again.")
+    add("--threads", type=int, help="CPU threads. Default: one fewer than the cores, which steadies timings.")
+    add("--case-timeout", type=float, metavar="SECONDS", help="What a case's indexing, or its timed rounds, may take.")
+    add("--case-seconds", type=float, help="Timed seconds a case. Default: the suite's.")
+    add("--min-rounds", type=int, help="Timed rounds a case, however long they take. Default: the suite's.")
+    add("--quality-users", type=int, help="Rank a seeded sample of this many users for quality. Default: all.")
+    add("--train-minutes", type=float, help="Bound on training a recommender on the fly. Default: the recipe's.")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Save results, with their samples, below our home unless the user said where."""
+    option = config.option
+    if hasattr(option, "benchmark_storage"):
+        from pytest_benchmark.utils import get_tag
+
+        if option.benchmark_storage == "file://./.benchmarks":
+            option.benchmark_storage = f"file://{home('results').resolve()}"
+        option.benchmark_autosave = option.benchmark_autosave or get_tag()
+        option.benchmark_save_data = True
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make one benchmark a case."""
+    if "measured" not in metafunc.fixturenames:
+        return
+    stash = metafunc.config.stash
+    if SESSION not in stash:
+        try:
+            stash[SESSION] = Session(metafunc.config)
+        except UserError as error:
+            raise pytest.UsageError(str(error)) from error
+    parameters = []
+    for name in stash[SESSION].names:
+        replay = Replay()
+        mark = pytest.mark.benchmark(timer=replay, group=stash[SESSION].group_name(name))
+        parameters.append(pytest.param((name, replay), marks=mark, id=name))
+    metafunc.parametrize("measured", parameters, indirect=True)
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Measured:
+    """Return the measured case; the first case of a group to be asked for measures all of it."""
+    name, replay = request.param
+    selected = {item.callspec.id for item in request.session.items if hasattr(item, "callspec")}
+    return Measured(request.config.stash[SESSION].record(name, selected), replay)
+
+
+def pytest_benchmark_update_json(output_json: dict[str, Any], config: pytest.Config) -> None:
+    """Add the cases that failed, which pytest-benchmark leaves out."""
+    if SESSION in config.stash:
+        output_json[FAILED] = [record.model_dump(mode="json") for record in config.stash[SESSION].failed]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Save a run in which every case failed, and forget what was kept for a run that has now ended."""
+    if SESSION not in session.config.stash or session.config.option.collectonly:
+        return
+    ours = session.config.stash[SESSION]
+    if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        if ours.failed and len(ours.failed) == len(ours.records):
+            save_without_benchmarks(session.config)
+        ours.finish()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print our own table below pytest-benchmark's."""
+    if SESSION in config.stash and config.stash[SESSION].records:
+        print_summary(terminalreporter, list(config.stash[SESSION].records.values()))

@@ -333,15 +333,8 @@ def _t5_config(name: str, tokens: int) -> T5Config:
 def _corpus(
     catalogue: Catalogue, histories: Sequence[History], numbered: Numbered, settings: Settings
 ) -> Iterator[str]:
-    """Yield what a tokenizer is trained on: prompts, targets and item texts, without the added words.
-
-    The trainer takes for a token only what stands in two different words, however often it stands
-    in one; so each fixed word comes doubled once, and ``,`` or the dataset's name can be one token.
-    """
-    yield " ".join("0123456789")
-    fixed = {word.split("_")[0] for prompt in PROMPTS for word in fill(prompt, catalogue.name, 0, []).split()}
-    for word in sorted(fixed | {"item_", "user_"}):
-        yield f"{word} {word}{word}"
+    """Yield what a tokenizer is trained on: prompts, targets and item texts, without the added words."""
+    yield " ".join("0123456789")  # a user may have a number of digits that the sample has not
     step = max(1, len(histories) // SAMPLE)
     for place, history in enumerate(histories[::step]):
         ids = [numbered.ids[item - 1] for item in history.items[-settings.max_history :]]

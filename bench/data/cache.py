@@ -16,7 +16,7 @@ from bench.home import atomic, home
 from models.recommender import Item
 
 VERSION = 1
-"""Raise when `prepare` or a reader changes what it makes of the same files."""
+"""Part of every key. Raise when `prepare` or a reader changes what it makes of the same files."""
 
 METADATA = b"bench"
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def store(place: Path, key: str, prepared: Prepared) -> None:
             "brand": pa.array([item.brand for item in prepared.items], pa.string()),
         }
     )
-    metadata = json.dumps({"key": key, "version": VERSION, "warnings": prepared.warnings})
+    metadata = json.dumps({"key": key, "warnings": prepared.warnings})
     try:
         for name, table in (("histories", histories), ("items", items)):
             with atomic(place / f"{name}.parquet") as path:
@@ -65,7 +65,7 @@ def _read(place: Path, key: str) -> Prepared:
         for name in ("histories", "items")
     )
     notes = [json.loads(table.schema.metadata[METADATA]) for table in (histories, items)]
-    if any((note["key"], note["version"]) != (key, VERSION) for note in notes):
+    if any(note["key"] != key for note in notes):
         raise ValueError("it belongs to other data")
     column = histories.column("items").combine_chunks()
     offsets = column.offsets.to_numpy().astype(np.int64)

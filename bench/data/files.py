@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GZIP_MAGIC = b"\x1f\x8b"
+GZIP_TRAILER_BYTES = 8
+CHUNK_BYTES = 4096
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -82,12 +84,22 @@ def _unzip(path: Path, data: bytes) -> bytes:
     try:
         return gzip.decompress(data)
     except (EOFError, OSError, zlib.error) as error:
-        try:
-            line = zlib.decompressobj(wbits=31).decompress(data).count(b"\n") + 1
-        except zlib.error:
-            line = 1
         what = "truncated" if isinstance(error, EOFError) else f"damaged ({error})"
+        line = _last_sound_line(data)
         raise UserError(f"{path}, line {line}: the gzip file is {what} here; fetch a whole copy of it") from error
+
+
+def _last_sound_line(data: bytes) -> int:
+    """Return up to which line a broken gzip stream can be read."""
+    stream = zlib.decompressobj(wbits=31)
+    body = memoryview(data)[:-GZIP_TRAILER_BYTES]  # a wrong trailer must not hide the lines before it
+    line = 1
+    try:
+        for start in range(0, len(body), CHUNK_BYTES):
+            line += stream.decompress(body[start : start + CHUNK_BYTES]).count(b"\n")
+    except zlib.error:
+        return line
+    return line
 
 
 def sha256(path: Path) -> str:

@@ -71,20 +71,21 @@ def _generate(options: LoadOptions, sizes: SyntheticSizes) -> Dataset:
     source = Source(
         SYNTHETIC, _digest(settings), options.settings, synthetic=True, warnings=("generated data", *prepared.warnings)
     )
-    return prepared.dataset(source, options.max_history)
+    return prepared.dataset(SYNTHETIC, source, options.max_history)
 
 
 def _load_files(name: str, data_dir: Path | None, options: LoadOptions) -> Dataset:
     layout, files = find_layout(_locate(name, data_dir))
-    source = Source(_readable(name), checksum(files), options.settings | {"layout": layout.name})
-    settings = {"files": source.checksum, "layout": layout.name, "min_count": options.min_count, "seed": options.seed}
-    key = _digest(settings)
-    place = cache.folder(source.name, key)
+    readable = _readable(name)
+    source = Source(name, checksum(files), options.settings | {"layout": layout.name})
+    made_with = {"min_count": options.min_count, "seed": options.seed}
+    key = _digest({"version": cache.VERSION, "files": source.checksum, "layout": layout.name, **made_with})
+    place = cache.folder(readable, key)
     prepared: Prepared | None = cache.fetch(place, key)
     if prepared is None:
-        prepared = prepare(layout.read(files), min_count=options.min_count, seed=options.seed)
+        prepared = prepare(layout.read(files), **made_with)
         cache.store(place, key, prepared)
-    return prepared.dataset(replace(source, warnings=prepared.warnings), options.max_history)
+    return prepared.dataset(readable, replace(source, warnings=prepared.warnings), options.max_history)
 
 
 def _locate(name: str, data_dir: Path | None) -> Path:

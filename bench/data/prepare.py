@@ -35,9 +35,9 @@ class Prepared:
     items: tuple[Item, ...]
     warnings: tuple[str, ...]
 
-    def dataset(self, source: Source, max_history: int | None) -> Dataset:
-        """Give it a name and a provenance."""
-        catalogue = Catalogue(source.name, self.ids, self.items, first_appearance(self.flat))
+    def dataset(self, name: str, source: Source, max_history: int | None) -> Dataset:
+        """Give it a name for prompts and tables, and a provenance."""
+        catalogue = Catalogue(name, self.ids, self.items, first_appearance(self.flat))
         return Dataset(catalogue, self.flat, self.offsets, source, max_history)
 
 

@@ -74,7 +74,7 @@ def _open_zip(path: Path) -> tuple[Content, Content]:
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 member = PurePosixPath(name.replace("\\", "/"))
-                if member.is_absolute() or ".." in member.parts or ":" in member.parts[0]:
+                if member.is_absolute() or ".." in member.parts or ":" in "".join(member.parts[:1]):
                     raise UserError(
                         f"{path}: member {name!r} climbs out of its folder; do not trust this file, fetch it anew"
                     )

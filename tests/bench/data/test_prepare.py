@@ -1,0 +1,94 @@
+"""What is dropped, how items are numbered, how ties are ordered."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench import data
+from bench.data import Split
+from bench.data.prepare import k_core
+
+from .conftest import ROWS, sequences, write_pair
+
+
+def test_repeated_consumption_is_kept_and_exact_duplicates_are_counted(tmp_path):
+    rows = [*ROWS, ("anna", "b", 2), ("bert", "c", 3), ("bert", "c", 3)]
+    loaded = data.load(str(write_pair(tmp_path / "shop", rows)))
+    assert sequences(loaded) == ["abc", "cac"]
+    assert loaded.source.warnings == ("3 exact duplicates (same user, item and time) dropped",)
+
+
+def test_users_keep_the_order_of_the_file_when_their_rows_are_scattered(tmp_path):
+    rows = [("zoe", "a", 3), ("adam", "b", 1), ("zoe", "b", 1), ("adam", "a", 2), ("zoe", "c", 2)]
+    assert sequences(data.load(str(write_pair(tmp_path / "shop", rows)))) == ["bca", "ba"]
+
+
+def test_users_with_fewer_than_three_interactions_only_train(tmp_path):
+    rows = [*ROWS, ("cora", "a", 1), ("cora", "b", 2)]
+    loaded = data.load(str(write_pair(tmp_path / "shop", rows)))
+    assert [len(history.items) for history in loaded.training()] == [1, 1, 2]
+    assert [history.user for history in loaded.queries(Split.TEST)[0]] == [0, 1]
+
+
+def test_ties_follow_the_numbering_and_not_the_file(tmp_path):
+    """With all interactions at one time, the order is that of the numbers, however the file is sorted."""
+    names = [f"i{number:02d}" for number in range(30)]
+    rows = [("u", name, 7) for name in names]
+    forwards = data.load(str(write_pair(tmp_path / "forwards", rows)))
+    backwards = data.load(str(write_pair(tmp_path / "backwards", rows[::-1])))
+    assert forwards.sequence(0) == backwards.sequence(0) == tuple(range(1, 31))
+    assert forwards.catalogue.ids == backwards.catalogue.ids
+    assert list(forwards.catalogue.ids) != sorted(names)
+
+
+def test_another_seed_numbers_otherwise_and_keeps_the_histories(tmp_path):
+    rows = [("u", f"i{number:02d}", number) for number in range(30)]
+    first, second = (data.load(str(write_pair(tmp_path / "shop", rows)), seed=seed) for seed in (0, 1))
+    assert first.catalogue.ids != second.catalogue.ids
+    assert sequences(first) == sequences(second)
+
+
+def test_appearance_follows_whole_sequences_in_the_order_of_users(tmp_path):
+    loaded = data.load(str(write_pair(tmp_path / "shop", [("v", "c", 9), ("v", "b", 1), ("v", "d", 10), *ROWS])))
+    assert "".join(loaded.catalogue.ids[item - 1] for item in loaded.catalogue.appearance) == "bcda"
+
+
+def test_maximum_history_cuts_what_recommenders_see_and_no_target(tmp_path):
+    rows = [("u", f"i{number}", number) for number in range(9)]
+    loaded = data.load(str(write_pair(tmp_path / "shop", rows)), max_history=3)
+    histories, targets = loaded.queries(Split.TEST)
+    assert (histories[0].items, targets[0]) == (loaded.sequence(0)[5:8], loaded.sequence(0)[8])
+    assert loaded.training()[0].items == loaded.sequence(0)[4:7]
+    assert len(loaded.flat) == 9
+
+
+def test_core_drops_rare_items_from_the_catalogue(tmp_path):
+    loaded = data.load(str(write_pair(tmp_path / "shop")), min_count=2)
+    assert sequences(loaded) == ["ac", "cac"]
+    assert sorted(loaded.catalogue.ids) == ["a", "c"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=60), st.integers(0, 4))
+def test_core_is_the_largest_set_in_which_all_have_enough(pairs, min_count):
+    """What is left satisfies the bound, and equals what one-at-a-time removal leaves."""
+    users = np.array([user for user, _ in pairs], dtype=np.int64)
+    items = np.array([item for _, item in pairs], dtype=np.int64)
+    left = set(range(len(pairs)))
+    changed = True
+    while changed:
+        changed = False
+        for row in sorted(left):
+            of_user = sum(users[other] == users[row] for other in left)
+            of_item = sum(items[other] == items[row] for other in left)
+            if min(of_user, of_item) < min_count:
+                left.discard(row)
+                changed = True
+                break
+    assert k_core(users, items, min_count).tolist() == sorted(left)
+
+
+@pytest.mark.parametrize("name", ["ml-1m", "beauty", "sports", "toys"])
+def test_known_names_are_available(name):
+    assert name in data.available()

@@ -1,0 +1,225 @@
+"""Lite-LLM4Rec with a decoder and beam search over item IDs in place of the projection head.
+
+The paper's own ablation (arXiv 2402.09543): the Item LLM and the Recommendation LLM stay what they
+are, and only the way from the user's state to a ranked list differs. The Recommendation LLM is the
+encoder of an encoder-decoder; compare it with ``lite-llm4rec`` on the same `backbone`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import (
+    AutoTokenizer,
+    BatchFeature,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+    T5Config,
+    T5ForConditionalGeneration,
+)
+from transformers.utils.generic import ModelOutput
+
+from baselines.decoding.reference import search
+from baselines.decoding.trie import Trie
+from baselines.item_ids import numbering
+from baselines.item_ids.item_tokens import ItemTokens
+from baselines.item_ids.numbering import number_items
+from baselines.item_ids.words import WordEncoder
+from models import item_vectors, recommender
+from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
+from models.errors import UserError
+from models.item_vectors import ItemVectors, item_llm_config, load_item_llm
+from models.recommender import PADDING, Catalogue, History, Recommendations, TrainableRecommender, pad, phase
+from models.sequences import Prefixes, request_batch
+from models.tokenizers import train_tokenizer
+
+BEAM_WIDTH = 20
+"""Beams when nothing is said."""
+
+IGNORED = -100
+"""Label of padding."""
+
+ID_TOKENIZER = "id_tokenizer"
+"""Subfolder of a checkpoint with the tokenizer of the item IDs."""
+
+
+class Settings(item_vectors.Settings, numbering.Settings):
+    """Settings of Lite-LLM4Rec's items and of the item IDs; `backbone` must be a T5."""
+
+
+class LiteLLM4RecBeamConfig(PretrainedConfig):
+    """What a Lite-LLM4Rec with beam search is made of.
+
+    Attributes:
+        items: Size n of the catalogue.
+        settings: The `Settings` it was built with.
+        item_llm: Configuration of the Item LLM; None for ID embeddings.
+        t5: Configuration of the encoder-decoder.
+
+    """
+
+    model_type = "lite-llm4rec-beam"
+
+    def __init__(
+        self,
+        items: int = 1,
+        settings: dict[str, Any] | None = None,
+        item_llm: dict[str, Any] | None = None,
+        t5: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.items = items
+        self.settings = settings or {}
+        self.item_llm = item_llm
+        self.t5 = t5 or {}
+        super().__init__(**kwargs)
+
+
+class LiteLLM4RecBeam(TrainableRecommender):
+    """See the module's docstring. Shapes: B users, S items of a history, T target tokens."""
+
+    settings_type = Settings
+    config_class = LiteLLM4RecBeamConfig
+    config: LiteLLM4RecBeamConfig
+    decoders = ("reference",)
+
+    def __init__(self, config: LiteLLM4RecBeamConfig) -> None:
+        super().__init__(config)
+        self.settings = Settings(**config.settings)
+        t5 = T5Config(**config.t5)
+        self.t5 = cast("T5ForConditionalGeneration", new_backbone(t5, Role.ENCODER_DECODER))
+        self.reader = ItemVectors(config.items, t5.d_model, self.settings, config.item_llm)
+        self.dropout = nn.Dropout(self.settings.dropout)
+        self._ids: PreTrainedTokenizerBase | None = None
+        self._items: ItemTokens | None = None
+        self._trie: Trie | None = None
+        self.post_init()
+
+    @classmethod
+    def build(cls, catalogue: Catalogue, histories: Sequence[History], settings: recommender.Settings) -> Self:
+        """Number the items and make seeded random weights, or pretrained ones where `settings` name some.
+
+        Raises:
+            UserError: The backbone is no T5, or the catalogue cannot be numbered as asked.
+
+        """
+        assert isinstance(settings, Settings)
+        name = settings.backbone or settings.preset
+        numbered = number_items(catalogue, histories, settings)
+        ids = train_tokenizer(numbered.ids, vocab_size=settings.vocab_size, words=numbered.words)
+        t5 = backbone_config(name, vocab_size=len(ids) if is_preset(name) else None)
+        if not isinstance(t5, T5Config):
+            raise UserError(f"lite-llm4rec-beam needs a T5 backbone, and {name!r} is a {t5.model_type}")
+        item_llm = item_llm_config(catalogue, settings)
+        config = LiteLLM4RecBeamConfig(
+            items=len(catalogue),
+            settings=settings.model_dump(mode="json"),
+            item_llm=item_llm and item_llm[0].to_dict(),
+            t5=t5.to_dict(),
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            model = cls(config)
+            if not is_preset(name):
+                model.t5 = cast("T5ForConditionalGeneration", pretrained_backbone(name, Role.ENCODER_DECODER))
+            model.reader.tokenizer = item_llm and item_llm[1]
+            load_item_llm(model.reader, settings)
+        model.reader.read(catalogue)
+        model._adopt(ids, ItemTokens.encode(numbered.ids, catalogue, WordEncoder(ids), output="{id}"))
+        return model
+
+    def _adopt(self, ids: PreTrainedTokenizerBase, items: ItemTokens) -> None:
+        self._ids, self._items = ids, items
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Say so when the numbering leaks."""
+        return self.settings.numbering.labels
+
+    def examples(self, histories: Sequence[History]) -> Prefixes:
+        """Cut histories into one example for each item that has another before it."""
+        return Prefixes(histories, self.settings.max_length)
+
+    def collate(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """Pad on the right: ``input_ids`` [B, S] of items, ``labels`` [B, T] of target tokens."""
+        assert self._items is not None
+        targets = [self._items.sequences[example["labels"][-1] - 1] for example in examples]
+        return {
+            "input_ids": pad([example["input_ids"] for example in examples]),
+            "labels": pad(targets, value=IGNORED),
+        }
+
+    def forward(self, input_ids: Tensor, labels: Tensor) -> ModelOutput:
+        """Return the mean cross-entropy over target tokens."""
+        output = self.t5(
+            inputs_embeds=self.dropout(self.reader(input_ids)),
+            attention_mask=_mask(input_ids),
+            decoder_input_ids=self.t5._shift_right(labels),  # noqa: SLF001 - transformers' own name for teacher forcing
+            use_cache=False,
+        )
+        logits = output.logits.float().transpose(1, 2)  # [B, V, T]
+        return ModelOutput(loss=functional.cross_entropy(logits, labels, ignore_index=IGNORED))
+
+    def index(self, catalogue: Catalogue) -> None:
+        """Encode every item's text once and build the trie over the IDs.
+
+        Raises:
+            UserError: The catalogue is not the one whose items were numbered.
+
+        """
+        assert self._items is not None
+        self._items.check(catalogue)
+        self._trie = self._items.trie()
+        self.reader.read(catalogue)
+        self.reader.index()
+
+    @property
+    def index_bytes(self) -> int:
+        """Bytes of the item vectors and the trie."""
+        return self.reader.index_bytes + (0 if self._trie is None else self._trie.nbytes)
+
+    def prepare(self, histories: Sequence[History]) -> BatchFeature:
+        """Pad the newest items on the right."""
+        return request_batch(histories, self.settings.max_length, self.serving)
+
+    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
+        """Search the trie with `serving.beam_width` beams; places beyond what they found hold `PADDING`."""
+        assert self._trie is not None, "index the catalogue first"
+        mask = _mask(inputs["input_ids"])
+        with phase("encode"):
+            states = self.t5.get_encoder()(inputs_embeds=self.reader(inputs["input_ids"]), attention_mask=mask)
+        found = search(
+            self.t5,
+            states.last_hidden_state,
+            mask,
+            self._trie,
+            width=self.serving.beam_width or BEAM_WIDTH,
+            k=k,
+            seen_items=inputs.get("seen_items"),
+        )
+        return found.top(k)
+
+    def save_assets(self, folder: Path) -> None:
+        """Save the tokenizers and the item IDs."""
+        assert self._ids is not None
+        assert self._items is not None
+        self.reader.save_tokenizer(folder)
+        self._ids.save_pretrained(folder / ID_TOKENIZER)
+        self._items.save(folder)
+
+    def load_assets(self, folder: Path) -> None:
+        """Load the tokenizers and the item IDs."""
+        self.reader.load_tokenizer(folder)
+        self._adopt(AutoTokenizer.from_pretrained(folder / ID_TOKENIZER), ItemTokens.load(folder))
+
+
+def _mask(items: Tensor) -> Tensor:
+    """Return 1 where there is an item, [B, S]; an empty history reads one padding item."""
+    mask = (items != PADDING).long()
+    mask[:, 0] = 1
+    return mask

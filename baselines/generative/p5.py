@@ -67,12 +67,15 @@ class Settings(numbering.Settings):
         prompt: Which prompt serves: 0 to 9 are trained on, 10 is the unseen one.
         vocab_size: Upper bound of a tokenizer that is trained for lack of a pretrained one, added
             cluster tokens excluded. Small, so that numbers fall into pieces as under T5's own.
+        dropout: T5's, in every layer. On a CPU it takes a third of a training step, and the compact
+            preset learns faster in few steps without it.
 
     """
 
     max_history: int = Field(default=20, ge=1)
     prompt: int = Field(default=0, ge=0, lt=len(PROMPTS))
     vocab_size: int = Field(default=1024, ge=256)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
 
 
 class P5Config(PretrainedConfig):
@@ -138,7 +141,7 @@ class P5(TrainableRecommender):
         items = ItemTokens.encode(numbered.ids, catalogue, WordEncoder(tokenizer))
         config = P5Config(
             settings=settings.model_dump(mode="json"),
-            t5=_t5_config(settings.preset, len(tokenizer)).to_dict(),
+            t5=_t5_config(settings, len(tokenizer)).to_dict(),
             dataset=catalogue.name,
         )
         with torch.random.fork_rng():
@@ -162,7 +165,7 @@ class P5(TrainableRecommender):
         rows = sorted({token for number in numbers for token in number})
         with torch.no_grad():
             t5.shared.weight[rows] = torch.randn(len(rows), t5.config.d_model)
-        self.t5 = t5
+        self.t5.load_state_dict(t5.state_dict())
 
     def _adopt(self, tokenizer: PreTrainedTokenizerBase, items: ItemTokens) -> None:
         self._tokenizer, self._items, self._encoder = tokenizer, items, WordEncoder(tokenizer)
@@ -314,18 +317,19 @@ def _pad_prompts(prompts: Sequence[Encoded]) -> dict[str, Tensor]:
     return {"input_ids": pad([prompt.tokens for prompt in prompts]), "attention_mask": mask, "whole_word_ids": words}
 
 
-def _t5_config(name: str, tokens: int) -> T5Config:
+def _t5_config(settings: Settings, tokens: int) -> T5Config:
     """Return the backbone's configuration; `compact` has as many embeddings as the tokenizer has tokens.
 
     The others keep their 32,128 rows even under a smaller trained tokenizer, so that the output
     layer costs what it costs in a P5 from pretrained weights.
     """
-    own = PRESETS[name][1].get("vocab_size", 0) if is_preset(name) else backbone_config(name).vocab_size
-    config = backbone_config(name, vocab_size=max(tokens, own)) if is_preset(name) else backbone_config(name)
+    name = settings.preset
+    config = backbone_config(name, dropout_rate=settings.dropout)
     if not isinstance(config, T5Config):
         raise UserError(
             f"p5 needs a T5 backbone, and {name!r} is a {config.model_type}: use compact, t5-small or t5-base"
         )
+    own = config.vocab_size if not is_preset(name) else PRESETS[name][1].get("vocab_size", 0)
     config.vocab_size = max(tokens, own)
     return config
 

@@ -6,7 +6,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from transformers import T5Config, T5ForConditionalGeneration
 
-from baselines.generative.p5 import P5, WHOLE_WORDS, Settings
+from baselines.generative.p5 import P5, WHOLE_WORDS, Settings, _t5_config
 from baselines.generative.prompts import PROMPTS, SEEN, UNSEEN, fill
 from models.backbones import PRESETS
 from models.errors import UserError
@@ -14,7 +14,7 @@ from models.recommender import PHASE, Catalogue, History, Item, SeenItems, Servi
 from models.tokenizers import train_tokenizer
 
 ITEMS = 30
-TINY = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 1, "num_heads": 4, "dropout_rate": 0.0}
+TINY = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 1, "num_heads": 4}
 TINY |= {"decoder_start_token_id": 0, "tie_word_embeddings": True}
 
 
@@ -56,7 +56,7 @@ def answer(model, histories, k=5, serving=None):
 
 def test_it_learns_what_follows_what():
     """A few hundred steps bring HR@1 from one in thirty to more than one in two."""
-    model = build().train()
+    model = build(dropout=0.0).train()
     examples = model.examples(walks(300))
     optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
     torch.manual_seed(0)
@@ -240,8 +240,11 @@ def test_a_backbone_that_is_no_t5_is_refused():
 
 def test_presets_of_t5s_sizes_keep_its_vocabulary():
     """The output layer of an untrained P5 costs what the pretrained one's costs."""
-    from baselines.generative.p5 import _t5_config
+    for preset, tokens, rows in [("t5-small", 500, 32128), ("t5-small", 40000, 40000), ("compact", 500, 500)]:
+        assert _t5_config(Settings(preset=preset), tokens).vocab_size == rows
 
-    assert _t5_config("t5-small", 500).vocab_size == 32128
-    assert _t5_config("t5-small", 40000).vocab_size == 40000
-    assert _t5_config("compact", 500).vocab_size == 500
+
+def test_dropout_is_t5s_own_and_survives_saving(tmp_path):
+    build(dropout=0.25).save_pretrained(tmp_path)
+    model = P5.from_pretrained(tmp_path)
+    assert {part.p for part in model.modules() if isinstance(part, torch.nn.Dropout)} == {0.25}

@@ -9,11 +9,9 @@ import pytest
 
 from bench.face import Measured, Replay, print_summary, save_without_benchmarks
 from bench.home import home
+from bench.results.store import FAILED
 from bench.session import Session
 from models.errors import UserError
-
-FAILED = "failed_cases"
-"""Key of pytest-benchmark's JSON under which the records of failed cases stand."""
 
 SESSION = pytest.StashKey[Session]()
 

@@ -67,8 +67,8 @@ class Case(Model):
     @property
     def variant(self) -> str:
         """What tells recommenders apart within one run, such as ``p5 (collaborative, reference, beam 20)``."""
-        hidden = {"preset", "seed"}
-        details = [str(value) for name, value in self.settings.items() if name not in hidden]
+        changed = {name: value for name, value in self.settings.items() if name not in {"preset", "seed"}}
+        details = [value if isinstance(value, str) else f"{name} {value}" for name, value in changed.items()]
         if self.decoder:
             details += [self.decoder, f"beam {self.beam_width}"]
         return f"{self.recommender} ({', '.join(details)})" if details else self.recommender

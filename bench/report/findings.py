@@ -1,0 +1,192 @@
+"""What the records say, in words: the answer, the paper's claim, and what to distrust."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from bench.report.labels import caption, groups, milliseconds, significant
+from bench.results.compare import Ratio, latency_ratio
+from bench.results.record import Flops, Latency, ListAudit, Outcome, Quality, Record, Unavailable, WeightsKind
+
+CLAIMANT, BASELINE = "lite-llm4rec", "p5"
+"""The recommender of the claim, and the one that stands for its beam-search baselines."""
+
+CLAIM = (
+    "arXiv 2402.09543 reports for ML-1M 97.28 % less inference time (first version) or 99.48 % less (published "
+    "version) and 46.8 % more Recall@10 than its best baseline. What it says of hardware, batch size and the "
+    "baseline's decoder could not be read, so the rows below are a comparison on this machine, not a reproduction."
+)
+
+FVCORE_TOLERANCE = 0.001
+"""Relative difference of the two FLOP counters that is worth a line."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A one-pass case against a generative one, timed in the same turns.
+
+    Attributes:
+        group: What both have in common.
+        fast: The one-pass case.
+        slow: The generative case.
+        ratio: Latency of `slow` over `fast`.
+        recall_change: Relative change of Recall@10 (= HR@10, one target) from `slow` to `fast`, in
+            percent; None when either has no quality.
+
+    """
+
+    group: str
+    fast: Record
+    slow: Record
+    ratio: Ratio
+    recall_change: float | None
+
+
+def measured(records: Sequence[Record]) -> list[Record]:
+    """Return the cases that have numbers."""
+    return [record for record in records if record.outcome is Outcome.OK and record.latency is not None]
+
+
+def latency_of(record: Record) -> Latency:
+    """Return the latency of a measured case."""
+    assert record.latency is not None
+    return record.latency
+
+
+def metric(record: Record, name: str) -> float | None:
+    """Return a quality metric, None where there is none."""
+    found = record.quality.metrics.get(name) if isinstance(record.quality, Quality) else None
+    return None if found is None else found.value
+
+
+def comparisons(records: Sequence[Record]) -> list[Comparison]:
+    """Compare the claimant with every generative case of its group."""
+    found = []
+    for name, group in groups(measured(records)).items():
+        for fast in (record for record in group if record.case.recommender == CLAIMANT):
+            for slow in (record for record in group if record.case.decoder is not None):
+                ratio = latency_ratio(latency_of(slow), latency_of(fast))
+                found.append(Comparison(name, fast, slow, ratio, _recall_change(fast, slow)))
+    return found
+
+
+def _recall_change(fast: Record, slow: Record) -> float | None:
+    before, after = metric(slow, "HR@10"), metric(fast, "HR@10")
+    return None if before is None or after is None or before == 0 else 100 * (after / before - 1)
+
+
+def answer(records: Sequence[Record]) -> list[str]:
+    """Say in plain sentences what was found, one a group."""
+    sentences = []
+    for name, group in groups(measured(records)).items():
+        ranked = [record for record in group if metric(record, "NDCG@10") is not None]
+        if ranked:
+            sentences.append(f"{name}: {_best(ranked)}{_savings(group)}")
+        else:
+            fastest = min(group, key=lambda record: latency_of(record).p50_s)
+            time = milliseconds(latency_of(fastest).p50_s)
+            sentences.append(
+                f"{name}: cost alone was measured; the fastest is {caption(fastest)} at {time}.{_savings(group)}"
+            )
+    return sentences or ["No case could be measured; see what failed."]
+
+
+def _best(ranked: list[Record]) -> str:
+    best = max(ranked, key=lambda record: metric(record, "NDCG@10") or 0.0)
+    assert isinstance(best.quality, Quality)
+    bound = best.quality.metrics["NDCG@10"].low
+    reaching = [record for record in ranked if (metric(record, "NDCG@10") or 0.0) >= bound]
+    fastest = min(reaching, key=lambda record: latency_of(record).p50_s)
+    value, time = significant(metric(best, "NDCG@10") or 0.0), milliseconds(latency_of(best).p50_s)
+    text = f"the best NDCG@10 is {value} by {caption(best)}, at {time} a request (median)"
+    if fastest is best:
+        return f"{text}; nothing faster comes within its interval."
+    value, time = significant(metric(fastest, "NDCG@10") or 0.0), milliseconds(latency_of(fastest).p50_s)
+    return f"{text}; the fastest within its interval is {caption(fastest)}, {value} at {time}."
+
+
+def _savings(group: list[Record]) -> str:
+    parts = [
+        f" {caption(one.fast)} takes {percent_saved(one.ratio)} less time than {caption(one.slow)} "
+        f"({times(one.ratio)} as fast)."
+        for one in comparisons(group)
+    ]
+    return "".join(parts)
+
+
+def percent_saved(ratio: Ratio) -> str:
+    """Write the time saved with its interval, in percent."""
+    value, low, high = ratio.saved_percent
+    return f"{value:.2f} % [{low:.2f}, {high:.2f}]"
+
+
+def times(ratio: Ratio) -> str:
+    """Write a ratio with its interval."""
+    return f"{significant(ratio.value)} times [{significant(ratio.low)}, {significant(ratio.high)}]"
+
+
+def distrust(records: Sequence[Record]) -> list[str]:
+    """List what weakens the numbers, the gravest first."""
+    found: list[str] = []
+    if any(record.provenance.dataset.get("synthetic") for record in records):
+        found.append("Synthetic data: orderings of quality need not hold on real data.")
+    if any(record.case.weights is WeightsKind.UNTRAINED for record in records):
+        found.append("Untrained weights: their lists mean nothing; times and operations are those of the architecture.")
+    if any(record.provenance.dirty for record in records):
+        found.append("The code was changed after its last commit; the commit alone does not give these numbers again.")
+    for record in records:
+        found += [f"{caption(record)}: {label}." for label in record.labels]
+    found += _few_rounds(measured(records))
+    for record in measured(records):
+        found += _doubts(record)
+    return list(dict.fromkeys(found))
+
+
+def _few_rounds(records: Sequence[Record]) -> list[str]:
+    bounds = (0, 10, 50, 100, 500)
+    names = ("even a median is rough", "no percentile beyond the median", "no p95 or p99", "no p99")
+    lines = []
+    for (least, most), meaning in zip(pairwise(bounds), names, strict=True):
+        few = [
+            f"{caption(record)} at batch {record.case.batch_size} ({latency_of(record).rounds})"
+            for record in records
+            if least <= latency_of(record).rounds < most
+        ]
+        if few:
+            lines.append(f"Fewer than {most} rounds, so {meaning}: {'; '.join(few)}.")
+    return lines
+
+
+def _doubts(record: Record) -> list[str]:
+    name = caption(record)
+    found = []
+    if isinstance(record.audit, ListAudit) and record.audit.ties:
+        found.append(
+            f"{name}: {record.audit.ties} of {record.audit.users} timed lists order near-equal scores differently."
+        )
+    flops = record.flops
+    if isinstance(flops, Flops):
+        if isinstance(flops.fvcore_per_user, Unavailable):
+            found.append(f"{name}: no second opinion on FLOPs: {flops.fvcore_per_user.unavailable}.")
+        elif flops.forward_per_user:
+            gap = flops.fvcore_per_user / flops.forward_per_user - 1
+            if abs(gap) > FVCORE_TOLERANCE:
+                found.append(f"{name}: fvcore counts {gap:+.1%} against FlopCounterMode over the same forward pass.")
+    quality = record.quality
+    if isinstance(quality, Quality) and quality.valid_rate < 1:
+        found.append(f"{name}: {1 - quality.valid_rate:.2%} of the list places hold no item.")
+    return found
+
+
+def unmeasured(records: Sequence[Record]) -> list[str]:
+    """List quantities that are n/a, with the reasons, each once."""
+    found: dict[str, list[str]] = {}
+    for record in measured(records):
+        for name in ("phases", "flops", "memory", "energy_j_per_1000_users", "quality", "audit"):
+            value = getattr(record, name)
+            if isinstance(value, Unavailable):
+                words = name.replace("_j_per_1000_users", "").replace("audit", "list audit")
+                found.setdefault(f"{words}: {value.unavailable}", []).append(caption(record))
+    return [f"{reason} ({', '.join(dict.fromkeys(names))})" for reason, names in found.items()]

@@ -1,0 +1,80 @@
+"""How cases and numbers are called in tables and figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from bench.results.record import Record, WeightsKind
+
+_MIB = 2**20
+
+
+def case_labels(records: Sequence[Record]) -> list[str]:
+    """Name each case by its recommender and by whatever differs between the cases."""
+    fields = {
+        "dataset": dataset_name,
+        "preset": lambda record: str(record.case.settings.get("preset")),
+        "device": lambda record: record.case.device,
+        "dtype": lambda record: record.case.dtype,
+        "batch": lambda record: f"batch {record.case.batch_size}",
+        "k": lambda record: f"top {record.case.k}",
+    }
+    telling = [read for read in fields.values() if len({read(record) for record in records}) > 1]
+    return [", ".join([caption(record), *(read(record) for read in telling)]) for record in records]
+
+
+def caption(record: Record) -> str:
+    """Name the recommender with its variant, and say so when its weights are random."""
+    untrained = record.case.weights is WeightsKind.UNTRAINED
+    return f"{record.case.variant}, untrained" if untrained else record.case.variant
+
+
+def dataset_name(record: Record) -> str:
+    """Name the dataset, and say so when it is generated."""
+    synthetic = bool(record.provenance.dataset.get("synthetic"))
+    generated = synthetic and "synthetic" not in record.case.dataset
+    return f"{record.case.dataset} (synthetic)" if generated else record.case.dataset
+
+
+def group_name(record: Record) -> str:
+    """Name what a case is compared within: dataset, device, dtype, batch size and length of lists."""
+    case = record.case
+    data = dataset_name(record) + (" data" if record.provenance.dataset.get("synthetic") else "")
+    return f"{data}, {case.device}, {case.dtype}, batch {case.batch_size}, top {case.k}"
+
+
+def groups(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Return the records by group, in order."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(group_name(record), []).append(record)
+    return found
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Write a number with so many significant digits, without an exponent."""
+    if not math.isfinite(value):
+        return "n/a"
+    if value == 0:
+        return "0"
+    places = digits - 1 - math.floor(math.log10(abs(value)))
+    return f"{round(value, places):,.{max(places, 0)}f}"
+
+
+def milliseconds(seconds: float) -> str:
+    """Write a time in milliseconds."""
+    return f"{significant(seconds * 1e3)} ms"
+
+
+def mebibytes(count: float) -> str:
+    """Write an amount of memory in MiB."""
+    return f"{significant(count / _MIB)} MiB"
+
+
+def operations(count: float) -> str:
+    """Write a number of floating-point operations with the prefix that fits."""
+    for size, unit in ((1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (1e3, "kFLOP")):
+        if count >= size:
+            return f"{significant(count / size)} {unit}"
+    return f"{significant(count)} FLOP"

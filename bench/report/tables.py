@@ -1,0 +1,162 @@
+"""The results as tables: every scalar for a spreadsheet, the telling ones for readers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from bench.report.findings import comparisons, percent_saved, times
+from bench.report.labels import (
+    caption,
+    case_labels,
+    dataset_name,
+    mebibytes,
+    milliseconds,
+    operations,
+    significant,
+)
+from bench.results.record import Flops, Memory, Metric, Quality, Record
+
+NOT_AVAILABLE = "n/a"
+
+
+def all_values(records: Sequence[Record]) -> pd.DataFrame:
+    """Return one row a case with every scalar, units in the columns' names; missing values stay missing."""
+    return pd.DataFrame([_values(record) for record in records])
+
+
+def _values(record: Record) -> dict[str, object]:
+    case, latency, weights = record.case, record.latency, record.weights
+    row: dict[str, object] = {
+        "case": case.name,
+        "suite": record.suite,
+        "recommender": case.recommender,
+        "variant": case.variant,
+        "dataset": case.dataset,
+        "synthetic": record.provenance.dataset.get("synthetic"),
+        "preset": case.settings.get("preset"),
+        "weights": case.weights.value,
+        "device": case.device,
+        "dtype": case.dtype,
+        "batch_size": case.batch_size,
+        "k": case.k,
+        "seen_items": case.seen,
+        "decoder": case.decoder,
+        "beam_width": case.beam_width,
+        "threads": case.threads,
+        "outcome": record.outcome.value,
+        "detail": record.detail,
+        "labels": "; ".join(record.labels),
+    }
+    row |= {"parameters": weights and weights.parameters, "checkpoint": weights and weights.checkpoint}
+    for name in ("rounds", "mean_s", "p50_s", "p90_s", "p95_s", "p99_s", "device_s", "users_per_second"):
+        row[f"latency_{name}" if name.endswith("_s") else name] = _number(getattr(latency, name, None))
+    flops = record.flops if isinstance(record.flops, Flops) else None
+    row["flops_per_user"] = flops and flops.per_user
+    row["fvcore_flops_per_user_one_forward"] = flops and _number(flops.fvcore_per_user)
+    memory = record.memory if isinstance(record.memory, Memory) else None
+    row |= {"peak_bytes": memory and memory.peak_bytes, "request_bytes": memory and memory.request_bytes}
+    row["energy_j_per_1000_users"] = _number(record.energy_j_per_1000_users)
+    row |= {"index_s": record.index and record.index.seconds, "index_bytes": record.index and record.index.bytes}
+    row |= _quality_values(record)
+    row |= {"commit": record.provenance.commit, "started": record.provenance.started}
+    return row
+
+
+def _quality_values(record: Record) -> dict[str, object]:
+    quality = record.quality
+    if not isinstance(quality, Quality):
+        return {}
+    row: dict[str, object] = {"users_ranked": quality.users}
+    for name, value in quality.metrics.items():
+        row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+    return row | {"coverage": quality.coverage, "valid_rate": quality.valid_rate}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def results(records: Sequence[Record]) -> pd.DataFrame:
+    """Return one row a case for readers: quality with intervals beside cost, units in the cells."""
+    return pd.DataFrame(
+        [{"case": label} | _cells(record) for label, record in zip(case_labels(records), records, strict=True)]
+    )
+
+
+def _cells(record: Record) -> dict[str, str]:
+    latency, weights, index = record.latency, record.weights, record.index
+    quality = record.quality if isinstance(record.quality, Quality) else None
+    flops = record.flops if isinstance(record.flops, Flops) else None
+    memory = record.memory if isinstance(record.memory, Memory) else None
+    tail = None if latency is None else latency.p95_s
+    return {
+        "data": dataset_name(record),
+        "weights": record.case.weights.value,
+        "NDCG@10": _interval(quality, "NDCG@10"),
+        "HR@10": _interval(quality, "HR@10"),
+        "coverage": NOT_AVAILABLE if quality is None else f"{quality.coverage:.1%}",
+        "p50": NOT_AVAILABLE if latency is None else milliseconds(latency.p50_s),
+        "p95": NOT_AVAILABLE if tail is None else milliseconds(tail),
+        "rounds": NOT_AVAILABLE if latency is None else str(latency.rounds),
+        "users/s": NOT_AVAILABLE if latency is None else significant(latency.users_per_second),
+        "FLOPs/user": NOT_AVAILABLE if flops is None else operations(flops.per_user),
+        "peak memory": NOT_AVAILABLE if memory is None else mebibytes(memory.peak_bytes),
+        "parameters": NOT_AVAILABLE if weights is None else f"{weights.parameters:,}",
+        "index": NOT_AVAILABLE if index is None else f"{milliseconds(index.seconds)}, {mebibytes(index.bytes)}",
+        "outcome": record.outcome.value,
+    }
+
+
+def _interval(quality: Quality | None, name: str) -> str:
+    metric: Metric | None = None if quality is None else quality.metrics.get(name)
+    return NOT_AVAILABLE if metric is None else f"{metric.value:.4f} [{metric.low:.3f}, {metric.high:.3f}]"
+
+
+def claims(records: Sequence[Record]) -> pd.DataFrame:
+    """Return what was measured of the paper's two claims, one row a comparison."""
+    rows = [
+        {
+            "one pass": caption(one.fast),
+            "beam search": caption(one.slow),
+            "setting": one.group,
+            "time saved": percent_saved(one.ratio),
+            "times as fast": times(one.ratio).replace(" times", ""),
+            "Recall@10 change": NOT_AVAILABLE if one.recall_change is None else f"{one.recall_change:+.1f} %",
+        }
+        for one in comparisons(records)
+    ]
+    return pd.DataFrame(rows)
+
+
+def failures(records: Sequence[Record]) -> pd.DataFrame:
+    """Return the cases without numbers, and why."""
+    failed = [record for record in records if record.latency is None]
+    return pd.DataFrame(
+        [{"case": record.case.name, "outcome": record.outcome.value, "detail": record.detail} for record in failed]
+    )
+
+
+def settings(records: Sequence[Record]) -> pd.DataFrame:
+    """Return weights, training and settings, one row a recommender."""
+    rows: dict[str, dict[str, str]] = {}
+    for record in records:
+        if record.weights is None:
+            continue
+        key = f"{caption(record)} on {dataset_name(record)}"
+        rows.setdefault(
+            key,
+            {
+                "recommender": key,
+                "settings": _pairs(record.weights.settings),
+                "training": _pairs(record.weights.training) or "none",
+                "checkpoint": record.weights.checkpoint or "none",
+            },
+        )
+    return pd.DataFrame(list(rows.values()))
+
+
+def _pairs(values: dict[str, str | int | float | bool | None]) -> str:
+    shown = {name: significant(value, 4) if isinstance(value, float) else value for name, value in values.items()}
+    return ", ".join(f"{name} {value}" for name, value in shown.items() if value not in (None, ""))

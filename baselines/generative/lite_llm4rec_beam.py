@@ -26,6 +26,7 @@ from transformers.utils.generic import ModelOutput
 
 from baselines.decoding.reference import search
 from baselines.decoding.trie import Trie
+from baselines.generative.one_step import one_step
 from baselines.item_ids import numbering
 from baselines.item_ids.item_tokens import ItemTokens
 from baselines.item_ids.numbering import number_items
@@ -203,6 +204,10 @@ class LiteLLM4RecBeam(TrainableRecommender):
             seen_items=inputs.get("seen_items"),
         )
         return found.top(k)
+
+    def forward_pass(self, inputs: BatchFeature) -> tuple[nn.Module, tuple[Tensor, ...]]:
+        """Return the encoder and the first decode step of one beam."""
+        return one_step(self.t5, self.reader(inputs["input_ids"]), _mask(inputs["input_ids"]))
 
     def save_assets(self, folder: Path) -> None:
         """Save the tokenizers and the item IDs."""

@@ -34,6 +34,7 @@ from transformers.utils.generic import ModelOutput
 
 from baselines.decoding.reference import search
 from baselines.decoding.trie import Trie
+from baselines.generative.one_step import one_step
 from baselines.generative.prompts import PROMPTS, SEEN, fill
 from baselines.item_ids import numbering
 from baselines.item_ids.collaborative import CLUSTER_TOKEN
@@ -254,6 +255,11 @@ class P5(TrainableRecommender):
             seen_items=inputs.get("seen_items"),
         )
         return found.top(k)
+
+    def forward_pass(self, inputs: BatchFeature) -> tuple[nn.Module, tuple[Tensor, ...]]:
+        """Return the encoder and the first decode step of one beam."""
+        embedded = self._embed(inputs["input_ids"], inputs["whole_word_ids"])
+        return one_step(self.t5, embedded, inputs["attention_mask"])
 
     def save_assets(self, folder: Path) -> None:
         """Save the tokenizer and the item IDs."""

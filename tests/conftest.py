@@ -1,0 +1,14 @@
+"""What holds for every test: one thread, and a run-time folder outside the working tree."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quiet_machine(tmp_path_factory):
+    """Compute with one thread and keep everything that is written below a temporary folder."""
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_HOME", str(tmp_path_factory.mktemp("bench-home")))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        yield

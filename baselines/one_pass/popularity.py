@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import BatchFeature
 
+from models.errors import UserError
 from models.recommender import Catalogue, History, Recommendations, Recommender, SeenItems, Settings, pad
 from models.topk import top_items
 
@@ -31,7 +32,17 @@ class Popularity(Recommender):
         return cls(torch.bincount(items, minlength=len(catalogue) + 1).float())
 
     def index(self, catalogue: Catalogue) -> None:
-        """Nothing to do: the counts are the index."""
+        """Check that the catalogue is as large as the one counted; the counts are the index.
+
+        Raises:
+            UserError: It is not.
+
+        """
+        counted = len(self.counts) - 1
+        if len(catalogue) != counted:
+            raise UserError(
+                f"popularity counted {counted} items and {catalogue.name} has {len(catalogue)}: build it anew"
+            )
 
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
         """Return ``seen_items`` int64 [B, H], empty lists when seen items may come back."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
 
 from models.errors import UserError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}
+"""What a disk may say that the user can put right."""
 
 
 def run(app: typer.Typer) -> None:
@@ -15,6 +19,11 @@ def run(app: typer.Typer) -> None:
         app()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - rich would fold the line
+        raise SystemExit(2) from None
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        print(f"error: {error.filename or 'the disk'}: {error.strerror}", file=sys.stderr)  # noqa: T201 - as above
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201 - as above

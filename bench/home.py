@@ -8,11 +8,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from models.errors import UserError
+
 
 def home(*parts: str) -> Path:
-    """Return a folder of ours, made if need be: `.bench/` here, or below ``BENCH_HOME``."""
+    """Return a folder of ours, made if need be: `.bench/` here, or below ``BENCH_HOME``.
+
+    Raises:
+        UserError: It cannot be made.
+
+    """
     folder = Path(os.environ.get("BENCH_HOME") or ".bench").joinpath(*parts)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be made ({error.strerror}): set BENCH_HOME to a folder you may write"
+        ) from error
     return folder
 
 

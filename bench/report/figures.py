@@ -246,6 +246,7 @@ def _cost(records: Sequence[Record]) -> Figure:
     for axis, name in ((operations, "MFLOP a user"), (memory, "peak memory, MiB")):
         if axis.patches:
             axis.set_xscale("log")
+            axis.xaxis.set_major_locator(LogLocator(10, numticks=6))
             axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
             low, high = axis.get_xlim()
             axis.set_xlim(low / 2, high * 6)

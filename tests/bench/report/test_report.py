@@ -1,0 +1,181 @@
+"""The report: golden texts, a page that stands alone, and every shape of results."""
+
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from bench.report.labels import operations, significant
+from bench.report.page import write_report
+from bench.results.record import Outcome, Quality, Unavailable, WeightsKind
+from bench.results.store import read
+from tests.bench.factories import make_case, make_failure, make_latency, make_record, make_run, write_results
+
+GOLDEN = Path(__file__).with_name("golden")
+RENEW = "RENEW_GOLDEN"
+
+
+def render(folder: Path, records) -> Path:
+    out = folder / "report"
+    write_report([read(write_results(folder / "run.json", records))], out)
+    return out
+
+
+class Page(HTMLParser):
+    """Collects what a page refers to, and whether its elements are closed."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.references, self.ids, self.text, self.tags = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name in {"src", "href", "xlink:href", "data", "action"}:
+                self.references.append(value)
+            if name == "id":
+                self.ids.append(value)
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.mark.parametrize("name", ["report.md", "results.csv"])
+def test_the_text_is_what_it_was(tmp_path, name):
+    """Golden files; after a wanted change, run once with RENEW_GOLDEN=1 and read the difference."""
+    made = (render(tmp_path, make_run()) / name).read_text()
+    if os.environ.get(RENEW):
+        GOLDEN.mkdir(exist_ok=True)
+        (GOLDEN / name).write_text(made)
+    assert made == (GOLDEN / name).read_text()
+
+
+def test_the_page_stands_alone(tmp_path):
+    """Nothing is loaded, every anchor exists, every figure is there and named."""
+    out = render(tmp_path, make_run())
+    page = Page((out / "index.html").read_text())
+    assert all(reference.startswith("#") for reference in page.references)
+    assert {reference[1:] for reference in page.references} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    assert page.tags.count("svg") == 4
+    assert page.tags.count("h1") == 1
+    assert {path.name for path in (out / "figures").iterdir()} == {
+        f"{name}.{kind}" for name in ("quality_latency", "latency", "phases", "cost") for kind in ("svg", "png")
+    }
+
+
+def test_the_answer_and_the_claim_carry_their_numbers(tmp_path):
+    text = (render(tmp_path, make_run()) / "report.md").read_text()
+    assert "97.28 %" in text
+    assert "99.48 %" in text
+    assert "46.8 %" in text
+    assert "+33.3 %" in text  # HR@10 .2 against .15
+    assert re.search(r"lite-llm4rec takes 97\.\d+ % \[97\.\d+, 97\.\d+\] less time than p5", text)
+    assert "the fastest within its interval" in text or "nothing faster comes within its interval" in text
+    assert "took longer than 5 s" in text
+    assert "Synthetic data" in text
+
+
+def test_equal_results_give_equal_bytes(tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    outs = []
+    for folder in (first, second):
+        folder.mkdir()
+        outs.append(render(folder, make_run()))
+    files = sorted(path.relative_to(outs[0]) for path in outs[0].rglob("*") if path.is_file())
+    assert len(files) == 11
+    for name in files:
+        assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes(), name
+
+
+HOSTILE = '<script>alert("x")</script>|`*_'
+
+
+def test_hostile_names_stay_text(tmp_path):
+    case = make_case(HOSTILE, dataset=HOSTILE, settings={"preset": HOSTILE, "note": HOSTILE})
+    records = [make_record(case=case, labels=[HOSTILE]), make_failure(HOSTILE, Outcome.ERROR, HOSTILE)]
+    out = render(tmp_path, records)
+    page = Page((out / "index.html").read_text())
+    assert "script" not in page.tags
+    assert "<script" not in (out / "report.md").read_text()
+    assert any(HOSTILE in text for text in page.text)
+
+
+def test_a_leak_is_told_beside_the_results(tmp_path):
+    text = (render(tmp_path, [make_record(labels=["leaky item IDs"])]) / "report.md").read_text()
+    assert "leaky item IDs" in text
+
+
+def test_untrained_weights_have_no_quality_and_say_so(tmp_path):
+    case = make_case("p5", weights=WeightsKind.UNTRAINED, decoder="reference", beam_width=20)
+    why = Unavailable(unavailable="the weights are random (--untrained)")
+    out = render(
+        tmp_path,
+        [make_record(case=case, quality=why), make_record(case=make_case(weights=WeightsKind.UNTRAINED), quality=why)],
+    )
+    text = (out / "report.md").read_text()
+    assert "p5 (reference, beam 20), untrained" in text
+    assert "Untrained weights" in text
+    assert "cost alone was measured" in text
+    assert not (out / "figures" / "quality_latency.svg").exists()
+    assert "less time than p5" in text
+
+
+def test_only_failures_still_make_a_page(tmp_path):
+    out = render(
+        tmp_path, [make_failure("sasrec", Outcome.OUT_OF_MEMORY, "DefaultCPUAllocator: can't allocate memory")]
+    )
+    assert "out of memory" in (out / "index.html").read_text()
+    assert "No case could be measured" in (out / "report.md").read_text()
+    assert list((out / "figures").glob("*")) == []
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_any_number_of_cases(tmp_path, count):
+    records = [
+        make_record(case=make_case(f"recommender-{number}"), median_s=0.001 * (1 + number)) for number in range(count)
+    ]
+    page = (render(tmp_path, records) / "index.html").read_text()
+    assert f"recommender-{count - 1}" in page
+
+
+def test_what_cannot_be_measured_is_never_zero(tmp_path):
+    gone = Unavailable(unavailable="no such counter")
+    record = make_record(flops=gone, memory=gone, phases=gone, quality=gone, latency=make_latency(rounds=1, turns=1))
+    out = render(tmp_path, [record])
+    row = next(line for line in (out / "report.md").read_text().splitlines() if line.startswith("| lite-llm4rec"))
+    assert row.count("n/a") == 6  # NDCG, HR, coverage, p95, FLOPs, memory
+    assert "no such counter" in (out / "index.html").read_text()
+
+
+def test_doubts_are_listed(tmp_path):
+    record = make_record(
+        flops={"per_user": 4e6, "forward_per_user": 2e6, "fvcore_per_user": 1.8e6, "uncounted": {"aten.gru.input": 1}},
+        audit={"users": 64, "identical": 60, "ties": 4, "different": 0},
+        latency=make_latency(rounds=20),
+    )
+    assert isinstance(record.quality, Quality)
+    record = record.model_copy(update={"quality": record.quality.model_copy(update={"valid_rate": 0.9})})
+    text = (render(tmp_path, [record]) / "report.md").read_text()
+    for doubt in ("-10.0%", "4 of 64", "Fewer than 50 rounds", "10.00%", "gru.input"):
+        assert doubt in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (1234.5, "1,230"), (0.012345, "0.0123"), (9.999, "10.0"), (float("nan"), "n/a")]
+)
+def test_three_significant_digits(value, text):
+    assert significant(value) == text
+
+
+def test_operations_have_the_prefix_that_fits():
+    assert [operations(value) for value in (12, 3.2e4, 5e6, 7.5e9, 2e12)] == [
+        "12.0 FLOP",
+        "32.0 kFLOP",
+        "5.00 MFLOP",
+        "7.50 GFLOP",
+        "2.00 TFLOP",
+    ]

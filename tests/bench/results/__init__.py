@@ -1,0 +1,1 @@
+"""Tests of the records, their store and their comparison."""

@@ -1,0 +1,71 @@
+"""Ratios of latency, and whether their intervals mean what they say."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.results.compare import latency_ratio
+from bench.results.record import Latency, Unavailable
+from tests.bench.factories import make_latency
+
+
+def latency_of(samples, turns) -> Latency:
+    return Latency(
+        rounds=len(samples),
+        samples_s=list(samples),
+        turns=list(turns),
+        mean_s=float(np.mean(samples)),
+        p50_s=float(np.median(samples)),
+        device_s=Unavailable(unavailable="a test"),
+        users_per_second=1.0,
+    )
+
+
+def drifting_pair(seed: int, factor: float = 1.0, turns: int = 10, rounds: int = 20):
+    """Two cases that share the machine's drift turn by turn, as interleaved ones do."""
+    rng = np.random.default_rng(seed)
+    drift = np.repeat(rng.lognormal(0, 0.3, turns), rounds)
+    numbers = np.repeat(np.arange(turns), rounds)
+    first, second = (drift * rng.lognormal(0, 0.05, turns * rounds) for _ in range(2))
+    return latency_of(factor * first, numbers), latency_of(second, numbers)
+
+
+def test_identical_code_is_seldom_told_apart():
+    """Of 60 A/A pairs under drift, the 95 % interval misses 1 in at most 8."""
+    ratios = [latency_ratio(*drifting_pair(seed)) for seed in range(60)]
+    assert sum(not ratio.low <= 1 <= ratio.high for ratio in ratios) <= 8
+
+
+def test_a_known_ratio_is_found_under_drift():
+    """Pairing by turn finds a 20 % difference that is smaller than the drift."""
+    found = [latency_ratio(*drifting_pair(seed, factor=1.2)) for seed in range(20)]
+    assert sum(ratio.low > 1 for ratio in found) >= 18
+    assert np.mean([ratio.low <= 1.2 <= ratio.high for ratio in found]) >= 0.8
+
+
+@settings(max_examples=20, deadline=None)
+@given(scale=st.floats(1e-6, 1e3), seed=st.integers(0, 1000))
+def test_the_unit_of_time_does_not_matter(scale, seed):
+    slow, fast = drifting_pair(seed, turns=6, rounds=5)
+    scaled = [latency_of(np.array(one.samples_s) * scale, one.turns) for one in (slow, fast)]
+    before, after = latency_ratio(slow, fast), latency_ratio(*scaled)
+    assert (after.value, after.low, after.high) == pytest.approx((before.value, before.low, before.high))
+
+
+def test_saved_percent_follows_from_the_ratio():
+    ratio = latency_ratio(make_latency(0.04), make_latency(0.01))
+    assert ratio.value == pytest.approx(4)
+    assert ratio.saved_percent[0] == pytest.approx(75)
+
+
+def test_without_common_turns_samples_are_resampled():
+    slow, fast = latency_of([2.0, 2.1, 1.9], [0, 0, 0]), latency_of([1.0, 1.1, 0.9], [7, 7, 7])
+    ratio = latency_ratio(slow, fast)
+    assert ratio.value == pytest.approx(2.0)
+    assert ratio.low < 2 < ratio.high
+
+
+def test_one_sample_a_side_has_an_interval_of_no_width():
+    ratio = latency_ratio(latency_of([3.0], [0]), latency_of([1.0], [0]))
+    assert (ratio.low, ratio.value, ratio.high) == pytest.approx((3, 3, 3))

@@ -1,0 +1,73 @@
+"""Reading results back, and saying clearly why they cannot be read."""
+
+import json
+
+import pytest
+
+from bench.results import store
+from models.errors import UserError
+from tests.bench.factories import make_record, make_run, write_results
+
+
+def test_records_come_back_as_they_were(tmp_path):
+    records = make_run()
+    assert store.read(write_results(tmp_path / "run.json", records)).records == tuple(records)
+
+
+def test_latest_is_the_newest_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    folder = tmp_path / "results" / "Linux-CPython"
+    folder.mkdir(parents=True)
+    for number in (1, 2):
+        write_results(folder / f"000{number}_run.json", [make_record()])
+    (tmp_path / "results" / "unfinished" / "x").mkdir(parents=True)
+    assert store.latest().name == "0002_run.json"
+
+
+def test_no_results_names_the_command_that_makes_some(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    with pytest.raises(UserError, match="pytest bench/ --benchmark-only"):
+        store.latest()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "no valid JSON"),
+        ('{"benchmarks": [', "no valid JSON"),
+        ("[1, 2]", "not a results file"),
+        ('{"benchmarks": []}', "no recommender benchmarks"),
+        ('{"benchmarks": [{"name": "other", "extra_info": {}}]}', "another project"),
+    ],
+    ids=["empty", "torn", "list", "no case", "foreign"],
+)
+def test_an_unusable_file_gives_one_clear_line(tmp_path, content, message):
+    path = tmp_path / "run.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=message) as caught:
+        store.read(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="no such results file"):
+        store.read(tmp_path / "nothing.json")
+
+
+def test_a_newer_schema_asks_for_an_upgrade(tmp_path):
+    path = write_results(tmp_path / "run.json", [make_record()])
+    content = json.loads(path.read_text())
+    content["benchmarks"][0]["extra_info"]["schema_version"] = 99
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"newer version.*upgrade"):
+        store.read(path)
+
+
+def test_a_record_that_breaks_the_schema_says_where(tmp_path):
+    path = write_results(tmp_path / "run.json", [make_record()])
+    content = json.loads(path.read_text())
+    content["benchmarks"][0]["extra_info"]["outcome"] = "splendid"
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="outcome"):
+        store.read(path)

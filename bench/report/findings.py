@@ -83,12 +83,12 @@ def answer(records: Sequence[Record]) -> list[str]:
     for name, group in groups(measured(records)).items():
         ranked = [record for record in group if metric(record, "NDCG@10") is not None]
         if ranked:
-            sentences.append(f"{name}: {_best(ranked)}{_savings(group)}")
+            sentences.append(f"On {name}: {_best(ranked)}{_savings(group)}")
         else:
             fastest = min(group, key=lambda record: latency_of(record).p50_s)
             time = milliseconds(latency_of(fastest).p50_s)
             sentences.append(
-                f"{name}: cost alone was measured; the fastest is {caption(fastest)} at {time}.{_savings(group)}"
+                f"On {name}: cost alone was measured; the fastest is {caption(fastest)} at {time}.{_savings(group)}"
             )
     return sentences or ["No case could be measured; see what failed."]
 

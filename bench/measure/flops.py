@@ -37,6 +37,10 @@ CPU_ATTENTION: dict[Any, Callable[..., int]] = {
 }
 
 
+UNDECLARED_VIEWS = {torch.ops.aten._unsafe_view, torch.ops.aten.unsafe_split}  # noqa: SLF001 - as above
+"""Operators that move nothing, yet whose schemas do not say that they return views."""
+
+
 @dataclass(frozen=True)
 class Counted:
     """FLOPs of one request.
@@ -86,13 +90,14 @@ class _Watcher(TorchDispatchMode):
     def _has_formula(func: Any) -> bool:
         packet = getattr(func, "overloadpacket", func)
         elementwise = torch.Tag.pointwise in getattr(func, "tags", ())
-        view = any(argument.alias_info is not None for argument in func._schema.arguments)  # noqa: SLF001
+        aliases = any(argument.alias_info is not None for argument in func._schema.arguments)  # noqa: SLF001
+        view = aliases or packet in UNDECLARED_VIEWS
         return packet in flop_registry or packet in CPU_ATTENTION or elementwise or view
 
 
 def _is_float(result: Any) -> bool:
     first = result[0] if isinstance(result, (tuple, list)) and result else result
-    return isinstance(first, torch.Tensor) and first.is_floating_point() and first.numel() > 0
+    return isinstance(first, torch.Tensor) and (first.is_floating_point() or first.is_complex()) and first.numel() > 0
 
 
 def count(call: Callable[[], Any]) -> Counted:

@@ -1,0 +1,155 @@
+"""Memory, energy, phases and the facts about the machine."""
+
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+from unittest import mock
+
+import pynvml
+import pytest
+import torch
+from torch import nn
+
+from bench.measure import energy, machine, memory, phases
+from bench.results.record import Memory, Unavailable
+from models.recommender import phase
+
+CPU = torch.device("cpu")
+CUDA = torch.device("cuda")
+MIB = 2**20
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the peak resident set is read from Linux's /proc")
+
+
+@linux
+def test_a_request_that_touches_64_mib_needs_64_mib():
+    def request():
+        return torch.ones(64 * MIB, dtype=torch.uint8)
+
+    request()
+    found = memory.request_memory(request, resident=1000, device=CPU)
+    assert found.request_bytes == pytest.approx(64 * MIB, rel=0.05)
+    assert found.peak_bytes == 1000 + found.request_bytes
+
+
+@linux
+def test_a_request_that_allocates_nothing_needs_next_to_nothing():
+    found = memory.request_memory(lambda: None, resident=0, device=CPU)
+    assert found.request_bytes < MIB
+
+
+def test_where_the_peak_cannot_be_reset_memory_is_unavailable(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "_CLEAR", tmp_path / "missing" / "clear_refs")
+    found = memory.request_memory(lambda: None, resident=0, device=CPU)
+    assert "peak resident memory needs Linux" in found.unavailable
+
+
+def test_on_cuda_memory_is_what_the_allocator_says(monkeypatch):
+    cuda = mock.create_autospec(torch.cuda)
+    cuda.memory_allocated.return_value, cuda.max_memory_allocated.return_value = 100, 175
+    monkeypatch.setattr(torch, "cuda", cuda)
+    call = mock.Mock()
+    assert memory.request_memory(call, resident=9, device=CUDA) == Memory(peak_bytes=175, request_bytes=75)
+    call.assert_called_once_with()
+    cuda.reset_peak_memory_stats.assert_called_once_with(CUDA)
+
+
+def test_shared_weights_count_once():
+    first, second = nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False)
+    second.weight = first.weight
+    assert memory.weight_bytes(nn.ModuleList([first, second])) == 4 * 4 * 4
+    module = nn.BatchNorm1d(3)
+    assert memory.weight_bytes(module.half()) == 2 * 4 * 3 + 8, "buffers count, the step counter too"
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """NVML as it answers on a machine with one GPU, whose counter is at what the test says."""
+    nvml = mock.create_autospec(pynvml)
+    nvml.NVMLError = pynvml.NVMLError
+    monkeypatch.setattr(energy, "pynvml", nvml)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="1234"))
+    return nvml
+
+
+def test_joules_are_the_counters_difference_over_all_users_of_the_window(gpu):
+    gpu.nvmlDeviceGetTotalEnergyConsumption.side_effect = [1_000_000, 1_060_000]
+    calls = []
+
+    def request():
+        calls.append(time.sleep(0.01))
+
+    found = energy.joules_per_1000_users(request, users=4, device=CUDA, window_s=0.05)
+    gpu.nvmlDeviceGetHandleByUUID.assert_called_once_with("GPU-1234")
+    assert 2 <= len(calls) <= 6
+    assert found == pytest.approx(60 / (len(calls) * 4) * 1000)
+
+
+def test_a_counter_that_stands_still_is_no_zero(gpu):
+    gpu.nvmlDeviceGetTotalEnergyConsumption.return_value = 5
+    found = energy.joules_per_1000_users(lambda: None, users=1, device=CUDA, window_s=0.0)
+    assert found == Unavailable(unavailable="the energy counter did not move within 0 s")
+
+
+def test_a_gpu_without_a_counter_says_so(gpu):
+    gpu.nvmlDeviceGetTotalEnergyConsumption.side_effect = pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+    found = energy.joules_per_1000_users(lambda: None, users=1, device=CUDA, window_s=0.0)
+    assert found.unavailable.startswith("NVML cannot read this GPU's energy")
+
+
+def test_on_a_cpu_energy_is_unavailable_without_asking():
+    call = mock.Mock()
+    assert isinstance(energy.joules_per_1000_users(call, users=1, device=CPU), Unavailable)
+    call.assert_not_called()
+
+
+def test_phases_are_timed_in_the_order_in_which_they_begin_and_repeats_add_up():
+    def request():
+        with phase("encode"):
+            time.sleep(0.01)
+        for step in (1, 2, 1):
+            with phase(f"decode step {step}"):
+                time.sleep(0.01)
+
+    found = phases.phase_seconds(request, device=CPU, repeats=2)
+    assert list(found) == ["encode", "decode step 1", "decode step 2"]
+    assert 0.01 <= found["encode"] < 0.1
+    assert 0.02 <= found["decode step 1"] < 0.2
+
+
+def test_a_request_without_phases_has_none():
+    assert phases.phase_seconds(lambda: torch.ones(2) + 1, device=CPU, repeats=1) == {}
+
+
+def test_the_machine_tells_its_cores_and_system():
+    facts = machine.machine(CPU)
+    assert facts["cores"] >= 1
+    assert facts["system"]
+    assert "GPU" not in facts
+    assert machine.load_average() is None or machine.load_average() >= 0
+
+
+def test_software_names_versions_and_what_is_missing(monkeypatch):
+    monkeypatch.setattr(machine, "PACKAGES", ("torch", "no-such-package"))
+    found = machine.software.__wrapped__()
+    assert found["torch"] == torch.__version__
+    assert found["no-such-package"] is None
+
+
+def test_outside_git_there_is_no_commit(monkeypatch):
+    failing = mock.Mock(side_effect=subprocess.CalledProcessError(128, "git"))
+    monkeypatch.setattr(subprocess, "run", failing)
+    assert machine.commit.__wrapped__() == (None, None)
+
+
+def test_the_codes_identity_changes_with_uncommitted_changes(monkeypatch):
+    monkeypatch.setattr(machine, "commit", lambda: ("abc", False))
+    assert machine.code_identity.__wrapped__() == "abc"
+    monkeypatch.setattr(machine, "commit", lambda: (None, None))
+    assert machine.code_identity.__wrapped__() == "unversioned"
+    monkeypatch.setattr(machine, "commit", lambda: ("abc", True))
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=b"a change"))
+    changed = machine.code_identity.__wrapped__()
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=b"another"))
+    assert changed.startswith("abc+")
+    assert machine.code_identity.__wrapped__() != changed

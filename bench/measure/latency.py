@@ -112,7 +112,7 @@ class _charged:  # noqa: N801 - reads as a statement
         left = None if plan.timeout_s is None else plan.timeout_s - samples.spent_s
         if left is not None and left <= 0:
             raise CaseTimeoutError(f"took longer than the {plan.timeout_s:g} s that --case-timeout allows")
-        self._deadline = deadline(left)
+        self._deadline = deadline(left, allowed_s=plan.timeout_s)
 
     def __enter__(self) -> None:
         self._start = time.perf_counter()

@@ -27,17 +27,22 @@ class Failure:
 
 
 @contextmanager
-def deadline(seconds: float | None) -> Iterator[None]:
+def deadline(seconds: float | None, *, allowed_s: float | None = None) -> Iterator[None]:
     """Raise `CaseTimeoutError` in the body once `seconds` have passed; None never does.
 
     The alarm is noticed between Python instructions, so one kernel that hangs outlasts it.
+
+    Args:
+        seconds: What is left.
+        allowed_s: What was allowed in all, for the message; None where nothing was spent before.
+
     """
     if seconds is None:
         yield
         return
 
     def ring(_: int, __: FrameType | None) -> None:
-        raise CaseTimeoutError(f"took longer than the {seconds:g} s that --case-timeout allows")
+        raise CaseTimeoutError(f"took longer than the {allowed_s or seconds:g} s that --case-timeout allows")
 
     previous = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)

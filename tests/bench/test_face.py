@@ -1,0 +1,298 @@
+"""The pytest face: what `pytest bench/ --benchmark-only` leaves behind, and how it says no."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+import bench
+import bench.conftest
+import bench.training
+from bench.results.record import Outcome, Record, Unavailable, WeightsKind
+
+pytest_plugins = ["pytester"]
+
+BENCH = Path(bench.__file__).parent
+
+SUITE = """
+description = "tiny"
+datasets = ["synthetic"]
+synthetic = { users = 40, items = 30, length = 8 }
+batch_sizes = [4]
+k = 5
+beam_widths = [5]
+train_minutes = 0.02
+case_seconds = 0.05
+min_rounds = 3
+
+[[recommenders]]
+name = "popularity"
+
+[[recommenders]]
+name = "sasrec"
+"""
+
+OURS = """
+    import time
+    import torch
+    from transformers import BatchFeature
+    from models.recommender import Recommendations, Recommender
+
+    class Ours(Recommender):
+        labels = ("one of our own",)
+
+        def index(self, catalogue):
+            self.items = torch.arange(1, len(catalogue) + 1)
+
+        def prepare(self, histories):
+            return BatchFeature({"users": torch.tensor([history.user for history in histories])})
+
+        def recommend(self, inputs, k):
+            users = len(inputs["users"])
+            return Recommendations(self.items[:k].expand(users, k), -torch.arange(k).float().expand(users, k))
+
+    class Greedy(Ours):
+        def recommend(self, inputs, k):
+            raise MemoryError
+
+    class Slow(Ours):
+        def index(self, catalogue):
+            time.sleep(30)
+
+    class Broken(Ours):
+        def index(self, catalogue):
+            raise ZeroDivisionError("no items per shelf")
+
+    class Fickle(Ours):
+        def recommend(self, inputs, k):
+            found = super().recommend(inputs, k)
+            if len(found.items) < 5:  # evaluation asks for more users at a time
+                return Recommendations(found.items.flip(1), found.scores)
+            return found
+
+    class Counting(Ours):
+        def index(self, catalogue):
+            super().index(catalogue)
+            with open("indexed.txt", "a") as file:
+                file.write("once ")
+"""
+
+
+@pytest.fixture
+def face(pytester, monkeypatch):
+    """Run the face within this process on a tiny suite; what it saved is below `home`."""
+    home = pytester.path / "home"
+    monkeypatch.setenv("BENCH_HOME", str(home))
+    monkeypatch.delenv("BENCH_DATA", raising=False)
+    pytester.makefile(".toml", suite=SUITE)
+    pytester.makepyfile(ours=OURS)
+    monkeypatch.delitem(sys.modules, "ours", raising=False)
+
+    def run(*options):
+        arguments = [
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:hypothesispytest",
+            "--benchmark-only",
+            "--threads=1",
+            str(BENCH),
+        ]
+        if not any(option.startswith("--suite") for option in options):
+            arguments.append("--suite=suite.toml")
+        return pytester.runpytest_inprocess(*arguments, *options)
+
+    run.home = home
+    return run
+
+
+def saved(home):
+    """Return the one results file."""
+    (path,) = [path for path in (home / "results").glob("*/*.json") if path.parent.name != "unfinished"]
+    return json.loads(path.read_text())
+
+
+def failures(home):
+    return {record.case.recommender: record for record in map(Record.model_validate, saved(home)["failed_cases"])}
+
+
+def ours(*names):
+    return [f"--recommender=ours:{name}" for name in names]
+
+
+def test_a_run_leaves_one_record_a_case_with_the_samples_that_were_timed(face):
+    """Train, evaluate, measure: quality and cost of the same weights stand in one benchmark's extra_info."""
+    result = face("--case-timeout=60")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*quality and cost of the same weights*", "*sasrec*ok*"])
+    output = saved(face.home)
+    assert output["failed_cases"] == []
+    records = {}
+    for benchmark in output["benchmarks"]:
+        record = Record.model_validate(benchmark["extra_info"])
+        assert benchmark["stats"]["data"] == pytest.approx(record.latency.samples_s, abs=1e-12)
+        assert benchmark["stats"]["rounds"] == record.latency.rounds >= 3
+        assert record.case.name in benchmark["name"]
+        assert record.outcome is Outcome.OK
+        assert set(record.quality.metrics) == {"HR@1", "NDCG@1", "HR@5", "NDCG@5", "MRR@5"}
+        assert (record.quality.users, record.audit.different) == (40, 0)
+        assert record.audit.identical + record.audit.ties == record.audit.users == 40
+        assert record.flops.per_user == pytest.approx(sum(phase.flops_per_user for phase in record.phases))
+        assert "prepare" in [phase.name for phase in record.phases]
+        assert isinstance(record.energy_j_per_1000_users, Unavailable)
+        assert record.provenance.dataset["synthetic"] is True
+        assert "generated data" in record.provenance.dataset_warnings
+        records[record.case.recommender] = record
+    assert records["popularity"].case.weights is WeightsKind.AS_BUILT
+    sasrec = records["sasrec"]
+    assert sasrec.case.weights is WeightsKind.TRAINED
+    assert len(list(face.home.glob(f"checkpoints/*/{sasrec.weights.checkpoint}/model.safetensors"))) == 1
+    assert sasrec.weights.training["steps"] > 0
+    assert len(sasrec.weights.sha256) == 64
+    assert sasrec.memory.peak_bytes >= sasrec.weights.parameter_bytes > 0
+    assert not list((face.home / "results" / "unfinished").iterdir()), "a run that ended needs nothing kept"
+
+
+def test_untrained_weights_are_called_so_and_have_no_quality(face):
+    result = face("--untrained", "--recommender=sasrec", "--recommender=popularity")
+    result.assert_outcomes(passed=2)
+    records = {
+        record.case.recommender: record
+        for record in (Record.model_validate(one["extra_info"]) for one in saved(face.home)["benchmarks"])
+    }
+    assert records["sasrec"].case.weights is WeightsKind.UNTRAINED
+    assert "untrained" in records["sasrec"].case.name
+    assert "--untrained" in records["sasrec"].quality.unavailable
+    assert isinstance(records["sasrec"].audit, Unavailable)
+    assert records["popularity"].case.weights is WeightsKind.AS_BUILT
+    assert not (face.home / "checkpoints").exists() or not list((face.home / "checkpoints").iterdir())
+
+
+def test_a_recommender_of_ones_own_is_measured_from_outside_the_repository(face):
+    face(*ours("Ours"), "--batch-size=1", "--batch-size=3").assert_outcomes(passed=2)
+    records = [Record.model_validate(one["extra_info"]) for one in saved(face.home)["benchmarks"]]
+    assert [record.case.batch_size for record in records] == [1, 3]
+    assert records[0].labels == ["one of our own"]
+    assert records[0].quality.coverage == pytest.approx(5 / 30)
+
+
+def test_failed_cases_are_rows_that_say_how_and_the_run_goes_on(face):
+    """Memory, time and bugs end a case; a wrong answer does, too; the next one is measured all the same."""
+    options = ours("Greedy", "Slow", "Broken", "Fickle", "Ours")
+    result = face(*options, "--case-timeout=0.5", "--untrained")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=1, xfailed=2, failed=2)
+    found = failures(face.home)
+    assert {name: record.outcome for name, record in found.items()} == {
+        "ours:Greedy": Outcome.OUT_OF_MEMORY,
+        "ours:Slow": Outcome.TIMED_OUT,
+        "ours:Broken": Outcome.ERROR,
+        "ours:Fickle": Outcome.ERROR,
+    }
+    assert found["ours:Slow"].detail == "took longer than the 0.5 s that --case-timeout allows"
+    assert found["ours:Broken"].detail == "ZeroDivisionError: no items per shelf"
+    assert found["ours:Fickle"].detail == "40 of 40 timed lists differ from the evaluated ones"
+    assert all(record.latency is None and record.quality is None for record in found.values())
+    assert [one["extra_info"]["case"]["recommender"] for one in saved(face.home)["benchmarks"]] == ["ours:Ours"]
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_a_run_in_which_every_case_failed_is_saved_too(face):
+    face(*ours("Greedy")).assert_outcomes(xfailed=1)
+    output = saved(face.home)
+    assert output["benchmarks"] == []
+    assert failures(face.home)["ours:Greedy"].outcome is Outcome.OUT_OF_MEMORY
+    assert output["machine_info"]
+
+
+def test_what_a_killed_run_had_finished_is_not_measured_again(face, monkeypatch):
+    """The first of two groups is kept when the second is interrupted, and comes from there in the next run."""
+    from bench.runner import Runner
+
+    measure = Runner.measure
+    measured = []
+
+    def interrupted(self, group):
+        if group[0].case.batch_size == 3:
+            raise KeyboardInterrupt
+        return measure(self, group)
+
+    def noted(self, group):
+        records = measure(self, group)
+        measured.append((group[0].case.batch_size, records[0].latency.samples_s))
+        return records
+
+    options = [*ours("Counting"), "--batch-size=2", "--batch-size=3"]
+    monkeypatch.setattr(Runner, "measure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        face(*options)
+    assert Path("indexed.txt").read_text().split() == ["once"]
+    kept = list((face.home / "results" / "unfinished").glob("*/group-*.json"))
+    assert len(kept) == 1
+    finished = json.loads(kept[0].read_text())[0]["latency"]["samples_s"]
+
+    monkeypatch.setattr(Runner, "measure", noted)
+    face(*options).assert_outcomes(passed=2)
+    assert Path("indexed.txt").read_text().split() == ["once", "once"], "only the second group was measured"
+    assert measured[0] == (2, finished)
+    first, second = saved_last(face.home)["benchmarks"]
+    assert first["stats"]["data"] == pytest.approx(finished)
+    assert second["extra_info"]["case"]["batch_size"] == 3
+    assert not list((face.home / "results" / "unfinished").iterdir())
+
+
+def saved_last(home):
+    return json.loads(max((home / "results").glob("*/*.json"), key=lambda path: path.stat().st_mtime_ns).read_text())
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (["--recommender=nosuch"], "unknown recommender 'nosuch': use one of *popularity*"),
+    (["--recommender=nosuch.module:Class"], "*cannot be imported: No module named 'nosuch'*PYTHONPATH*"),
+    (["--recommender=ours:time"], "*ours:time is not a subclass of models.recommender.Recommender"),
+    (["--dataset=nosuch"], "*'nosuch' is not known*synthetic*"),
+    (["--suite=nosuch"], "no suite 'nosuch': use one of quick, smoke*"),
+    (["--suite=nosuch.toml"], "no suite 'nosuch.toml'*"),
+    (["--suite=torn.toml"], "torn.toml: invalid TOML*"),
+    (["--suite=wrong.toml"], "wrong.toml: colour: Extra inputs are not permitted"),
+    (["--dtype=float8"], "--dtype float8: use one of float32, bfloat16, float16"),
+    (["--checkpoint=nosuch"], "nosuch is no checkpoint: there is no card.json*"),
+    (["--set=dropout"], "--set dropout: write it as name=value*"),
+    (["--set=dropout=much"], "sasrec: setting dropout: *its settings are*"),
+    (["--device=abacus"], "--device abacus cannot be used*"),
+    (["--threads=100000"], "--threads 100000: this machine has * cores*"),
+    (["--batch-size=0"], "--batch-size 0: input should be greater than 0; change it"),
+    (["--beam-width=-1"], "--beam-width -1: *"),
+    (["--top-k=0"], "--top-k 0: *"),
+    (["--case-seconds=0"], "--case-seconds 0.0: *"),
+    (["--min-rounds=0"], "--min-rounds 0: *"),
+    (["--decoder=telepathy", "--recommender=p5"], "p5 has no decoder 'telepathy': use one of reference"),
+    (["--max-history=0"], "max_history 0: *"),
+    (["--data-dir=nosuch", "--dataset=ml-1m"], "--data-dir nosuch: there is no such folder*"),
+])  # fmt: skip
+def test_a_wrong_option_is_one_line_and_status_4(face, pytester, options, message):
+    pytester.makefile(".toml", torn="description = [", wrong=SUITE.replace("[[rec", "colour = 1\n[[rec", 1))
+    result = face(*options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = result.stderr.str() + result.stdout.str()
+    assert "Traceback" not in said
+    result.stderr.fnmatch_lines([f"ERROR: {message}"])
+
+
+def test_help_explains_every_option(face):
+    result = face("--help")
+    result.stdout.fnmatch_lines(["recommender benchmarks:*"])
+    for option in ("--suite", "--checkpoint", "--untrained", "--case-timeout", "--beam-width"):
+        result.stdout.fnmatch_lines([f"*{option}*"])
+
+
+def test_it_runs_as_a_command_of_its_own(pytester, monkeypatch):
+    """The one run in a process of its own: plain pytest, the repository on the path, nothing installed."""
+    monkeypatch.setenv("BENCH_HOME", str(pytester.path / "home"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(BENCH.parent), str(pytester.path)]))
+    pytester.makefile(".toml", suite=SUITE)
+    arguments = ["-p", "no:cacheprovider", "--benchmark-only", "--suite=suite.toml", "--recommender=popularity"]
+    result = pytester.runpytest_subprocess(str(BENCH), *arguments)
+    result.assert_outcomes(passed=1)
+    assert Record.model_validate(saved(pytester.path / "home")["benchmarks"][0]["extra_info"]).outcome is Outcome.OK

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from bench import recipes
 from bench.results.record import Case, WeightsKind
@@ -17,6 +17,9 @@ from models.errors import UserError
 from models.recommender import SeenItems, TrainableRecommender
 
 SUITES = Path(__file__).with_name("suites")
+
+OPTIONS = {"k": "top-k", "batch_sizes": "batch-size", "beam_widths": "beam-width"}
+"""Options that are not spelled as what they change in a suite."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -65,9 +68,9 @@ class Suite(BaseModel):
     datasets: list[str] = Field(min_length=1)
     synthetic: dict[str, int] = {}
     recommenders: list[Entry] = Field(min_length=1)
-    batch_sizes: list[int] = Field(min_length=1)
+    batch_sizes: list[PositiveInt] = Field(min_length=1)
     k: int = Field(default=20, ge=1)
-    beam_widths: list[int] = Field(default=[20], min_length=1)
+    beam_widths: list[PositiveInt] = Field(default=[20], min_length=1)
     dtypes: list[str] = Field(default=["float32"], min_length=1)
     seen: SeenItems = SeenItems.REMOVE
     train_minutes: float | None = Field(default=None, gt=0)
@@ -120,8 +123,9 @@ def changed(suite: Suite, **changes: Any) -> Suite:
         return Suite(**values)
     except ValidationError as error:
         first = error.errors()[0]
-        option = str(first["loc"][0]).replace("_", "-").rstrip("s")
-        raise UserError(f"--{option}: {first['msg']}") from error
+        name = str(first["loc"][0])
+        option = OPTIONS.get(name, name.replace("_", "-"))
+        raise UserError(f"--{option} {first['input']}: {first['msg'].lower()}; change it") from error
 
 
 def expand(

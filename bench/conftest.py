@@ -61,20 +61,30 @@ def pytest_configure(config: pytest.Config) -> None:
         option.benchmark_save_data = True
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Plan the run; here a usage error is one line, whereas while modules are collected it is a traceback."""
+    _session(session.config)
+
+
+def _session(config: pytest.Config) -> Session:
+    if SESSION not in config.stash:
+        try:
+            config.stash[SESSION] = Session(config)
+        except UserError as error:
+            raise pytest.UsageError(str(error)) from error
+    return config.stash[SESSION]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make one benchmark a case."""
     if "measured" not in metafunc.fixturenames:
         return
-    stash = metafunc.config.stash
-    if SESSION not in stash:
-        try:
-            stash[SESSION] = Session(metafunc.config)
-        except UserError as error:
-            raise pytest.UsageError(str(error)) from error
+    session = _session(metafunc.config)
     parameters = []
-    for name in stash[SESSION].names:
+    for name in session.names:
         replay = Replay()
-        mark = pytest.mark.benchmark(timer=replay, group=stash[SESSION].group_name(name))
+        mark = pytest.mark.benchmark(timer=replay, group=session.group_name(name))
         parameters.append(pytest.param((name, replay), marks=mark, id=name))
     metafunc.parametrize("measured", parameters, indirect=True)
 

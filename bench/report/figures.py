@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +21,20 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from bench.report.findings import latency_of, measured
+from bench.report.findings import latency_of, measured, metric
 from bench.report.labels import caption, case_labels, group_name, groups, milliseconds, significant
 from bench.results.record import Flops, Memory, Quality, Record
 
 STYLE = Path(__file__).with_name("report.mplstyle")
 WIDTH_IN = 8.0
 ROW_IN = 0.34
-MARKERS = "osD^vPX*<>"
+LEGEND_ROW_IN = 0.2
+LETTER_IN = 0.068
+"""Mean width of a letter of a legend or a label."""
+LABEL_LETTERS, LEGEND_LETTERS, TITLE_LETTERS = 56, 90, 44
+"""Where long names are broken."""
+MARKERS = "osD^vPX<>"
+"""One fewer than the palette's ten colours, so that 90 recommenders differ in one or the other."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +92,29 @@ def _bytes(figure: Figure, kind: str) -> bytes:
 
 
 def _has_quality(record: Record) -> bool:
-    return isinstance(record.quality, Quality) and "NDCG@10" in record.quality.metrics
+    return metric(record, "NDCG@10") is not None
 
 
 def _colours(records: Sequence[Record]) -> dict[str, tuple[Any, str]]:
     """Give each recommender a colour that the colour-blind can tell apart, and a marker."""
     names = list(dict.fromkeys(caption(record) for record in records))
-    palette = sns.color_palette("colorblind", max(len(names), 1))
-    return {name: (palette[row], MARKERS[row % len(MARKERS)]) for row, name in enumerate(names)}
+    palette = sns.color_palette("colorblind")
+    return {name: (palette[row % len(palette)], MARKERS[row % len(MARKERS)]) for row, name in enumerate(names)}
+
+
+def _legend_columns(names: Sequence[str]) -> int:
+    """Return how many columns of these names fit beside each other."""
+    return max(1, min(5, len(names), int(WIDTH_IN / (0.5 + LETTER_IN * max(map(len, names))))))
+
+
+def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
+    """Put a legend below the axes, and make the figure taller by its height."""
+    names = [textwrap.fill(name, LEGEND_LETTERS) for name in names]
+    columns = _legend_columns(names)
+    lines = sum(name.count("\n") for name in names)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + LEGEND_ROW_IN * (lines - (-len(names) // columns)))
+    figure.legend(handles, names, loc="outside lower center", ncols=columns)
 
 
 def _quality_latency(records: Sequence[Record]) -> Figure:
@@ -100,7 +122,7 @@ def _quality_latency(records: Sequence[Record]) -> Figure:
     rows = -(-len(panels) // 2)
     columns = min(2, len(panels))
     figure, axes = plt.subplots(
-        rows, columns, figsize=(WIDTH_IN, 3.1 * rows + 0.6), squeeze=False, sharey="row" if columns > 1 else False
+        rows, columns, figsize=(WIDTH_IN, 3.1 * rows + 0.2), squeeze=False, sharey="row" if columns > 1 else False
     )
     looks = _colours(records)
     handles: dict[str, Any] = {}
@@ -116,13 +138,13 @@ def _quality_latency(records: Sequence[Record]) -> Figure:
         axis.set_ylabel("NDCG@10 (bar: 95 % interval)")
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(3, len(handles)))
+    _legend(figure, list(handles.values()), list(handles))
     return figure
 
 
 def _two_lines(name: str) -> str:
     head, _, tail = name.partition(", ")
-    return f"{head}\n{tail}"
+    return "\n".join(textwrap.fill(part, TITLE_LETTERS) for part in (head, tail))
 
 
 def _point(axis: Axes, record: Record, colour: Any, marker: str) -> Any:
@@ -153,11 +175,15 @@ def _log_milliseconds(axis: Axes) -> None:
 
 
 def _rows(records: Sequence[Record], panels: int = 1) -> tuple[Figure, list[Axes]]:
-    """Make a figure with one horizontal row a case, first case on top."""
-    height = ROW_IN * len(records) + 1.3
-    figure, axes = plt.subplots(1, panels, figsize=(WIDTH_IN, height), squeeze=False, sharey=True)
+    """Make a figure with one horizontal row a case, first case on top; long labels make it wider."""
+    labels = [textwrap.fill(label, LABEL_LETTERS) for label in case_labels(records)]
+    longest = max(len(line) for label in labels for line in label.splitlines())
+    lines = max(label.count("\n") + 1 for label in labels)
+    row_in = max(ROW_IN, 0.16 * lines)
+    size = (max(WIDTH_IN, 4.8 + LETTER_IN * longest), row_in * len(records) + 1.0)
+    figure, axes = plt.subplots(1, panels, figsize=size, squeeze=False, sharey=True)
     first = axes[0, 0]
-    first.set_yticks(range(len(records)), case_labels(records))
+    first.set_yticks(range(len(records)), labels)
     first.set_ylim(len(records) - 0.5, -0.5)
     for axis in axes.flat:
         axis.grid(axis="y", visible=False)
@@ -198,8 +224,9 @@ def _phases(records: Sequence[Record]) -> Figure:
     axis.set_xlim(0, 114)
     axis.set_xticks(range(0, 101, 20))
     axis.set_xlabel("share of the marked time of one profiled request, % (right: that time)")
-    handles = [Patch(color=colours[name]) for name in names]
-    figure.legend(handles, names, loc="outside lower center", ncols=5)
+    steps = [name for name in names if _step(name)]
+    told = [name for name in names if name not in steps[1:-1]]  # the shades between the first step and the last
+    _legend(figure, [Patch(color=colours[name]) for name in told], told)
     return figure
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bench.report.labels import caption, groups, milliseconds, significant
-from bench.results.compare import Ratio, latency_ratio
+from bench.report.labels import caption, groups, machine_name, milliseconds, significant
+from bench.results.compare import Pairing, Ratio, latency_ratio
 from bench.results.record import Flops, Latency, ListAudit, Outcome, Quality, Record, Unavailable, WeightsKind
 
-CLAIMANT, BASELINE = "lite-llm4rec", "p5"
-"""The recommender of the claim, and the one that stands for its beam-search baselines."""
+CLAIMANT = "lite-llm4rec"
+"""The recommender of the paper's claim."""
 
 CLAIM = (
     "arXiv 2402.09543 reports for ML-1M 97.28 % less inference time (first version) or 99.48 % less (published "
@@ -19,13 +20,16 @@ CLAIM = (
     "baseline's decoder could not be read, so the rows below are a comparison on this machine, not a reproduction."
 )
 
+LOAD = "load average at the end"
+"""The machine's one fact that changes from case to case."""
+
 FVCORE_TOLERANCE = 0.001
 """Relative difference of the two FLOP counters that is worth a line."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A one-pass case against a generative one, timed in the same turns.
+    """A one-pass case against a generative one of the same group and preset.
 
     Attributes:
         group: What both have in common.
@@ -56,20 +60,37 @@ def latency_of(record: Record) -> Latency:
 
 
 def metric(record: Record, name: str) -> float | None:
-    """Return a quality metric, None where there is none."""
+    """Return a quality metric, None where there is none or it is no number."""
     found = record.quality.metrics.get(name) if isinstance(record.quality, Quality) else None
-    return None if found is None else found.value
+    return None if found is None or not math.isfinite(found.value) else found.value
 
 
 def comparisons(records: Sequence[Record]) -> list[Comparison]:
-    """Compare the claimant with every generative case of its group."""
+    """Compare the claimant with every generative case of its group and preset."""
     found = []
     for name, group in groups(measured(records)).items():
         for fast in (record for record in group if record.case.recommender == CLAIMANT):
-            for slow in (record for record in group if record.case.decoder is not None):
-                ratio = latency_ratio(latency_of(slow), latency_of(fast))
-                found.append(Comparison(name, fast, slow, ratio, _recall_change(fast, slow)))
+            found += _against_generative(name, fast, group)
     return found
+
+
+def _against_generative(name: str, fast: Record, group: Sequence[Record]) -> list[Comparison]:
+    return [
+        Comparison(name, fast, slow, _latency_ratio(slow, fast), _recall_change(fast, slow))
+        for slow in group
+        if slow.case.decoder is not None and _sizes_match(fast, slow)
+    ]
+
+
+def _latency_ratio(slow: Record, fast: Record) -> Ratio:
+    """Compare two cases; those measured in one go have their start in common."""
+    together = slow.provenance.started == fast.provenance.started
+    return latency_ratio(latency_of(slow), latency_of(fast), pairing=Pairing.TURNS if together else Pairing.NONE)
+
+
+def _sizes_match(first: Record, second: Record) -> bool:
+    presets = {one.case.settings.get("preset") for one in (first, second)} - {None}
+    return len(presets) <= 1
 
 
 def _recall_change(fast: Record, slow: Record) -> float | None:
@@ -108,12 +129,27 @@ def _best(ranked: list[Record]) -> str:
 
 
 def _savings(group: list[Record]) -> str:
-    parts = [
-        f" {caption(one.fast)} takes {percent_saved(one.ratio)} less time than {caption(one.slow)} "
-        f"({times(one.ratio)} as fast)."
-        for one in comparisons(group)
-    ]
-    return "".join(parts)
+    """Compare the claimant, or else the best one-pass case, with the generative ones."""
+    found = comparisons(group)
+    one_pass = [record for record in group if record.case.decoder is None]
+    if not found and one_pass:
+        best = max(one_pass, key=lambda record: (metric(record, "NDCG@10") or 0.0, -latency_of(record).p50_s))
+        found = _against_generative("", best, group)
+    return "".join(_saving(one) for one in found)
+
+
+def _saving(one: Comparison) -> str:
+    fast, slow, ratio = caption(one.fast), caption(one.slow), one.ratio
+    recall = "" if one.recall_change is None else f", with {recall_change(one)} Recall@10"
+    if ratio.value < 1:
+        longer = Ratio(1 / ratio.value, 1 / ratio.high, 1 / ratio.low)
+        return f" {fast} takes {times(longer)} as long as {slow}{recall}."
+    return f" {fast} takes {percent_saved(ratio)} less time than {slow} ({times(ratio)} as fast){recall}."
+
+
+def recall_change(one: Comparison) -> str:
+    """Write the change of Recall@10, in percent; n/a without quality."""
+    return "n/a" if one.recall_change is None else f"{one.recall_change:+.1f} %"
 
 
 def percent_saved(ratio: Ratio) -> str:
@@ -134,6 +170,11 @@ def distrust(records: Sequence[Record]) -> list[str]:
         found.append("Synthetic data: orderings of quality need not hold on real data.")
     if any(record.case.weights is WeightsKind.UNTRAINED for record in records):
         found.append("Untrained weights: their lists mean nothing; times and operations are those of the architecture.")
+    if len({machine_name(record) for record in records}) > 1:
+        found.append("Several machines: times of different ones are shown side by side, and are not compared.")
+    if len({record.provenance.started for record in records}) > len(groups(records)):
+        found.append("Several runs: ratios between them miss how the machine changed from one to the other.")
+    found += _load(records)
     if any(record.provenance.dirty for record in records):
         found.append("The code was changed after its last commit; the commit alone does not give these numbers again.")
     for record in records:
@@ -142,6 +183,16 @@ def distrust(records: Sequence[Record]) -> list[str]:
     for record in measured(records):
         found += _doubts(record)
     return list(dict.fromkeys(found))
+
+
+def _load(records: Sequence[Record]) -> list[str]:
+    """Say so when more wanted to run than the machine has cores for."""
+    busy: dict[str, float] = {}
+    for record in records:
+        load, cores = record.provenance.machine.get(LOAD), record.provenance.machine.get("cores")
+        if isinstance(load, (int, float)) and isinstance(cores, int) and load > cores:
+            busy[machine_name(record)] = max(load, busy.get(machine_name(record), 0.0))
+    return [f"Other work competed for {name}: its load average reached {load:.1f}." for name, load in busy.items()]
 
 
 def _few_rounds(records: Sequence[Record]) -> list[str]:

@@ -19,9 +19,15 @@ def case_labels(records: Sequence[Record]) -> list[str]:
         "dtype": lambda record: record.case.dtype,
         "batch": lambda record: f"batch {record.case.batch_size}",
         "k": lambda record: f"top {record.case.k}",
+        "seen": lambda record: f"seen items: {record.case.seen}",
+        "threads": lambda record: f"{record.case.threads} threads",
+        "machine": machine_name,
     }
     telling = [read for read in fields.values() if len({read(record) for record in records}) > 1]
-    return [", ".join([caption(record), *(read(record) for read in telling)]) for record in records]
+    names = [", ".join([caption(record), *(read(record) for read in telling)]) for record in records]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name}, {record.provenance.started}" for name, record in zip(names, records, strict=True)]
 
 
 def caption(record: Record) -> str:
@@ -37,18 +43,29 @@ def dataset_name(record: Record) -> str:
     return f"{record.case.dataset} (synthetic)" if generated else record.case.dataset
 
 
+def machine_name(record: Record) -> str:
+    """Name what a case ran on: the GPU, or the processor with its number of cores."""
+    facts = record.provenance.machine
+    if record.case.device.startswith("cuda"):
+        return str(facts.get("GPU") or "unknown GPU")
+    return f"{facts.get('processor') or 'unknown processor'} ({facts.get('cores')} cores)"
+
+
 def group_name(record: Record) -> str:
     """Name what a case is compared within: dataset, device, dtype, batch size and length of lists."""
     case = record.case
     data = dataset_name(record) + (" data" if record.provenance.dataset.get("synthetic") else "")
-    return f"{data}, {case.device}, {case.dtype}, batch {case.batch_size}, top {case.k}"
+    seen = "" if case.seen == "remove" else f", seen items: {case.seen}"
+    return f"{data}, {case.device}, {case.dtype}, batch {case.batch_size}, top {case.k}{seen}"
 
 
 def groups(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Return the records by group, in order."""
+    """Return the records by group, in order; cases of different machines never share one."""
+    several = len({machine_name(record) for record in records}) > 1
     found: dict[str, list[Record]] = {}
     for record in records:
-        found.setdefault(group_name(record), []).append(record)
+        name = f"{group_name(record)}, {machine_name(record)}" if several else group_name(record)
+        found.setdefault(name, []).append(record)
     return found
 
 

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from bench.home import atomic
 from bench.report import findings, tables
 from bench.report.figures import Drawing, draw_all
-from bench.report.labels import case_labels, dataset_name
+from bench.report.labels import case_labels, dataset_name, machine_name
 from bench.results.record import Record
 from bench.results.store import Run
 
@@ -51,7 +51,6 @@ def write_report(runs: Sequence[Run], folder: Path) -> list[Path]:
 
 
 def _content(runs: Sequence[Run], records: list[Record], drawings: list[Drawing]) -> dict[str, Any]:
-    first = records[0].provenance
     return {
         "title": TITLE,
         "answer": findings.answer(records),
@@ -66,8 +65,7 @@ def _content(runs: Sequence[Run], records: list[Record], drawings: list[Drawing]
         "settings": tables.settings(records),
         "datasets": _datasets(records),
         "serving": _serving(records),
-        "machine": {name: value for name, value in first.machine.items() if value is not None},
-        "software": {name: value for name, value in first.software.items() if value is not None},
+        "machines": _machines(records),
         "runs": [
             {
                 "file": run.path.name,
@@ -90,6 +88,22 @@ def _datasets(records: Sequence[Record]) -> list[dict[str, Any]]:
             {"name": dataset_name(record), "facts": facts, "warnings": record.provenance.dataset_warnings},
         )
     return list(found.values())
+
+
+def _machines(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Return facts and software of each machine, once, with the span of its load."""
+    found: dict[str, dict[str, Any]] = {}
+    for record in records:
+        source = record.provenance
+        facts = {name: value for name, value in source.machine.items() if value is not None}
+        facts |= {name: value for name, value in source.software.items() if value is not None}
+        load = facts.pop(findings.LOAD, None)
+        one = found.setdefault(machine_name(record), {"facts": facts, "loads": []})
+        one["loads"] += [] if load is None else [load]
+    for one in found.values():
+        if loads := one.pop("loads"):
+            one["facts"] |= {findings.LOAD + " of a group of cases": f"{min(loads)} to {max(loads)}"}
+    return [one["facts"] for one in found.values()]
 
 
 def _serving(records: Sequence[Record]) -> dict[str, str]:

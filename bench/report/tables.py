@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.report.findings import comparisons, percent_saved, times
+from bench.report.findings import comparisons, percent_saved, recall_change, times
 from bench.report.labels import (
     caption,
     case_labels,
@@ -16,14 +17,14 @@ from bench.report.labels import (
     operations,
     significant,
 )
-from bench.results.record import Flops, Memory, Metric, Quality, Record
+from bench.results.record import Flops, ListAudit, Memory, Metric, Quality, Record
 
 NOT_AVAILABLE = "n/a"
 
 
 def all_values(records: Sequence[Record]) -> pd.DataFrame:
     """Return one row a case with every scalar, units in the columns' names; missing values stay missing."""
-    return pd.DataFrame([_values(record) for record in records])
+    return pd.DataFrame([_values(record) for record in records]).convert_dtypes()  # counts stay whole beside gaps
 
 
 def _values(record: Record) -> dict[str, object]:
@@ -49,19 +50,23 @@ def _values(record: Record) -> dict[str, object]:
         "detail": record.detail,
         "labels": "; ".join(record.labels),
     }
-    row |= {"parameters": weights and weights.parameters, "checkpoint": weights and weights.checkpoint}
+    row |= {"parameters": weights and weights.parameters, "parameter_bytes": weights and weights.parameter_bytes}
+    row["checkpoint"] = weights and weights.checkpoint
     for name in ("rounds", "mean_s", "p50_s", "p90_s", "p95_s", "p99_s", "device_s", "users_per_second"):
         row[f"latency_{name}" if name.endswith("_s") else name] = _number(getattr(latency, name, None))
     flops = record.flops if isinstance(record.flops, Flops) else None
     row["flops_per_user"] = flops and flops.per_user
+    row["flops_per_user_one_forward"] = flops and flops.forward_per_user
     row["fvcore_flops_per_user_one_forward"] = flops and _number(flops.fvcore_per_user)
     memory = record.memory if isinstance(record.memory, Memory) else None
     row |= {"peak_bytes": memory and memory.peak_bytes, "request_bytes": memory and memory.request_bytes}
     row["energy_j_per_1000_users"] = _number(record.energy_j_per_1000_users)
     row |= {"index_s": record.index and record.index.seconds, "index_bytes": record.index and record.index.bytes}
     row |= _quality_values(record)
-    row |= {"commit": record.provenance.commit, "started": record.provenance.started}
-    return row
+    audit = record.audit if isinstance(record.audit, ListAudit) else None
+    row |= {f"audited_{name}": audit and getattr(audit, name) for name in ListAudit.model_fields}
+    source = record.provenance
+    return row | {"commit": source.commit, "uncommitted_changes": source.dirty, "started": source.started}
 
 
 def _quality_values(record: Record) -> dict[str, object]:
@@ -80,9 +85,11 @@ def _number(value: object) -> float | None:
 
 def results(records: Sequence[Record]) -> pd.DataFrame:
     """Return one row a case for readers: quality with intervals beside cost, units in the cells."""
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         [{"case": label} | _cells(record) for label, record in zip(case_labels(records), records, strict=True)]
     )
+    without_energy = (frame["J/1000 users"] == NOT_AVAILABLE).all()
+    return frame.drop(columns="J/1000 users") if without_energy else frame
 
 
 def _cells(record: Record) -> dict[str, str]:
@@ -91,6 +98,7 @@ def _cells(record: Record) -> dict[str, str]:
     flops = record.flops if isinstance(record.flops, Flops) else None
     memory = record.memory if isinstance(record.memory, Memory) else None
     tail = None if latency is None else latency.p95_s
+    energy = _number(record.energy_j_per_1000_users)
     return {
         "data": dataset_name(record),
         "weights": record.case.weights.value,
@@ -103,6 +111,7 @@ def _cells(record: Record) -> dict[str, str]:
         "users/s": NOT_AVAILABLE if latency is None else significant(latency.users_per_second),
         "FLOPs/user": NOT_AVAILABLE if flops is None else operations(flops.per_user),
         "peak memory": NOT_AVAILABLE if memory is None else mebibytes(memory.peak_bytes),
+        "J/1000 users": NOT_AVAILABLE if energy is None else significant(energy),
         "parameters": NOT_AVAILABLE if weights is None else f"{weights.parameters:,}",
         "index": NOT_AVAILABLE if index is None else f"{milliseconds(index.seconds)}, {mebibytes(index.bytes)}",
         "outcome": record.outcome.value,
@@ -111,7 +120,9 @@ def _cells(record: Record) -> dict[str, str]:
 
 def _interval(quality: Quality | None, name: str) -> str:
     metric: Metric | None = None if quality is None else quality.metrics.get(name)
-    return NOT_AVAILABLE if metric is None else f"{metric.value:.4f} [{metric.low:.3f}, {metric.high:.3f}]"
+    if metric is None or not math.isfinite(metric.value):
+        return NOT_AVAILABLE
+    return f"{metric.value:.4f} [{metric.low:.3f}, {metric.high:.3f}]"
 
 
 def claims(records: Sequence[Record]) -> pd.DataFrame:
@@ -123,7 +134,7 @@ def claims(records: Sequence[Record]) -> pd.DataFrame:
             "setting": one.group,
             "time saved": percent_saved(one.ratio),
             "times as fast": times(one.ratio).replace(" times", ""),
-            "Recall@10 change": NOT_AVAILABLE if one.recall_change is None else f"{one.recall_change:+.1f} %",
+            "Recall@10 change": recall_change(one),
         }
         for one in comparisons(records)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,15 @@ from bench.results.record import Latency
 Floats = NDArray[np.float64]
 
 RESAMPLES = 2000
+
+
+class Pairing(StrEnum):
+    """How the samples of two cases belong together."""
+
+    TURNS = "turns"
+    """Timed side by side: equal turn numbers are equal times."""
+    NONE = "none"
+    """Timed in different runs: equal turn numbers mean nothing."""
 
 
 @dataclass(frozen=True)
@@ -39,25 +49,32 @@ def _saved(ratio: float) -> float:
     return 100 * (1 - 1 / ratio)
 
 
-def latency_ratio(slow: Latency, fast: Latency, *, seed: int = 0) -> Ratio:
+def latency_ratio(slow: Latency, fast: Latency, *, pairing: Pairing = Pairing.TURNS, seed: int = 0) -> Ratio:
     """Compare medians, resampling what varies together.
 
     Samples of one turn share the machine's state at that time, and the two cases took their turns
     side by side. So turns are resampled, the same for both cases, and the samples of the chosen
-    turns are pooled (a cluster bootstrap, paired: Davison and Hinkley 1997, section 3.8). Without
-    at least 5 turns in common, samples are resampled one by one, each case for itself, which
-    understates what differs between processes.
+    turns are pooled (a cluster bootstrap, paired: Davison and Hinkley 1997, section 3.8). Of
+    different runs, or without at least 5 turns in common, samples are resampled one by one, each
+    case for itself, which understates what differs between processes.
+
+    With m(c) the median over all samples of case c, and m(c, T) the median over those of its samples
+    whose turns are in the multiset T of as many turns, drawn with replacement::
+
+        value = m(slow) / m(fast)
+        low, high = 2.5th and 97.5th percentile over T of m(slow, T) / m(fast, T)
 
     Args:
         slow: The numerator.
         fast: The denominator.
+        pairing: Whether the two were timed side by side.
         seed: Of the resampling.
 
     """
     rng = np.random.default_rng(seed)
     value = slow.p50_s / fast.p50_s
     common = sorted(set(slow.turns) & set(fast.turns))
-    if len(common) >= 5:  # noqa: PLR2004 - see above
+    if pairing is Pairing.TURNS and len(common) >= 5:  # noqa: PLR2004 - see above
         draws = rng.integers(len(common), size=(RESAMPLES, len(common)))
         ratios = _turn_medians(slow, common, draws) / _turn_medians(fast, common, draws)
     else:

@@ -43,7 +43,7 @@ def latest() -> Path:
         UserError: There is none.
 
     """
-    found = [path for path in home("results").glob("*/*.json") if path.parent.parent.name == "results"]
+    found = list(home("results").glob("*/*.json"))  # one folder a machine, as pytest-benchmark lays it out
     if not found:
         raise UserError(f"no results below {home('results')}: run pytest bench/ --benchmark-only first")
     return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
@@ -71,8 +71,10 @@ def read(path: Path) -> Run:
         raise UserError(f"{path} is no valid JSON ({error}): the file is damaged, measure again") from error
     if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
         raise UserError(f"{path} is not a results file of pytest-benchmark")
-    found = [benchmark.get("extra_info", {}) for benchmark in content["benchmarks"]] + content.get(FAILED, [])
-    ours = [values for values in found if values.get("kind") == KIND]
+    found = [benchmark.get("extra_info") for benchmark in content["benchmarks"] if isinstance(benchmark, dict)]
+    failed = content.get(FAILED)
+    found += failed if isinstance(failed, list) else []
+    ours = [values for values in found if isinstance(values, dict) and values.get("kind") == KIND]
     if not ours:
         raise UserError(f"{path} holds no recommender benchmarks: it was written by another project, or by no case")
     return Run(path, str(content.get("datetime", "")), tuple(_record(values, path) for values in ours))

@@ -56,6 +56,7 @@ def _content(runs: Sequence[Run], records: list[Record], drawings: list[Drawing]
         "answer": findings.answer(records),
         "claim": findings.CLAIM,
         "claims": tables.claims(records),
+        "compared": bool(findings.comparisons(records)),
         "results": tables.results(records),
         "drawings": drawings,
         "failures": tables.failures(records),

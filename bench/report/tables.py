@@ -125,10 +125,26 @@ def _interval(quality: Quality | None, name: str) -> str:
     return f"{metric.value:.4f} [{metric.low:.3f}, {metric.high:.3f}]"
 
 
+PAPER = [
+    {
+        "source": f"paper, {version}",
+        "one pass": "Lite-LLM4Rec",
+        "beam search": "not known to us",
+        "setting": "ML-1M; hardware and batch size not known to us",
+        "time saved": saved,
+        "times as fast": times_as_fast,
+        "Recall@10 change": "+46.8 %",
+    }
+    for version, saved, times_as_fast in (("first version", "97.28 %", "36.8"), ("published version", "99.48 %", "192"))
+]
+"""What arXiv 2402.09543 claims; times as fast = 1 / (1 - time saved)."""
+
+
 def claims(records: Sequence[Record]) -> pd.DataFrame:
-    """Return what was measured of the paper's two claims, one row a comparison."""
+    """Return the paper's two claims and what was measured of them, one row a comparison."""
     rows = [
         {
+            "source": "measured here",
             "one pass": caption(one.fast),
             "beam search": caption(one.slow),
             "setting": one.group,
@@ -138,7 +154,7 @@ def claims(records: Sequence[Record]) -> pd.DataFrame:
         }
         for one in comparisons(records)
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame([*PAPER, *rows])
 
 
 def failures(records: Sequence[Record]) -> pd.DataFrame:

@@ -13,6 +13,8 @@ from bench.results.record import Latency
 Floats = NDArray[np.float64]
 
 RESAMPLES = 2000
+LEAST_TURNS = 5
+"""Fewer turns than these say too little of how turns vary."""
 
 
 class Pairing(StrEnum):
@@ -55,8 +57,9 @@ def latency_ratio(slow: Latency, fast: Latency, *, pairing: Pairing = Pairing.TU
     Samples of one turn share the machine's state at that time, and the two cases took their turns
     side by side. So turns are resampled, the same for both cases, and the samples of the chosen
     turns are pooled (a cluster bootstrap, paired: Davison and Hinkley 1997, section 3.8). Of
-    different runs, or without at least 5 turns in common, samples are resampled one by one, each
-    case for itself, which understates what differs between processes.
+    different runs, or without at least 5 turns in common, each case's turns are resampled for
+    themselves, and of a case with fewer than 5 turns its samples one by one; that understates what
+    differs between processes.
 
     With m(c) the median over all samples of case c, and m(c, T) the median over those of its samples
     whose turns are in the multiset T of as many turns, drawn with replacement::
@@ -74,7 +77,7 @@ def latency_ratio(slow: Latency, fast: Latency, *, pairing: Pairing = Pairing.TU
     rng = np.random.default_rng(seed)
     value = slow.p50_s / fast.p50_s
     common = sorted(set(slow.turns) & set(fast.turns))
-    if pairing is Pairing.TURNS and len(common) >= 5:  # noqa: PLR2004 - see above
+    if pairing is Pairing.TURNS and len(common) >= LEAST_TURNS:
         draws = rng.integers(len(common), size=(RESAMPLES, len(common)))
         ratios = _turn_medians(slow, common, draws) / _turn_medians(fast, common, draws)
     else:
@@ -98,6 +101,10 @@ def _turn_medians(latency: Latency, turns: list[int], draws: NDArray[np.int64]) 
 
 
 def _resampled_medians(latency: Latency, rng: np.random.Generator) -> Floats:
+    """Return the medians of draws for one case alone: of turns, or of samples where turns are few, [R]."""
+    turns = sorted(set(latency.turns))
+    if len(turns) >= LEAST_TURNS:
+        return _turn_medians(latency, turns, rng.integers(len(turns), size=(RESAMPLES, len(turns))))
     samples = np.array(latency.samples_s)
     medians: Floats = np.array([np.median(rng.choice(samples, len(samples))) for _ in range(RESAMPLES)])
     return medians

@@ -7,11 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from bench.report.labels import operations, significant
+from bench.report.findings import answer, comparisons, distrust
+from bench.report.labels import case_labels, groups, operations, significant
 from bench.report.page import write_report
 from bench.results.record import Outcome, Quality, Unavailable, WeightsKind
 from bench.results.store import read
-from tests.bench.factories import make_case, make_failure, make_latency, make_record, make_run, write_results
+from tests.bench.factories import (
+    make_case,
+    make_failure,
+    make_latency,
+    make_provenance,
+    make_quality,
+    make_record,
+    make_run,
+    write_results,
+)
 
 GOLDEN = Path(__file__).with_name("golden")
 RENEW = "RENEW_GOLDEN"
@@ -91,7 +101,7 @@ def test_equal_results_give_equal_bytes(tmp_path):
         assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes(), name
 
 
-HOSTILE = '<script>alert("x")</script>|`*_'
+HOSTILE = '<script>alert("x")</script>|`*_$x^$'
 
 
 def test_hostile_names_stay_text(tmp_path):
@@ -140,6 +150,67 @@ def test_any_number_of_cases(tmp_path, count):
     ]
     page = (render(tmp_path, records) / "index.html").read_text()
     assert f"recommender-{count - 1}" in page
+
+
+def pair(**changes):
+    """A one-pass case, and a generative one that takes 40 times as long."""
+    slow = make_case("p5", decoder="reference", beam_width=20, **changes)
+    return make_record(median_s=0.002), make_record(case=slow, median_s=0.08, ndcg=0.15)
+
+
+def test_only_recommenders_of_one_preset_are_compared():
+    assert len(comparisons(pair())) == 1
+    assert comparisons(pair(settings={"preset": "t5-base"})) == []
+
+
+def test_machines_are_told_apart_and_not_compared(tmp_path):
+    fast, slow = pair()
+    other = make_provenance(machine={"processor": "another processor", "cores": 64})
+    records = [fast, slow.model_copy(update={"provenance": other})]
+    assert comparisons(records) == []
+    assert len(groups(records)) == 2
+    text = (render(tmp_path, records) / "report.md").read_text()
+    for words in ("Several machines", "processor: a processor", "processor: another processor", "another processor (6"):
+        assert words in text
+
+
+def test_runs_are_told_apart_and_their_turns_not_paired():
+    fast, slow = pair()
+    later = slow.model_copy(update={"provenance": make_provenance(started="2026-01-03T00:00:00+00:00")})
+    together, apart = comparisons([fast, slow])[0].ratio, comparisons([fast, later])[0].ratio
+    assert together.value == apart.value
+    assert apart.high - apart.low > together.high - together.low
+    assert any("Several runs" in line for line in distrust([fast, later]))
+    assert len(set(case_labels([slow, later]))) == 2
+
+
+def test_without_the_papers_recommender_the_best_one_pass_case_is_compared():
+    _, slow = pair()
+    records = [make_record("popularity", ndcg=0.01, median_s=0.0001), make_record("sasrec", median_s=0.002), slow]
+    assert "sasrec takes 97." in answer(records)[0]
+
+
+def test_a_slower_one_pass_case_is_said_to_be_slower():
+    slow = make_case("p5", decoder="reference", beam_width=20)
+    text = answer([make_record(median_s=0.02), make_record(case=slow, median_s=0.01)])[0]
+    assert "lite-llm4rec takes 2.00 times [2.00, 2.00] as long as p5" in text
+
+
+def test_quality_that_is_no_number_is_not_available(tmp_path):
+    out = render(tmp_path, [make_record(quality=make_quality(float("nan")))])
+    assert "nan" not in (out / "report.md").read_text().replace("provenance", "")
+    assert not (out / "figures" / "quality_latency.png").exists()
+
+
+def test_a_busy_machine_is_distrusted():
+    busy = make_provenance(machine={"processor": "a processor", "cores": 2, "load average at the end": 7.5})
+    assert any("load average reached 7.5" in line for line in distrust([make_record(provenance=busy)]))
+
+
+def test_energy_is_a_column_where_it_was_measured(tmp_path):
+    text = (render(tmp_path, [make_record(energy_j_per_1000_users=12.5)]) / "report.md").read_text()
+    assert "J/1000 users" in text
+    assert "| 12.5 |" in text
 
 
 def test_what_cannot_be_measured_is_never_zero(tmp_path):

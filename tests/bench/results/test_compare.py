@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.results.compare import latency_ratio
+from bench.results.compare import Pairing, latency_ratio
 from bench.results.record import Latency, Unavailable
 from tests.bench.factories import make_latency
 
@@ -64,6 +64,14 @@ def test_without_common_turns_samples_are_resampled():
     ratio = latency_ratio(slow, fast)
     assert ratio.value == pytest.approx(2.0)
     assert ratio.low < 2 < ratio.high
+
+
+def test_turns_of_different_runs_are_not_taken_for_the_same_times():
+    """Without pairing the drift counts twice, so the interval is wider."""
+    slow, fast = drifting_pair(3, factor=1.2)
+    paired, apart = (latency_ratio(slow, fast, pairing=pairing) for pairing in (Pairing.TURNS, Pairing.NONE))
+    assert paired.value == apart.value
+    assert apart.high - apart.low > 1.5 * (paired.high - paired.low)
 
 
 def test_one_sample_a_side_has_an_interval_of_no_width():

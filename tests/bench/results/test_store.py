@@ -1,12 +1,13 @@
 """Reading results back, and saying clearly why they cannot be read."""
 
 import json
+import math
 
 import pytest
 
 from bench.results import store
 from models.errors import UserError
-from tests.bench.factories import make_record, make_run, write_results
+from tests.bench.factories import make_quality, make_record, make_run, write_results
 
 
 def test_records_come_back_as_they_were(tmp_path):
@@ -38,8 +39,10 @@ def test_no_results_names_the_command_that_makes_some(tmp_path, monkeypatch):
         ("[1, 2]", "not a results file"),
         ('{"benchmarks": []}', "no recommender benchmarks"),
         ('{"benchmarks": [{"name": "other", "extra_info": {}}]}', "another project"),
+        ('{"benchmarks": [7, {"extra_info": "text"}], "failed_cases": 7}', "another project"),
+        ('{"benchmarks": [{"extra_info": {"kind": "lite-llm4rec-bench"}}]}', "the file is damaged"),
     ],
-    ids=["empty", "torn", "list", "no case", "foreign"],
+    ids=["empty", "torn", "list", "no case", "foreign", "odd shapes", "gaps"],
 )
 def test_an_unusable_file_gives_one_clear_line(tmp_path, content, message):
     path = tmp_path / "run.json"
@@ -48,6 +51,16 @@ def test_an_unusable_file_gives_one_clear_line(tmp_path, content, message):
         store.read(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_number_that_is_none_is_read(tmp_path):
+    """JSON as Python writes it may hold NaN where a float is."""
+    quality = make_quality(float("nan"))
+    path = write_results(tmp_path / "run.json", [])
+    content = {"benchmarks": [{"extra_info": make_record(quality=quality).model_dump(mode="json")}]}
+    path.write_text(json.dumps(content))
+    record = store.read(path).records[0]
+    assert math.isnan(record.quality.metrics["NDCG@10"].value)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -1,7 +1,11 @@
 """What holds for every test: one thread, and a run-time folder outside the working tree."""
 
+import os
+
 import pytest
 import torch
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is first imported, which is later
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -10,5 +14,4 @@ def _quiet_machine(tmp_path_factory):
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_HOME", str(tmp_path_factory.mktemp("bench-home")))
-        patch.setenv("HF_HUB_OFFLINE", "1")
         yield

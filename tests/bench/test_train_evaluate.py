@@ -1,0 +1,270 @@
+"""The commands `train` and `evaluate`, on a dataset of a few dozen users."""
+
+import json
+from pathlib import Path
+
+import pytest
+from transformers import TrainerCallback
+from typer.testing import CliRunner
+
+from bench import checkpoints, commands, data, evaluate, options, recipes, train, training
+from bench.recipes import Recipe
+from models.errors import UserError
+
+RECIPE = Recipe(
+    batch_size=16, learning_rate=1e-3, weight_decay=0.0, warmup_steps=2, epochs=4, evaluate_every=4,
+    validation_users=20, patience=50, max_minutes=1.0,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _tiny(tmp_path, monkeypatch):
+    """Forty synthetic users, few steps, and a run-time folder of the test's own."""
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    load, resolve = data.load, recipes.resolve
+
+    def load_tiny(name, **given):
+        return load(name, **given, users=40, items=30, length=8)
+
+    def resolve_tiny(recommender, dataset, chosen):
+        return resolve(recommender, dataset, chosen)[0], RECIPE
+
+    monkeypatch.setattr(data, "load", load_tiny)
+    monkeypatch.setattr(train, "resolve", resolve_tiny)
+
+
+def trained(*arguments):
+    return CliRunner().invoke(train.app, ["sasrec", "--threads", "1", "--seed", "3", *arguments])
+
+
+def folder():
+    """Where the trained SASRec's checkpoint is, finished or not."""
+    (found,) = Path("home/checkpoints").glob("*/sasrec-compact-seed3-*")
+    return found
+
+
+class _Stops(TrainerCallback):
+    """Interrupts training after a step, and notes where each training began."""
+
+    step = None
+    began: list[int] = []  # noqa: RUF012 - one list for the class is what is wanted
+
+    def on_train_begin(self, args, state, control, **_):
+        self.began.append(state.global_step)
+
+    def on_step_end(self, args, state, control, **_):
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def stops(monkeypatch):
+    """Put an interruption into the Trainer's callbacks."""
+    callback = _Stops()
+    callback.began = []
+    budget = training.TimeBudget
+
+    class Interrupted(budget):
+        def on_train_begin(self, args, state, control, **_):
+            super().on_train_begin()
+            callback.on_train_begin(args, state, control)
+
+        def on_step_end(self, args, state, control, **_):
+            super().on_step_end(args, state, control)
+            callback.on_step_end(args, state, control)
+
+    monkeypatch.setattr(training, "TimeBudget", Interrupted)
+    return callback
+
+
+def test_training_leaves_one_folder_with_weights_recipe_and_metrics(stops):
+    result = trained()
+    assert result.exit_code == 0, result.output
+    assert "note: generated data" in result.stderr
+    card = checkpoints.read_card(folder())
+    assert (card.recommender, card.dataset, card.recipe) == ("sasrec", "synthetic", RECIPE)
+    assert card.settings["seed"] == 3
+    assert card.training["steps"] == 12
+    assert 0 <= card.training["validation NDCG@10"] <= 1
+    assert {path.name for path in folder().iterdir()} == {"card.json", "config.json", "model.safetensors"}
+    assert stops.began == [0]
+
+
+def test_what_is_trained_is_not_trained_again_unless_asked(stops):
+    trained()
+    card = (folder() / "card.json").read_text()
+    result = trained()
+    assert result.exit_code == 0
+    assert result.stderr.startswith("already trained: ")
+    assert stops.began == [0]
+    assert trained("--again", "--epochs", "1").exit_code == 0
+    assert stops.began == [0, 0]
+    assert (folder() / "card.json").read_text() != card
+
+
+def test_an_interrupted_training_goes_on_from_its_last_evaluation(stops):
+    """Interrupted at step 7, the checkpoint of step 4 stands; the next run begins there and ends whole."""
+    stops.step = 7
+    result = trained()
+    assert isinstance(result.exception, KeyboardInterrupt) or result.exit_code == 130
+    assert "interrupted: the same command goes on" in result.stderr
+    assert not (folder() / "card.json").exists()
+    assert [path.name for path in (folder() / "run").glob("checkpoint-*")] == ["checkpoint-4"]
+    with pytest.raises(UserError, match="there is no card"):
+        checkpoints.load(folder())
+    stops.step = None
+    assert trained().exit_code == 0
+    assert stops.began == [0, 4]
+    card = checkpoints.read_card(folder())
+    assert card.training["steps"] == 12
+    assert not (folder() / "run").exists()
+
+
+def test_a_checkpoint_that_was_torn_while_written_is_dropped(stops):
+    stops.step = 10
+    trained()
+    run = folder() / "run"
+    assert {path.name for path in run.glob("checkpoint-*")} == {"checkpoint-4", "checkpoint-8"}
+    (run / "checkpoint-8" / "trainer_state.json").write_text('{"global_step": 8, "log_hist')
+    stops.step = None
+    assert trained().exit_code == 0
+    assert stops.began == [0, 4]
+
+
+def test_the_time_budget_ends_training_and_counts_earlier_parts():
+    result = trained("--max-minutes", "0.00001")
+    assert result.exit_code == 0
+    assert checkpoints.read_card(folder()).training["steps"] == 1
+    assert checkpoints.read_card(folder()).training["best step"] == 1
+
+
+def test_evaluate_prints_a_table_and_writes_json():
+    trained()
+    result = CliRunner().invoke(
+        evaluate.app, ["popularity", "sasrec", "--seed", "3", "--k", "10", "--threads", "1", "--out", "found.json"]
+    )
+    assert result.exit_code == 0, result.output
+    for words in ("synthetic data", "test: 40 users, all 30 items", "popularity", "sasrec", "NDCG@10", "coverage"):
+        assert words in " ".join(result.stdout.split())
+    found = json.loads(Path("found.json").read_text())
+    assert set(found) == {"popularity", "sasrec"}
+    for quality in found.values():
+        metric = quality["metrics"]["NDCG@10"]
+        assert metric["low"] <= metric["value"] <= metric["high"]
+        assert f"{metric['value']:.5f}" in result.stdout
+
+
+def test_a_checkpoint_folder_is_evaluated_by_its_path():
+    trained()
+    by_name, by_path = (
+        CliRunner().invoke(evaluate.app, [what, "--seed", "3", "--threads", "1", "--out", out])
+        for what, out in (("sasrec", "name.json"), (str(folder()), "path.json"))
+    )
+    assert by_name.exit_code == by_path.exit_code == 0
+    (name,), (path,) = (json.loads(Path(out).read_text()).values() for out in ("name.json", "path.json"))
+    assert name == path
+
+
+def refused(app, arguments, monkeypatch, capsys):
+    """Run a command line as `python -m` does; return the one line it ends with."""
+    monkeypatch.setattr("sys.argv", ["command", *arguments])
+    with pytest.raises(SystemExit) as end:
+        commands.run(app)
+    assert end.value.code == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert "Traceback" not in "".join(said)
+    return said[-1]
+
+
+@pytest.mark.parametrize(("app", "arguments", "words"), [
+    (evaluate.app, ["sasrec"], ["sasrec has no checkpoint", "python -m bench.train sasrec --dataset synthetic"]),
+    (evaluate.app, ["nosuch"], ["unknown recommender 'nosuch'"]),
+    (evaluate.app, ["popularity", "--set", "colour=blue"], ["setting colour"]),
+    (evaluate.app, ["popularity", "--device", "abacus"], ["--device abacus cannot be used"]),
+    (train.app, ["popularity"], ["popularity has no weights to train"]),
+    (train.app, ["sasrec", "--preset", "huge"], ["sasrec has no preset 'huge'", "compact"]),
+    (train.app, ["sasrec", "--epochs", "0"], ["--max-minutes and --epochs must be more than 0"]),
+    (train.app, ["sasrec", "--set", "dropout"], ["--set dropout: write it as name=value"]),
+    (train.app, ["sasrec", "--threads", "0"], ["--threads 0"]),
+])  # fmt: skip
+def test_what_cannot_be_done_is_one_line_and_status_2(app, arguments, words, monkeypatch, capsys):
+    line = refused(app, arguments, monkeypatch, capsys)
+    assert line.startswith("error: ")
+    assert all(word in line for word in words)
+
+
+@pytest.mark.parametrize(("file", "damage"), [
+    ("model.safetensors", lambda content: content[: len(content) // 2]),
+    ("model.safetensors", lambda content: b""),
+    ("model.safetensors", None),
+    ("config.json", lambda content: content[:-20]),
+    ("card.json", lambda content: content[:-20]),
+])  # fmt: skip
+def test_a_damaged_checkpoint_is_one_line_and_status_2(file, damage, monkeypatch, capsys):
+    trained()
+    path = folder() / file
+    if damage is None:
+        path.unlink()
+    else:
+        path.write_bytes(damage(path.read_bytes()))
+    capsys.readouterr()
+    line = refused(evaluate.app, ["sasrec", "--seed", "3"], monkeypatch, capsys)
+    assert line.startswith("error: ")
+    assert "again" in line
+    assert str(folder()) in line
+
+
+def test_a_checkpoint_of_other_data_is_refused(monkeypatch, capsys):
+    trained()
+    line = refused(evaluate.app, [str(folder()), "--min-count", "2"], monkeypatch, capsys)
+    assert "was trained on synthetic loaded with" in line
+
+
+def test_an_interrupted_command_ends_with_status_130(monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(data, "load", interrupt)
+    monkeypatch.setattr("sys.argv", ["command", "popularity"])
+    with pytest.raises(SystemExit) as end:
+        commands.run(evaluate.app)
+    assert end.value.code == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_generative_recommenders_alone_are_served_with_a_decoder():
+    from models.recommender import SeenItems
+    from tests.tiny import build
+
+    beam = evaluate.serving_for(build("p5"), seen=SeenItems.KEEP, decoder=None, beam_width=7)
+    assert (beam.decoder, beam.beam_width, beam.seen) == ("reference", 7, SeenItems.KEEP)
+    one_pass = evaluate.serving_for(build("popularity"), seen=SeenItems.REMOVE, decoder="reference", beam_width=7)
+    assert (one_pass.decoder, one_pass.beam_width) == (None, None)
+    with pytest.raises(UserError, match="--decoder telepathy: P5 has reference"):
+        evaluate.serving_for(build("p5"), seen=SeenItems.KEEP, decoder="telepathy", beam_width=7)
+
+
+def test_settings_and_devices_are_read_as_written():
+    assert options.parse_settings(["loss=bce", " dropout = 0.4 ", "a=b=c"]) == {
+        "loss": "bce",
+        "dropout": "0.4",
+        "a": "b=c",
+    }
+    assert options.choose_device("cpu").type == "cpu"
+    assert options.choose_device(None).type in {"cpu", "cuda"}
+    assert options.set_threads(None) == 1
+
+
+def test_every_recipe_names_what_exists():
+    """Each recommender resolves on each kind of dataset, and the tables have no key that nothing reads."""
+    from models.registry import REGISTRY
+
+    for name in REGISTRY:
+        for dataset in ("synthetic", "ml-1m", "beauty"):
+            settings, recipe = recipes.resolve(name, dataset, {})
+            assert settings.preset == "compact"
+            assert recipe.max_minutes > 0
+    known = {"recommender", "dataset", "preset", "settings", *Recipe.model_fields}
+    assert all(set(table) <= known for table in recipes._tables())
+    assert {table["recommender"] for table in recipes._tables() if "recommender" in table} <= set(REGISTRY)

@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
 
 from bench.data.dataset import Dataset
 from bench.home import atomic, home
@@ -109,7 +110,7 @@ def load(folder: Path) -> tuple[TrainableRecommender, Card]:
     assert issubclass(kind, TrainableRecommender)
     try:
         return kind.from_pretrained(folder), card
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"checkpoint {folder} cannot be loaded ({reason}): delete it and train again") from error
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -112,7 +113,7 @@ def pretrained_backbone(name: str, role: Role) -> PreTrainedModel:
         t5_encoder = role is Role.ENCODER and isinstance(config, T5Config)
         factory: Any = T5EncoderModel if t5_encoder else _FACTORIES[role]
         model: PreTrainedModel = factory.from_pretrained(name, use_safetensors=True, dtype=torch.float32)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise _unreachable(name, error) from error
     return _encoder_half(model) if t5_encoder else model
 

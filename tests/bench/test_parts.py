@@ -1,0 +1,176 @@
+"""The parts of a run: suites and their cases, the audit, and what is kept in case of an interruption."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from bench import audit, cases, checkpoints
+from bench.audit import audit_lists, same_up_to_ties
+from bench.cases import Entry, Suite
+from bench.face import Replay
+from bench.quality.evaluate import Lists
+from bench.quality.ranks import Ranks
+from bench.recipes import resolve
+from bench.results.record import Case, Outcome, Provenance, Record, WeightsKind
+from bench.unfinished import Unfinished, folder_of_unfinished
+from models.errors import UserError
+from models.recommender import History, Recommendations
+from tests.tiny import dataset
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+
+
+def expand(chosen=None, *, untrained=False, **changes):
+    values = {"description": "tiny", "datasets": ["toy"], "batch_sizes": [1, 4]}
+    suite = Suite(**values | {"recommenders": [Entry(name="popularity"), Entry(name="p5")]} | changes)
+    return cases.expand(suite, "toy", device=CPU, threads=1, chosen=chosen or {}, untrained=untrained)
+
+
+def test_a_group_holds_what_is_compared_side_by_side():
+    groups = expand(beam_widths=[5, 20], dtypes=["float32", "bfloat16"])
+    assert len(groups) == 4
+    for group in groups:
+        found = [(one.case.recommender, one.case.decoder, one.case.beam_width) for one in group]
+        assert found == [("popularity", None, None), ("p5", "reference", 5), ("p5", "reference", 20)]
+        assert len({(one.case.batch_size, one.case.dtype) for one in group}) == 1
+    names = [one.case.name for group in groups for one in group]
+    assert len(set(names)) == len(names) == 12
+
+
+def test_a_setting_goes_to_every_recommender_that_has_it():
+    recommenders = [Entry(name="sasrec", settings={"loss": "bce"}), Entry(name="p5"), Entry(name="popularity")]
+    sasrec, p5, popularity = expand({"max_length": "7", "seed": 3}, recommenders=recommenders)[0]
+    assert sasrec.case.settings == {"preset": "compact", "seed": 3, "loss": "bce", "max_length": 7}
+    assert p5.case.settings["seed"] == popularity.case.settings["seed"] == 3
+    assert "max_length" not in p5.case.settings
+    assert "bce, max_length 7" in sasrec.case.variant
+    assert "(dropout 0.0, reference, beam 20)" in p5.case.variant
+
+
+def test_weights_are_trained_untrained_or_as_built():
+    kinds = [[one.case.weights for one in expand(untrained=untrained)[0]] for untrained in (False, True)]
+    assert kinds == [[WeightsKind.AS_BUILT, WeightsKind.TRAINED], [WeightsKind.AS_BUILT, WeightsKind.UNTRAINED]]
+
+
+@pytest.mark.parametrize("name", cases.suites())
+def test_suites_that_come_along_can_be_expanded(name):
+    suite = cases.read_suite(name)
+    assert suite.description
+    groups = cases.expand(suite, "synthetic", device=CPU, threads=1, chosen={}, untrained=False)
+    assert len(groups) == len(suite.batch_sizes) * len(suite.dtypes)
+    assert {one.case.recommender for one in groups[0]} == {entry.name for entry in suite.recommenders}
+
+
+def test_a_checkpoints_folder_is_known_by_settings_and_data():
+    settings, _ = resolve("sasrec", "toy", {})
+    other, _ = resolve("sasrec", "toy", {"dropout": 0.3})
+    folders = {
+        checkpoints.folder_for("sasrec", settings, dataset()),
+        checkpoints.folder_for("sasrec", other, dataset()),
+        checkpoints.folder_for("sasrec", settings, dataset(seed=1)),
+    }
+    assert len(folders) == 3
+    assert checkpoints.folder_for("sasrec", settings, dataset()) in folders
+    usual = checkpoints.folder_for("sasrec", settings, dataset())
+    odd = checkpoints.folder_for("my.module:Class", settings.model_copy(update={"preset": "a/b"}), dataset())
+    assert odd.parent == usual.parent
+    assert odd.name.startswith("my.module.Class-a_b-seed0-")
+
+
+def listed(items, scores, other, other_scores, tolerance=1e-3):
+    arrays = (np.array(items), np.array(scores), np.array(other), np.array(other_scores))
+    return same_up_to_ties(*arrays, tolerance=tolerance)
+
+
+def test_lists_agree_when_only_nearly_equal_scores_change_places():
+    inf = np.inf
+    assert listed([1, 2, 3], [3.0, 2, 1], [1, 2, 3], [3.0, 2, 1])
+    assert listed([2, 1, 3], [3.0, 3, 1], [1, 2, 3], [3.0002, 3, 1])
+    assert listed([1, 2, 9], [3.0, 2, 1], [1, 2, 3], [3.0, 2, 1]), "cut off at equal last scores"
+    assert listed([1, 0], [3.0, -inf], [1, 0], [3.0, -inf])
+    assert listed([0], [-inf], [0], [-inf])
+    assert not listed([2, 1, 3], [3.0, 2, 1], [1, 2, 3], [3.0, 2, 1]), "different items at different scores"
+    assert not listed([1, 2, 3], [3.0, 2, 1], [1, 2, 3], [3.1, 2, 1]), "other scores"
+    assert not listed([9, 2, 3], [3.0, 2, 1], [1, 2, 3], [3.0, 2, 1]), "an unknown item at the top"
+    assert not listed([1, 2], [3.0, 2], [1, 0], [3.0, -inf]), "one list is longer"
+
+
+def test_the_audit_counts_each_user_once_and_passes_over_the_unevaluated():
+    lists = Lists(
+        np.array([4, 7, 9]),
+        np.array([[1, 2], [3, 4], [5, 6]]),
+        np.array([[2.0, 1], [2.0, 1], [2.0, 1]]),
+        Ranks(np.zeros(3, dtype=np.int64), np.ones(3, dtype=np.int64)),
+    )
+    users = [History(9, ()), History(4, ()), History(7, ()), History(4, ()), History(5, ())]
+    items = torch.tensor([[6, 5], [1, 2], [3, 8], [8, 8], [1, 1]])
+    found = audit_lists(
+        lists, {0: (users, Recommendations(items, torch.tensor([[2.0, 1]] * 5)))}, tolerance=audit.TOLERANCE["float32"]
+    )
+    assert (found.users, found.identical, found.ties, found.different) == (3, 1, 1, 1)
+
+
+def record(name="popularity"):
+    case = Case(
+        recommender=name, settings={}, dataset="toy", weights=WeightsKind.AS_BUILT, device="cpu", dtype="float32",
+        batch_size=1, k=5, seen="remove", threads=1,
+    )  # fmt: skip
+    origin = Provenance(command="", commit=None, dirty=None, started="", machine={}, software={}, dataset={})
+    return Record(suite="tiny", case=case, outcome=Outcome.ERROR, detail="broken", provenance=origin)
+
+
+def test_finished_parts_come_back_in_the_same_run_alone():
+    run, other = Unfinished(["a", 1]), Unfinished(["a", 2])
+    lists = Lists(np.array([1]), np.array([[2, 3]]), np.array([[0.5, 0.1]]), Ranks(np.array([0]), np.array([1])))
+    assert run.records("group") is None
+    assert run.lists("key") is None
+    run.keep_records("group", [record()])
+    run.keep_lists("key", lists)
+    again = Unfinished(["a", 1])
+    assert again.records("group") == [record()]
+    kept = again.lists("key")
+    assert np.array_equal(kept.items, lists.items)
+    assert np.array_equal(kept.scores, lists.scores)
+    assert np.array_equal(kept.ranks.tied, lists.ranks.tied)
+    assert other.records("group") is None
+    run.finish()
+    assert again.records("group") is None
+    assert list(folder_of_unfinished().iterdir()) != [], "another run keeps its own"
+
+
+@pytest.mark.parametrize("left", [0, 40])
+def test_parts_that_were_torn_are_measured_again(left):
+    run = Unfinished("run")
+    run.keep_records("group", [record()])
+    run.keep_lists("key", Lists(*[np.zeros((1, 1))] * 3, Ranks(np.zeros(1), np.zeros(1))))
+    for path in folder_of_unfinished().glob("*/*"):
+        path.write_bytes(path.read_bytes()[:left])
+    assert run.records("group") is None
+    assert run.lists("key") is None
+
+
+def test_a_replayed_timer_gives_the_samples_back():
+    replay = Replay()
+    replay.load([0.5, 0.25])
+    first, second, third, fourth = (replay() for _ in range(4))
+    assert (second - first, fourth - third) == (0.5, 0.25)
+    assert replay() == fourth, "and stands still afterwards"
+
+
+def test_a_record_goes_through_json_unchanged_and_unknown_fields_are_errors():
+    text = record().model_dump_json()
+    assert Record.model_validate_json(text) == record()
+    with pytest.raises(ValueError, match="colour"):
+        Record.model_validate(json.loads(text) | {"colour": "blue"})
+
+
+def test_a_missing_or_unfinished_checkpoint_says_what_to_do(tmp_path):
+    with pytest.raises(UserError, match=r"is no checkpoint: there is no card\.json; train one with"):
+        checkpoints.load(tmp_path)

@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -50,11 +51,11 @@ class Unfinished:
         """Return ranked lists that were finished, or None."""
         path = self._folder / f"lists-{_digest(key)}.npz"
         try:
-            with np.load(path) as stored:
+            with path.open("rb") as file, np.load(file) as stored:
                 return Lists(
                     stored["users"], stored["items"], stored["scores"], Ranks(stored["better"], stored["tied"])
                 )
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             return None
 
     def keep_lists(self, key: object, lists: Lists) -> None:

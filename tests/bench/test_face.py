@@ -170,6 +170,27 @@ def test_untrained_weights_are_called_so_and_have_no_quality(face):
     assert not (face.home / "checkpoints").exists() or not list((face.home / "checkpoints").iterdir())
 
 
+def test_a_checkpoint_is_measured_as_it_was_trained_or_refused_on_other_data(face, pytester):
+    face("--recommender=sasrec", "--set=loss=bce")
+    (folder,) = face.home.glob("checkpoints/*/sasrec-*")
+    for path in face.home.glob("results/*/*.json"):
+        path.unlink()
+    options = [f"--checkpoint={folder}", "--quality-users=10", "--dtype=bfloat16", "--seen=keep", "--top-k=7"]
+    face(*options).assert_outcomes(passed=1)
+    record = Record.model_validate(saved(face.home)["benchmarks"][0]["extra_info"])
+    assert record.weights.checkpoint == folder.name
+    assert record.case.settings == {"preset": "compact", "loss": "bce"}
+    assert (record.case.dtype, record.case.seen, record.case.k) == ("bfloat16", "keep", 7)
+    assert (record.quality.users, record.quality.cutoff) == (10, 7)
+    assert record.weights.parameter_bytes == 2 * record.weights.parameters
+    for path in face.home.glob("results/*/*.json"):
+        path.unlink()
+    face(f"--checkpoint={folder}", "--max-history=3").assert_outcomes(xfailed=1)
+    refused = failures(face.home)["sasrec"]
+    assert refused.outcome is Outcome.UNSUPPORTED
+    assert "was trained on synthetic loaded with" in refused.detail
+
+
 def test_a_recommender_of_ones_own_is_measured_from_outside_the_repository(face):
     face(*ours("Ours"), "--batch-size=1", "--batch-size=3").assert_outcomes(passed=2)
     records = [Record.model_validate(one["extra_info"]) for one in saved(face.home)["benchmarks"]]
@@ -181,7 +202,7 @@ def test_a_recommender_of_ones_own_is_measured_from_outside_the_repository(face)
 def test_failed_cases_are_rows_that_say_how_and_the_run_goes_on(face):
     """Memory, time and bugs end a case; a wrong answer does, too; the next one is measured all the same."""
     options = ours("Greedy", "Slow", "Broken", "Fickle", "Ours")
-    result = face(*options, "--case-timeout=0.5", "--untrained")
+    result = face(*options, "--case-timeout=2", "--untrained")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=1, xfailed=2, failed=2)
     found = failures(face.home)
@@ -191,7 +212,7 @@ def test_failed_cases_are_rows_that_say_how_and_the_run_goes_on(face):
         "ours:Broken": Outcome.ERROR,
         "ours:Fickle": Outcome.ERROR,
     }
-    assert found["ours:Slow"].detail == "took longer than the 0.5 s that --case-timeout allows"
+    assert found["ours:Slow"].detail == "took longer than the 2 s that --case-timeout allows"
     assert found["ours:Broken"].detail == "ZeroDivisionError: no items per shelf"
     assert found["ours:Fickle"].detail == "40 of 40 timed lists differ from the evaluated ones"
     assert all(record.latency is None and record.quality is None for record in found.values())

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from bench import audit, cases, checkpoints
 from bench.audit import audit_lists, same_up_to_ties
@@ -174,3 +175,12 @@ def test_a_record_goes_through_json_unchanged_and_unknown_fields_are_errors():
 def test_a_missing_or_unfinished_checkpoint_says_what_to_do(tmp_path):
     with pytest.raises(UserError, match=r"is no checkpoint: there is no card\.json; train one with"):
         checkpoints.load(tmp_path)
+
+
+def test_the_overview_lists_all_that_can_be_named():
+    from bench.__main__ import app
+
+    listed_names = CliRunner().invoke(app, ["--names"]).stdout.split()
+    assert {"sasrec", "lite-llm4rec", "synthetic", "ml-1m", "quick", "t5-small"} <= set(listed_names)
+    told = CliRunner().invoke(app, []).stdout
+    assert all(name in told for name in [*listed_names, "pytest bench/ --benchmark-only"])

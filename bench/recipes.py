@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,23 @@ from models.recommender import Settings
 RECIPES = Path(__file__).with_name("recipes.toml")
 
 
+class Optimizer(StrEnum):
+    """What turns gradients into steps."""
+
+    ADAMW = "adamw"
+    ADAFACTOR = "adafactor"
+    """Steps scaled by each parameter's size (Shazeer and Stern 2018), as T5 is trained: its embeddings
+    start a hundred times larger than a step of AdamW moves them."""
+
+
 class Recipe(BaseModel):
     """Hyperparameters of one training run.
 
     Attributes:
         batch_size: Examples a step.
-        learning_rate: AdamW's, constant after warm-up.
-        weight_decay: AdamW's.
+        optimizer: AdamW, or Adafactor for T5s from scratch.
+        learning_rate: Constant after warm-up; relative to each parameter's size with Adafactor.
+        weight_decay: Of AdamW.
         warmup_steps: Steps over which the learning rate rises.
         epochs: Upper bound.
         evaluate_every: Steps between evaluations on validation.
@@ -35,6 +46,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     batch_size: int = Field(ge=1)
+    optimizer: Optimizer
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     warmup_steps: int = Field(ge=0)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch.utils.data import Sampler
 from transformers import (
+    Adafactor,
     EarlyStoppingCallback,
     Trainer,
     TrainerCallback,
@@ -27,7 +28,7 @@ from bench import checkpoints
 from bench.checkpoints import Card
 from bench.data.dataset import Dataset, Split
 from bench.quality import evaluate
-from bench.recipes import Recipe
+from bench.recipes import Optimizer, Recipe
 from models import registry
 from models.errors import UserError
 from models.recommender import Examples, History, Settings, TrainableRecommender
@@ -114,6 +115,7 @@ def train(
         train_dataset=examples,
         eval_dataset=examples,  # the Trainer insists on one; `evaluate` ranks validation users instead
         data_collator=model.collate,
+        optimizers=(_optimizer(model, recipe), None),
         callbacks=[EarlyStoppingCallback(recipe.patience), TimeBudget(recipe.max_minutes * 60)],
     )
     trainer.rank_validation = _validation_ranker(model, dataset, recipe, device)
@@ -131,6 +133,14 @@ def train(
     checkpoints.write_card(folder, card)
     shutil.rmtree(run, ignore_errors=True)
     return card
+
+
+def _optimizer(model: TrainableRecommender, recipe: Recipe) -> torch.optim.Optimizer | None:
+    """Return the optimizer where the recipe's is not the Trainer's own AdamW."""
+    if recipe.optimizer is not Optimizer.ADAFACTOR:
+        return None
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return Adafactor(trained, lr=recipe.learning_rate, scale_parameter=True, relative_step=False, warmup_init=False)
 
 
 def _arguments(run: Path, recipe: Recipe, seed: int, device: torch.device) -> TrainingArguments:

@@ -46,7 +46,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     batch_size: int = Field(ge=1)
-    optimizer: Optimizer
+    optimizer: Optimizer = Optimizer.ADAMW
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     warmup_steps: int = Field(ge=0)

@@ -168,6 +168,7 @@ class Runner:
                 parameter_bytes=memory.weight_bytes(recommender),
                 training={} if card is None else card.training,
                 settings=settings.model_dump(mode="json") if card is None else card.settings,
+                tokenizer=recommender.tokenizer_name,
             )
             self._built[key] = recommender, weights
         return self._built[key]

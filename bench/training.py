@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import Any, ClassVar
 
 import torch
 from torch.utils.data import Sampler
+from tqdm.auto import tqdm
 from transformers import (
     Adafactor,
     EarlyStoppingCallback,
+    PrinterCallback,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -23,6 +26,7 @@ from transformers import (
 )
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers.utils import logging
 
 from bench import checkpoints
 from bench.checkpoints import Card
@@ -63,6 +67,46 @@ class TimeBudget(TrainerCallback, ExportableState):
     def state(self) -> dict[str, Any]:
         """Return what a resumed run goes on from."""
         return {"args": {"max_seconds": self.max_seconds}, "attributes": {"spent_s": self.spent_s}}
+
+
+class Progress(TrainerCallback):
+    """A bar over the time budget: how much is spent, how much is left at most, and the best metric.
+
+    Args:
+        budget: Counts the time.
+
+    """
+
+    def __init__(self, budget: TimeBudget) -> None:
+        self._budget = budget
+        self._bar: tqdm[Any] | None = None
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        """Draw the bar."""
+        shape = "{desc}: {percentage:3.0f}% of the time |{bar}| {postfix}, at most {remaining} left"
+        self._bar = tqdm(
+            total=self._budget.max_seconds, desc="training", bar_format=shape, dynamic_ncols=True, mininterval=1
+        )
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Move the bar."""
+        del args, control
+        if self._bar is not None:
+            best = "none yet" if state.best_metric is None else f"{state.best_metric:.4f}"
+            self._bar.set_postfix_str(
+                f"step {state.global_step}, epoch {state.epoch or 0:.1f}, best {METRIC} {best}", refresh=False
+            )
+            self._bar.update(min(self._budget.spent_s, self._budget.max_seconds) - self._bar.n)
+
+    def on_evaluate(self, *_: Any, **told: Any) -> None:
+        """Leave a line for each evaluation."""
+        if self._bar is not None:
+            self._bar.write(f"validation {METRIC} {told['metrics'][f'eval_{METRIC}']:.4f}", file=sys.stderr)
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
 
 
 class RankingTrainer(Trainer):
@@ -108,6 +152,8 @@ def train(
     histories = dataset.training()
     model = kind.build(dataset.catalogue, histories, settings)
     run = folder / RUN
+    budget = TimeBudget(recipe.max_minutes * 60)
+    logging.disable_progress_bar()
     examples: Any = model.examples(histories)
     trainer = RankingTrainer(
         model=model,
@@ -116,8 +162,9 @@ def train(
         eval_dataset=examples,  # the Trainer insists on one; `evaluate` ranks validation users instead
         data_collator=model.collate,
         optimizers=(_optimizer(model, recipe), None),
-        callbacks=[EarlyStoppingCallback(recipe.patience), TimeBudget(recipe.max_minutes * 60)],
+        callbacks=[EarlyStoppingCallback(recipe.patience), budget, Progress(budget)],
     )
+    trainer.remove_callback(PrinterCallback)
     trainer.rank_validation = _validation_ranker(model, dataset, recipe, device)
     trainer.train(resume_from_checkpoint=_last_whole_checkpoint(run))
     model.save_pretrained(folder)
@@ -166,6 +213,7 @@ def _arguments(run: Path, recipe: Recipe, seed: int, device: torch.device) -> Tr
         restore_callback_states_from_checkpoint=True,
         remove_unused_columns=False,
         logging_steps=recipe.evaluate_every,
+        disable_tqdm=True,
         report_to="none",
     )
 

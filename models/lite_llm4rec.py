@@ -34,7 +34,7 @@ from models.item_encoder import reading_role
 from models.item_vectors import ItemVectors, as_config, item_llm_config, item_texts, load_item_llm
 from models.recommender import PADDING, Catalogue, Examples, History, Recommendations, TrainableRecommender, phase
 from models.sequences import Prefixes, Windows, collate_windows, request_batch
-from models.tokenizers import tokenizer_for
+from models.tokenizers import tokenizer_for, tokenizer_name
 from models.topk import top_items
 
 REC_LLMS = {"compact": "compact-causal"}
@@ -195,6 +195,13 @@ class LiteLLM4Rec(TrainableRecommender):
             )
         self.reader.read(catalogue)
         self.reader.index()
+
+    @property
+    def tokenizer_name(self) -> str | None:
+        """Where the tokenizer of the item texts comes from."""
+        flattened = isinstance(self.reader, FlatItems)
+        backbone = self.settings.rec_llm_name if flattened else self.settings.item_llm_name
+        return tokenizer_name(self.reader.tokenizer, backbone)
 
     @property
     def index_bytes(self) -> int:

@@ -180,6 +180,11 @@ class Recommender(nn.Module, ABC):
         return ()
 
     @property
+    def tokenizer_name(self) -> str | None:
+        """What turns text into tokens: a pretrained tokenizer's name, or that one was trained; None without text."""
+        return None
+
+    @property
     def index_bytes(self) -> int:
         """Bytes of what `index` made and serving needs, beyond the weights."""
         return 0

@@ -47,6 +47,13 @@ def tokenizer_for(
     return tokenizer
 
 
+def tokenizer_name(tokenizer: PreTrainedTokenizerBase | None, backbone: str) -> str | None:
+    """Say where the tokenizer of `backbone` comes from; None for none."""
+    if tokenizer is None:
+        return None
+    return f"trained on the data, {len(tokenizer):,} tokens" if is_preset(backbone) else f"{backbone}'s"
+
+
 def train_tokenizer(texts: Iterable[str], *, vocab_size: int, words: Iterable[str] = ()) -> PreTrainedTokenizerFast:
     """Train byte-pair encoding (Sennrich et al. 2016) on `texts`; the same texts give the same tokenizer.
 

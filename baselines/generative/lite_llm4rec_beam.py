@@ -37,7 +37,7 @@ from models.errors import UserError
 from models.item_vectors import ItemVectors, item_llm_config, load_item_llm
 from models.recommender import PADDING, Catalogue, History, Recommendations, TrainableRecommender, pad, phase
 from models.sequences import Prefixes, request_batch
-from models.tokenizers import train_tokenizer
+from models.tokenizers import tokenizer_name, train_tokenizer
 
 BEAM_WIDTH = 20
 """Beams when nothing is said."""
@@ -178,6 +178,11 @@ class LiteLLM4RecBeam(TrainableRecommender):
         self._trie = self._items.trie()
         self.reader.read(catalogue)
         self.reader.index()
+
+    @property
+    def tokenizer_name(self) -> str | None:
+        """Where the tokenizer of the item texts comes from."""
+        return tokenizer_name(self.reader.tokenizer, self.settings.item_llm_name)
 
     @property
     def index_bytes(self) -> int:

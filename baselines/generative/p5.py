@@ -45,7 +45,7 @@ from models import recommender
 from models.backbones import PRESETS, Role, backbone_config, is_preset, new_backbone, pretrained_backbone
 from models.errors import UserError
 from models.recommender import Catalogue, History, Recommendations, SeenItems, TrainableRecommender, pad, phase
-from models.tokenizers import TOKENIZER, tokenizer_for
+from models.tokenizers import TOKENIZER, tokenizer_for, tokenizer_name
 
 WHOLE_WORDS = 512
 """Rows of the whole-word embedding, as in P5; later words share the last."""
@@ -225,6 +225,11 @@ class P5(TrainableRecommender):
             raise UserError(f"p5 has no decoder {self.serving.decoder!r}: use one of {', '.join(self.decoders)}")
         self._items.check(catalogue)
         self._trie = self._items.trie()
+
+    @property
+    def tokenizer_name(self) -> str | None:
+        """Where the tokenizer of prompts and IDs comes from."""
+        return tokenizer_name(self._tokenizer, self.settings.preset)
 
     @property
     def index_bytes(self) -> int:

@@ -178,6 +178,7 @@ def settings(records: Sequence[Record]) -> pd.DataFrame:
                 "recommender": key,
                 "settings": _pairs(record.weights.settings),
                 "training": _pairs(record.weights.training) or "none",
+                "tokenizer": record.weights.tokenizer or "none",
                 "checkpoint": record.weights.checkpoint or "none",
             },
         )

@@ -91,6 +91,7 @@ class Weights(Model):
         parameter_bytes: Bytes of parameters and buffers in the dtype measured.
         training: What training reported (epochs, seconds, validation metrics), as it stands in the checkpoint.
         settings: Everything the recommender was built with.
+        tokenizer: What turns text into tokens, where there is text.
 
     """
 
@@ -100,6 +101,7 @@ class Weights(Model):
     parameter_bytes: int
     training: dict[str, str | int | float | bool | None] = {}
     settings: dict[str, str | int | float | bool | None] = {}
+    tokenizer: str | None = None
 
 
 class Latency(Model):
@@ -111,7 +113,7 @@ class Latency(Model):
         turns: For each sample the number of the interleaved turn it was taken in; the same turn
             number of two cases of one run was taken side by side.
         p90_s, p95_s, p99_s: None with fewer than 50, 100, 500 rounds (five samples beyond the percentile).
-        device_s: Median time between CUDA events around `recommend`.
+        device_s: Median time between CUDA events before and after a request.
         users_per_second: Batch size over mean latency.
 
     """

@@ -101,7 +101,7 @@ class ItemVectors(nn.Module):
             self.item_llm = ItemEncoder(as_config(item_llm), settings.pooling)
             self.item_llm.requires_grad_(not self._frozen)
             self.projection = nn.Linear(self.item_llm.width, width)
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.BatchNorm1d(width)  # over items: what all texts share tells none of them apart
         self.reads_text = item_llm is not None
         for name in ("vectors", "pooled", "tokens", "mask"):  # made by `read` and `index`, never saved
             self.register_buffer(name, None, persistent=False)
@@ -128,12 +128,14 @@ class ItemVectors(nn.Module):
         """Look up, or while training compute, the vectors of item numbers [B, S] as [B, S, D]."""
         if not self.training:
             return self.vectors[numbers]
-        if not self.reads_text:
-            embedded: Tensor = self.norm(self.embedding(numbers))
-            return embedded
         unique, places = torch.unique(numbers, return_inverse=True)
-        pooled = self._pool_all()[unique] if self._frozen else self.item_llm(self.tokens[unique], self.mask[unique])
-        computed: Tensor = self.norm(self.projection(pooled))
+        if not self.reads_text:
+            raw = self.embedding(unique)
+        elif self._frozen:
+            raw = self.projection(self._pool_all()[unique])
+        else:
+            raw = self.projection(self.item_llm(self.tokens[unique], self.mask[unique]))
+        computed: Tensor = self.norm(raw) if len(unique) > 1 else raw
         return computed[places]
 
     @property

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import shutil
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -43,60 +45,54 @@ RUN = "run"
 METRIC = "NDCG@10"
 
 
+@dataclass
+class Arguments(TrainingArguments):
+    """The Trainer's arguments and the time that training may take, in seconds."""
+
+    max_seconds: float = math.inf
+
+
 class TimeBudget(TrainerCallback, ExportableState):
-    """Evaluates, saves and stops once training has taken `max_seconds`, earlier parts counted in."""
-
-    def __init__(self, max_seconds: float, spent_s: float = 0.0) -> None:
-        self.max_seconds = max_seconds
-        self.spent_s = spent_s
-        self._last = time.monotonic()
-
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
-        """Start the clock."""
-        self._last = time.monotonic()
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Stop when the budget is spent."""
-        del args, state
-        now = time.monotonic()
-        self.spent_s += now - self._last
-        self._last = now
-        if self.spent_s >= self.max_seconds:
-            control.should_training_stop = control.should_evaluate = control.should_save = True
-
-    def state(self) -> dict[str, Any]:
-        """Return what a resumed run goes on from."""
-        return {"args": {"max_seconds": self.max_seconds}, "attributes": {"spent_s": self.spent_s}}
-
-
-class Progress(TrainerCallback):
-    """A bar over the time budget: how much is spent, how much is left at most, and the best metric.
+    """Shows a bar over the time budget, and evaluates, saves and stops once it is spent.
 
     Args:
-        budget: Counts the time.
+        spent_s: Seconds that earlier parts of the training took; a resumed run restores them.
 
     """
 
-    def __init__(self, budget: TimeBudget) -> None:
-        self._budget = budget
+    def __init__(self, spent_s: float = 0.0) -> None:
+        self.spent_s = spent_s
+        self._last = time.monotonic()
         self._bar: tqdm[Any] | None = None
 
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
-        """Draw the bar."""
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Start the clock and draw the bar."""
+        del state, control
+        assert isinstance(args, Arguments)
+        self._last = time.monotonic()
         shape = "{desc}: {percentage:3.0f}% of the time |{bar}| {postfix}, at most {remaining} left"
         self._bar = tqdm(
-            total=self._budget.max_seconds, desc="training", bar_format=shape, dynamic_ncols=True, mininterval=1
+            total=args.max_seconds,
+            initial=min(self.spent_s, args.max_seconds),
+            desc="training",
+            bar_format=shape,
+            dynamic_ncols=True,
+            mininterval=1,
         )
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Move the bar."""
-        del args, control
+        """Move the bar; stop when the budget is spent."""
+        assert isinstance(args, Arguments)
+        now = time.monotonic()
+        self.spent_s += now - self._last
+        self._last = now
         if self._bar is not None:
             best = "none yet" if state.best_metric is None else f"{state.best_metric:.4f}"
-            self._bar.set_postfix_str(
-                f"step {state.global_step}, epoch {state.epoch or 0:.1f}, best {METRIC} {best}", refresh=False
-            )
-            self._bar.update(min(self._budget.spent_s, self._budget.max_seconds) - self._bar.n)
+            done = f"step {state.global_step}, epoch {state.epoch or 0:.1f}, best {METRIC} {best}"
+            self._bar.set_postfix_str(done, refresh=False)
+            self._bar.update(min(self.spent_s, args.max_seconds) - self._bar.n)
+        if self.spent_s >= args.max_seconds:
+            control.should_training_stop = control.should_evaluate = control.should_save = True
 
     def on_evaluate(self, *_: Any, **told: Any) -> None:
         """Leave a line for each evaluation."""
@@ -107,6 +103,10 @@ class Progress(TrainerCallback):
         """Take the bar away."""
         if self._bar is not None:
             self._bar.close()
+
+    def state(self) -> dict[str, Any]:
+        """Return what a resumed run goes on from."""
+        return {"args": {"spent_s": self.spent_s}, "attributes": {}}
 
 
 class RankingTrainer(Trainer):
@@ -152,7 +152,6 @@ def train(
     histories = dataset.training()
     model = kind.build(dataset.catalogue, histories, settings)
     run = folder / RUN
-    budget = TimeBudget(recipe.max_minutes * 60)
     logging.disable_progress_bar()
     examples: Any = model.examples(histories)
     trainer = RankingTrainer(
@@ -162,7 +161,7 @@ def train(
         eval_dataset=examples,  # the Trainer insists on one; `evaluate` ranks validation users instead
         data_collator=model.collate,
         optimizers=(_optimizer(model, recipe), None),
-        callbacks=[EarlyStoppingCallback(recipe.patience), budget, Progress(budget)],
+        callbacks=[EarlyStoppingCallback(recipe.patience), TimeBudget()],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.rank_validation = _validation_ranker(model, dataset, recipe, device)
@@ -190,8 +189,9 @@ def _optimizer(model: TrainableRecommender, recipe: Recipe) -> torch.optim.Optim
     return Adafactor(trained, lr=recipe.learning_rate, scale_parameter=True, relative_step=False, warmup_init=False)
 
 
-def _arguments(run: Path, recipe: Recipe, seed: int, device: torch.device) -> TrainingArguments:
-    return TrainingArguments(
+def _arguments(run: Path, recipe: Recipe, seed: int, device: torch.device) -> Arguments:
+    return Arguments(
+        max_seconds=recipe.max_minutes * 60,
         output_dir=str(run),
         per_device_train_batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,

@@ -67,7 +67,7 @@ def stops(monkeypatch):
 
     class Interrupted(budget):
         def on_train_begin(self, args, state, control, **_):
-            super().on_train_begin()
+            super().on_train_begin(args, state, control)
             callback.on_train_begin(args, state, control)
 
         def on_step_end(self, args, state, control, **_):

@@ -171,7 +171,10 @@ def _servings(
         weights = WeightsKind.AS_BUILT
     else:
         weights = WeightsKind.UNTRAINED if untrained else WeightsKind.TRAINED
-    named = {"preset": settings.preset} | settings.model_dump(mode="json", exclude_defaults=True)
+    usual, _ = recipes.resolve(entry.name, dataset, {"preset": settings.preset})
+    usual_values = usual.model_dump(mode="json")
+    values = settings.model_dump(mode="json")
+    named = {"preset": settings.preset} | {name: value for name, value in values.items() if value != usual_values[name]}
     common = {"recommender": entry.name, "settings": named, "weights": weights}
     if not kind.decoders:
         return [common]

@@ -118,11 +118,14 @@ class ItemVectors(nn.Module):
 
     @torch.no_grad()
     def index(self) -> None:
-        """Compute every item's vector for serving, float [n + 1, D]."""
+        """Compute every item's vector for serving, float [n + 1, D], as outside of training."""
+        training = self.training
+        self.eval()
         if self.reads_text:
             self.vectors = self.norm(self.projection(self._pool_all()))
         else:
             self.vectors = self.norm(self.embedding.weight)
+        self.train(training)
 
     def forward(self, numbers: Tensor) -> Tensor:
         """Look up, or while training compute, the vectors of item numbers [B, S] as [B, S, D]."""

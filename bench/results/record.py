@@ -48,7 +48,7 @@ class Unavailable(Model):
 class Case(Model):
     """What is measured: one recommender, one setting. Two equal cases can be compared.
 
-    `settings` holds the preset and what differs from the recommender's defaults.
+    `settings` holds the preset and what differs from the recommender's recipe.
     """
 
     recommender: str

@@ -40,7 +40,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--beam-width", action="append", type=int, help="Beams of generative recommenders; may be repeated.")
     add("--decoder", action="append", help="Decoder of generative recommenders; may be repeated.")
     add("--seen", choices=["remove", "keep"], help="Whether items of the history may be recommended again.")
-    add("--threads", type=int, help="CPU threads. Default: one fewer than the cores, which steadies timings.")
+    add(
+        "--threads",
+        type=int,
+        help="CPU threads of what is measured. Default: one fewer than the cores, which steadies timings.",
+    )
     add("--case-timeout", type=float, metavar="SECONDS", help="What a case's indexing, or its timed rounds, may take.")
     add("--case-seconds", type=float, help="Timed seconds a case. Default: the suite's.")
     add("--min-rounds", type=int, help="Timed rounds a case, however long they take. Default: the suite's.")

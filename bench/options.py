@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -43,6 +44,17 @@ def choose_device(name: str | None) -> torch.device:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"--device {name} cannot be used ({reason}): try --device cpu") from error
     return device
+
+
+@contextmanager
+def all_cores() -> Iterator[None]:
+    """Compute with every core in the body: training is not timed, and measuring leaves a core free."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(os.cpu_count() or 1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def set_threads(threads: int | None) -> int:

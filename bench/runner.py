@@ -20,6 +20,7 @@ from bench.measure.clock import Clock
 from bench.measure.latency import Plan, Samples
 from bench.measure.outcome import Failure, deadline, failure
 from bench.measure.subject import Subject, user_batches
+from bench.options import all_cores
 from bench.quality import evaluate
 from bench.quality.evaluate import Lists
 from bench.results.record import (
@@ -186,7 +187,8 @@ class Runner:
             minutes = self._options.suite.train_minutes or recipe.max_minutes
             self._progress(f"training {case.variant} on {case.dataset}, {minutes:g} minutes at most, kept in {folder}")
             recipe = recipe.model_copy(update={"max_minutes": minutes})
-            train(case.recommender, settings, recipe, self._dataset, device=self._options.device, folder=folder)
+            with all_cores():
+                train(case.recommender, settings, recipe, self._dataset, device=self._options.device, folder=folder)
         recommender, card = checkpoints.load(folder)
         card.check(self._dataset, folder)
         return recommender, card, folder

@@ -43,7 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add(
         "--threads",
         type=int,
-        help="CPU threads of what is measured. Default: one fewer than the cores, which steadies timings.",
+        help="CPU threads for measuring. Default: one fewer than the cores, which steadies timings.",
     )
     add("--case-timeout", type=float, metavar="SECONDS", help="What a case's indexing, or its timed rounds, may take.")
     add("--case-seconds", type=float, help="Timed seconds a case. Default: the suite's.")

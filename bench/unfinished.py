@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
@@ -69,11 +68,6 @@ class Unfinished:
     def finish(self) -> None:
         """Forget the run: it ended."""
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def folder_of_unfinished() -> Path:
-    """Return where unfinished runs are kept."""
-    return home("results", "unfinished")
 
 
 def _digest(value: object) -> str:

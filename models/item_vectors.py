@@ -86,7 +86,8 @@ class ItemVectors(nn.Module):
 
     """
 
-    vectors: Tensor  # [n + 1, D], or what a frozen Item LLM pooled, [n + 1, d]
+    vectors: Tensor  # [n + 1, D], for serving
+    pooled: Tensor | None  # [n + 1, d], of a frozen Item LLM
     tokens: Tensor  # [n + 1, T]
     mask: Tensor  # [n + 1, T]
 
@@ -114,7 +115,7 @@ class ItemVectors(nn.Module):
         device = self.projection.weight.device
         tokens, mask = tokenise_items(item_texts(catalogue), self.tokenizer, self._text_tokens)
         self.tokens, self.mask = tokens.to(device), mask.to(device)
-        self.pooled: Tensor | None = None
+        self.pooled = None
 
     @torch.no_grad()
     def index(self) -> None:

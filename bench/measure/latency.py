@@ -1,7 +1,8 @@
 """Latency of several recommenders side by side: interleaved turns, rotating users.
 
 Noise on a machine drifts, so cases that are compared take turns, there and back (A B C C B A ...);
-the first request of a turn is not counted, since the others' turns have cooled the caches::
+the first request of a turn is not counted, since the others' turns have cooled the caches (unless
+requests take so long that they warm them themselves)::
 
     turn 0:  A (a) a a a   B (b) b   C (c) c c
     turn 1:  C (c) c c   B (b) b   A (a) a a a       () untimed

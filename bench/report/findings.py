@@ -103,7 +103,8 @@ def answer(records: Sequence[Record]) -> list[str]:
     sentences = []
     for name, group in groups(measured(records)).items():
         ranked = [record for record in group if metric(record, "NDCG@10") is not None]
-        if ranked:
+        untrained = any(record.case.weights is WeightsKind.UNTRAINED for record in group)
+        if ranked and not untrained:
             sentences.append(f"On {name}: {_best(ranked)}{_savings(group)}")
         else:
             fastest = min(group, key=lambda record: latency_of(record).p50_s)

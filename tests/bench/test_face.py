@@ -303,9 +303,9 @@ def test_a_wrong_option_is_one_line_and_status_4(face, pytester, options, messag
 
 def test_help_explains_every_option(face):
     result = face("--help")
-    result.stdout.fnmatch_lines(["recommender benchmarks:*"])
+    said = result.stdout.str().partition("recommender benchmarks:")[2]
     for option in ("--suite", "--checkpoint", "--untrained", "--case-timeout", "--beam-width"):
-        result.stdout.fnmatch_lines([f"*{option}*"])
+        assert option in said
 
 
 def test_it_runs_as_a_command_of_its_own(pytester, monkeypatch):

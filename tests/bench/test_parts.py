@@ -11,11 +11,12 @@ from bench import audit, cases, checkpoints
 from bench.audit import audit_lists, same_up_to_ties
 from bench.cases import Entry, Suite
 from bench.face import Replay
+from bench.home import home
 from bench.quality.evaluate import Lists
 from bench.quality.ranks import Ranks
 from bench.recipes import resolve
 from bench.results.record import Case, Outcome, Provenance, Record, WeightsKind
-from bench.unfinished import Unfinished, folder_of_unfinished
+from bench.unfinished import Unfinished
 from models.errors import UserError
 from models.recommender import History, Recommendations
 from tests.tiny import dataset
@@ -143,7 +144,7 @@ def test_finished_parts_come_back_in_the_same_run_alone():
     assert other.records("group") is None
     run.finish()
     assert again.records("group") is None
-    assert list(folder_of_unfinished().iterdir()) != [], "another run keeps its own"
+    assert list(home("results", "unfinished").iterdir()) != [], "another run keeps its own"
 
 
 @pytest.mark.parametrize("left", [0, 40])
@@ -151,7 +152,7 @@ def test_parts_that_were_torn_are_measured_again(left):
     run = Unfinished("run")
     run.keep_records("group", [record()])
     run.keep_lists("key", Lists(*[np.zeros((1, 1))] * 3, Ranks(np.zeros(1), np.zeros(1))))
-    for path in folder_of_unfinished().glob("*/*"):
+    for path in home("results", "unfinished").glob("*/*"):
         path.write_bytes(path.read_bytes()[:left])
     assert run.records("group") is None
     assert run.lists("key") is None

@@ -250,3 +250,13 @@ def test_operations_have_the_prefix_that_fits():
         "7.50 GFLOP",
         "2.00 TFLOP",
     ]
+
+
+def test_no_best_quality_is_named_among_untrained_recommenders(tmp_path):
+    """Popularity has quality where the rest is untrained; calling it the best would mislead."""
+    why = Unavailable(unavailable="the weights are random (--untrained)")
+    untrained = make_record(case=make_case(weights=WeightsKind.UNTRAINED), quality=why)
+    popular = make_record(case=make_case("popularity", weights=WeightsKind.AS_BUILT))
+    text = (render(tmp_path, [popular, untrained]) / "report.md").read_text()
+    assert "cost alone was measured" in text
+    assert "the best NDCG@10" not in text

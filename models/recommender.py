@@ -105,13 +105,27 @@ class SeenItems(StrEnum):
     KEEP = "keep"
 
 
+class Scores(StrEnum):
+    """What the score of a generated item is: a sum of its tokens' log-probabilities, under which softmax?"""
+
+    FULL_VOCAB = "full-vocab"
+    """Over the whole vocabulary, before anything is masked: what transformers' `generate` does."""
+    RENORMALISED = "renormalised"
+    """Over the tokens that the trie allows at that place."""
+
+
+EXHAUSTIVE = "exhaustive"
+"""The decoder that scores every item of the catalogue and so has no beam width."""
+
+
 class Serving(BaseModel):
     """How a recommender is to answer; the same weights can be served in several ways.
 
     Attributes:
         seen: Whether items of the history may come back.
         decoder: For generative recommenders, one of their `decoders`; None for one-pass ones.
-        beam_width: For generative recommenders, how many beams are kept.
+        beam_width: For generative recommenders, how many beams are kept; None under `EXHAUSTIVE`.
+        scores: For generative recommenders, what scores mean.
 
     """
 
@@ -120,6 +134,7 @@ class Serving(BaseModel):
     seen: SeenItems = SeenItems.REMOVE
     decoder: str | None = None
     beam_width: int | None = None
+    scores: Scores = Scores.FULL_VOCAB
 
 
 @dataclass(frozen=True)

@@ -1,157 +1,176 @@
-"""The reference decoder: transformers' `generate`, the trie consulted from Python.
+"""The searches that transformers' `generate` makes: what the papers run, and the same with a quick trie.
 
-This is what the papers' code runs: every beam repeats the encoder states, the trie is asked once a
-beam and step on the host. It is exact, not fast; faster searches are held against its lists.
+Every beam repeats the encoder states or the prompt, and caches are reordered at every step.
+`reference` asks the trie from Python, once a beam and step; `vectorised_trie` asks it in bulk on the
+device. Both are exact, not fast: the other searches are held against their lists.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
-from transformers import GenerationConfig
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.modeling_outputs import BaseModelOutput
 
-from baselines.decoding.trie import ROOT, Trie
-from models.recommender import PADDING, Recommendations, phase
+from baselines.decoding.beams import Beams, Prompt
+from baselines.decoding.device_trie import DeviceTrie
+from baselines.decoding.trie import Trie
+from models.recommender import PADDING, Scores, phase
 
 DEAD = -1e8
 """`generate` starts all beams but one at -1e9; what scores below this was never a live beam."""
 
-
-@dataclass(frozen=True)
-class Beams:
-    """What a search found, best first.
-
-    Attributes:
-        tokens: int64 [B, C, T], decoder start first, padded.
-        scores: Sum of the tokens' log-probabilities, float32 [B, C]; -inf for dead beams.
-        items: int64 [B, C]; `PADDING` for dead beams.
-
-    """
-
-    tokens: Tensor
-    scores: Tensor
-    items: Tensor
-
-    def top(self, k: int) -> Recommendations:
-        """Return lists of exactly k places; those beyond the beams hold `PADDING`."""
-        missing = max(0, k - self.items.shape[1])
-        return Recommendations(
-            functional.pad(self.items[:, :k], (0, missing), value=PADDING),
-            functional.pad(self.scores[:, :k], (0, missing), value=-torch.inf),
-        )
+NEVER = -1
+"""As end of sequence: no token ends one, all run to the tree's depth."""
 
 
-def search(
-    model: Any,
-    states: Tensor,
-    mask: Tensor,
-    trie: Trie,
-    *,
-    width: int,
-    k: int,
-    seen_items: Tensor | None = None,
+def reference(
+    model: Any, prompt: Prompt, trie: Trie, *, width: int, scores: Scores, seen_items: Tensor | None = None
 ) -> Beams:
-    """Find the likeliest items of each user by beam search over the trie.
+    """Search with ``prefix_allowed_tokens_fn``, as OpenP5 does; see `baselines.decoding.search`.
 
-    A beam's score is the sum of its tokens' log-probabilities under the softmax over the *whole*
-    vocabulary, the end of sequence included; tokens outside the trie are masked afterwards and
-    nothing is renormalised. Scores are not divided by length (``length_penalty=0``, with
-    ``early_stopping="never"``: the setting that transformers documents as canonical; OpenP5 leaves
-    the defaults, which favour longer IDs). `generate` keeps the scores of every step over the
-    vocabulary until it returns, 4 B x width x T x V bytes, as it does in OpenP5.
-
-    Args:
-        model: An encoder-decoder model with `generate`, such as `T5ForConditionalGeneration`.
-        states: Encoder states, [B, S, D].
-        mask: 1 where `states` are real, [B, S].
-        trie: Token sequences that end with the model's end of sequence, decoder start excluded.
-        width: Number of beams; may exceed the catalogue.
-        k: How many are returned: min(k, width).
-        seen_items: Items that may not come back, int64 [B, H] padded with 0; None removes nothing.
-
+    Scores are not divided by length (``length_penalty=0``, with ``early_stopping="never"``: the
+    setting that transformers documents as canonical; OpenP5 leaves the defaults, which favour longer
+    IDs). `generate` keeps the scores of every step over the vocabulary until it returns, 4 B x width
+    x T x V bytes, as it does in OpenP5.
     """
-    allowed = _allowed_tokens(trie, model.config.eos_token_id, seen_items)
+    allowed = _allowed_tokens(trie, _decoder_start(model), _end(model, trie), seen_items)
+    return _generate(model, prompt, trie, width, scores, {"prefix_allowed_tokens_fn": allowed})
+
+
+def vectorised_trie(
+    model: Any, prompt: Prompt, trie: Trie, *, width: int, scores: Scores, seen_items: Tensor | None = None
+) -> Beams:
+    """Search as `reference` does, with the trie on the device; see `baselines.decoding.search`."""
+    processor = TrieProcessor(trie.on(prompt.mask.device), _decoder_start(model), _end(model, trie), seen_items, width)
+    return _generate(model, prompt, trie, width, scores, {"logits_processor": LogitsProcessorList([processor])})
+
+
+def _generate(model: Any, prompt: Prompt, trie: Trie, width: int, scores: Scores, trie_asked: dict[str, Any]) -> Beams:
+    if model.config.is_encoder_decoder:
+        with phase("encode"):
+            states = model.get_encoder()(inputs_embeds=prompt.embeddings, attention_mask=prompt.mask)
+        inputs: dict[str, Any] = {"encoder_outputs": BaseModelOutput(last_hidden_state=states.last_hidden_state)}
+    else:
+        inputs = {"inputs_embeds": prompt.embeddings}
+    config = _generation_config(model.config, trie.depth, width, scores, _end(model, trie))
     with _step_phases(model):
-        output = model.generate(
-            encoder_outputs=BaseModelOutput(last_hidden_state=states),
-            attention_mask=mask,
-            prefix_allowed_tokens_fn=allowed,
-            generation_config=_generation_config(model.config, trie.depth, width, min(k, width)),
-        )
+        output = model.generate(**inputs, attention_mask=prompt.mask, generation_config=config, **trie_asked)
     with phase("rank"):
-        users = len(states)
-        tokens = output.sequences.view(users, -1, output.sequences.shape[1])
-        scores = output.sequences_scores if width > 1 else _greedy_scores(output, model.config.eos_token_id)
-        scores = scores.view(users, -1).float()
-        items = torch.tensor([[_item(trie, beam) for beam in user] for user in tokens[:, :, 1:].tolist()])
-        items = items.to(scores.device).masked_fill(scores < DEAD, PADDING)
-        return Beams(tokens, scores.masked_fill(items == PADDING, -torch.inf), items)
+        users, start = len(prompt), _decoder_start(model)
+        tokens = output.sequences[:, start : start + trie.depth]
+        found = output.sequences_scores if width > 1 else _greedy_scores(output, tokens, config, scores)
+        found = found.view(users, -1).float()
+        there = trie.on(found.device)
+        node, inside = there.walk(tokens)
+        items = there.items[node].masked_fill(~inside, PADDING).view(users, -1)
+        items = items.masked_fill(found < DEAD, PADDING)
+        sequences = there.sequences[items].long()
+        return Beams(sequences, found.masked_fill(items == PADDING, -torch.inf), items)
 
 
-def _generation_config(config: Any, depth: int, width: int, count: int) -> GenerationConfig:
+def _decoder_start(model: Any) -> int:
+    """Return how many tokens of a generated sequence come before the first that is chosen."""
+    return 1 if model.config.is_encoder_decoder else 0
+
+
+def _end(model: Any, trie: Trie) -> int:
+    """Return the token that ends sequences: the model's own, if the item IDs end with it."""
+    end = model.config.eos_token_id
+    return end if end is not None and trie.last_token == end else NEVER
+
+
+def _generation_config(config: Any, depth: int, width: int, scores: Scores, end: int) -> GenerationConfig:
     """Return beam search; a single beam is greedy search, whose scores come from its logits."""
     beam: dict[str, Any] = {"output_logits": True}
     if width > 1:
         beam = {"length_penalty": 0.0, "early_stopping": "never", "output_scores": True}
+    elif scores is Scores.RENORMALISED:
+        beam = {"output_scores": True}
     return GenerationConfig(
         num_beams=width,
-        num_return_sequences=count,
+        num_return_sequences=width,
         max_new_tokens=depth,
+        min_new_tokens=0,
         do_sample=False,
         use_cache=True,
         return_dict_in_generate=True,
-        decoder_start_token_id=config.decoder_start_token_id,
-        eos_token_id=config.eos_token_id,
-        pad_token_id=config.pad_token_id,
+        renormalize_logits=scores is Scores.RENORMALISED,
+        decoder_start_token_id=getattr(config, "decoder_start_token_id", None),
+        eos_token_id=end,
+        pad_token_id=config.pad_token_id or 0,
         **beam,
     )
 
 
-def _allowed_tokens(trie: Trie, end: int, seen_items: Tensor | None) -> Callable[[int, Tensor], list[int]]:
+def _allowed_tokens(trie: Trie, start: int, end: int, seen_items: Tensor | None) -> Callable[[int, Tensor], list[int]]:
     """Make the callback of `generate`: which tokens may follow a user's prefix.
 
     It may never return nothing, so prefixes that only dead beams hold, and users who have seen
-    every item, get the end of sequence; neither ends at a leaf.
+    every item, get the end of sequence (or token 0); neither ends at a leaf.
     """
     exhausted = None if seen_items is None else [trie.exhausted(row) for row in seen_items.tolist()]
+    nothing = [max(end, 0)]
 
     def allowed(user: int, prefix: Tensor) -> list[int]:
-        node = trie.find(prefix[1:].tolist())
+        node = trie.find(prefix[start:].tolist())
         if node is None:
-            return [end]
+            return nothing
         forbidden = exhausted[user] if exhausted else frozenset()
-        return [token for token, child in trie.children(node) if child not in forbidden] or [end]
+        return [token for token, child in trie.children(node) if child not in forbidden] or nothing
 
     return allowed
 
 
-def _item(trie: Trie, beam: list[int]) -> int:
-    """Return the item whose sequence `beam` begins with (padding may follow), else `PADDING`."""
-    node = ROOT
-    for token in beam:
-        child = trie.step(node, token)
-        if child is None:
-            return PADDING
-        node = child
-        if trie.items[node] != PADDING:
-            return int(trie.items[node])
-    return PADDING
+class TrieProcessor(LogitsProcessor):
+    """Masks what the trie does not allow after each beam's prefix, in bulk.
+
+    Args:
+        trie: On the device of the scores.
+        start: Tokens before the first that is chosen.
+        end: The end of sequence, allowed where nothing is, as in `reference`.
+        seen_items: As in `baselines.decoding.search`.
+        width: Beams a user.
+
+    """
+
+    def __init__(self, trie: DeviceTrie, start: int, end: int, seen_items: Tensor | None, width: int) -> None:
+        self._trie = trie
+        self._start = start
+        self._nothing = max(end, 0)
+        self._places = None if seen_items is None else trie.places(seen_items).repeat_interleave(width, dim=0)
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return `scores` [R, V] with -inf where a token may not follow `input_ids` [R, T]."""
+        chosen = input_ids[:, self._start :]
+        node, inside = self._trie.walk(chosen)
+        children = self._trie.children(node, chosen.shape[1])
+        allowed = children.real & inside[:, None]
+        if self._places is not None:
+            allowed &= ~self._trie.exhausted(children.nodes, self._places)
+        masked = torch.full_like(scores, -torch.inf)
+        # Places without a child point at some real sibling or cousin: what they would write must not win.
+        token = torch.where(allowed, children.tokens, self._nothing)
+        value = torch.where(allowed, scores.gather(1, token), -torch.inf)
+        masked.scatter_reduce_(1, token, value, "amax")
+        lost = ~allowed.any(1)
+        masked[:, self._nothing] = torch.where(lost, scores[:, self._nothing], masked[:, self._nothing])
+        return masked
 
 
-def _greedy_scores(output: Any, end: int) -> Tensor:
+def _greedy_scores(output: Any, tokens: Tensor, config: GenerationConfig, scores: Scores) -> Tensor:
     """Sum the log-probabilities of a greedy search up to its end of sequence, [B]."""
-    tokens = output.sequences[:, 1:]  # [B, T]
-    chances = torch.stack(output.logits, dim=1).float().log_softmax(-1)  # [B, T, V]
+    logits = output.scores if scores is Scores.RENORMALISED else output.logits
+    chances = torch.stack(logits, dim=1).float().log_softmax(-1)  # [B, T, V]
+    tokens = tokens[:, : chances.shape[1]]
     chosen = chances.gather(-1, tokens[..., None])[..., 0]
-    running = (tokens == end).cumsum(-1) - (tokens == end).long() == 0
-    total: Tensor = (chosen * running).sum(-1)
+    ended = tokens == config.eos_token_id
+    running = ended.cumsum(-1) - ended.long() == 0
+    total: Tensor = chosen.masked_fill(~running, 0.0).sum(-1)
     return total
 
 

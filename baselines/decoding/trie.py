@@ -11,16 +11,52 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from models.recommender import PADDING
 
+if TYPE_CHECKING:
+    from baselines.decoding.device_trie import DeviceTrie
+
 ROOT = 0
 _END = -1  # fills the rows of short sequences; sorts before every token
+
+
+class Leaves(StrEnum):
+    """How many of a level's nodes are items."""
+
+    NONE = "none"
+    SOME = "some"
+    ALL = "all"
+
+
+@dataclass(frozen=True)
+class Level:
+    """What a search can know about one step down the tree before it begins.
+
+    Attributes:
+        fan_out: Most children of a node above.
+        inner: How many nodes of the level have children of their own.
+        leaves: Whether the nodes of the level are items.
+        fewest_items: Least number of items below or at a node of the level.
+
+    """
+
+    fan_out: int
+    inner: int
+    leaves: Leaves
+    fewest_items: int
+
+    @property
+    def forced(self) -> bool:
+        """Whether every node above has one child: nothing is chosen here."""
+        return self.fan_out == 1
 
 
 @dataclass(frozen=True)
@@ -33,6 +69,9 @@ class Trie:
         parents: Parent of each node, the root's own being the root, int32 [nodes].
         items: Item of each leaf, `PADDING` at inner nodes, int32 [nodes].
         leaves: Items below or at each node, int32 [nodes].
+        first: Place of each node's first item in the order of the sequences, int32 [nodes]; the
+            items of a node stand at ``first .. first + leaves - 1``.
+        starts: First node of each level below the root, and the number of nodes.
         fan_out: Most children of a node, by level from the root; its length is the depth.
 
     """
@@ -42,6 +81,8 @@ class Trie:
     parents: NDArray[np.int32] = field(repr=False)
     items: NDArray[np.int32] = field(repr=False)
     leaves: NDArray[np.int32] = field(repr=False)
+    first: NDArray[np.int32] = field(repr=False)
+    starts: tuple[int, ...] = field(repr=False)
     fan_out: tuple[int, ...]
 
     @classmethod
@@ -60,7 +101,7 @@ class Trie:
         rows = rows[order]
         node = np.zeros(len(rows), dtype=np.int64)  # node of each row at the level before
         parents, tokens, fan_out, nodes = [np.zeros(1, dtype=np.int64)], [], [], 1
-        leaves = [np.array([len(rows)])]
+        leaves, first, starts = [np.array([len(rows)])], [np.zeros(1, dtype=np.int64)], []
         for level in range(rows.shape[1]):
             alive = np.flatnonzero(rows[:, level] != _END)
             above, token = node[alive], rows[alive, level]
@@ -71,6 +112,8 @@ class Trie:
             parents.append(above[new])
             tokens.append(token[new])
             leaves.append(np.bincount(below))
+            first.append(alive[new])
+            starts.append(nodes)
             fan_out.append(int(np.bincount(above[new] - above[0]).max()))
             nodes += int(new.sum())
         parent = np.concatenate(parents)
@@ -85,6 +128,8 @@ class Trie:
             parents=parent.astype(np.int32),
             items=items,
             leaves=np.concatenate(leaves).astype(np.int32),
+            first=np.concatenate(first).astype(np.int32),
+            starts=(*starts, nodes),
             fan_out=tuple(fan_out),
         )
 
@@ -96,7 +141,56 @@ class Trie:
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        return sum(array.nbytes for array in (self.indptr, self.tokens, self.parents, self.items, self.leaves))
+        tree = (self.indptr, self.tokens, self.parents, self.items, self.leaves, self.first)
+        arrays = (*tree, self.place, self.sequences)
+        return sum(array.nbytes for array in arrays)
+
+    @cached_property
+    def levels(self) -> tuple[Level, ...]:
+        """What is known of each level below the root."""
+        found = []
+        for level, fan_out in enumerate(self.fan_out):
+            nodes = slice(self.starts[level], self.starts[level + 1])
+            items = int((self.items[nodes] != PADDING).sum())
+            inner = nodes.stop - nodes.start - items
+            leaves = Leaves.ALL if inner == 0 else Leaves.SOME if items else Leaves.NONE
+            found.append(Level(fan_out, inner, leaves, int(self.leaves[nodes].min())))
+        return tuple(found)
+
+    @property
+    def last_token(self) -> int | None:
+        """The token that ends every sequence, None where they end differently."""
+        last = np.unique(self.tokens[np.flatnonzero(self.items[1:] != PADDING)])
+        return int(last[0]) if len(last) == 1 else None
+
+    @cached_property
+    def place(self) -> NDArray[np.int32]:
+        """Place of each item in the order of the sequences, int32 [n + 1]; that of padding means nothing."""
+        return self.first[self._leaf]
+
+    @cached_property
+    def sequences(self) -> NDArray[np.int32]:
+        """Tokens of each item, padded with 0, int32 [n + 1, depth]; row 0 is padding's."""
+        rows = np.zeros((len(self._leaf), self.depth), dtype=np.int32)
+        node = np.array(self._leaf)
+        node[PADDING] = ROOT
+        level = np.searchsorted(self.starts, node, side="right") - 1  # -1 at the root
+        while (inside := np.flatnonzero(level >= 0)).size:
+            rows[inside, level[inside]] = self.tokens[node[inside] - 1]
+            node, level = self.parents[node], level - 1
+        return rows
+
+    def on(self, device: torch.device) -> DeviceTrie:
+        """Return the tree on a device; it is copied there once."""
+        from baselines.decoding.device_trie import DeviceTrie
+
+        if device not in self._devices:
+            self._devices[device] = DeviceTrie.of(self, device)
+        return self._devices[device]
+
+    @cached_property
+    def _devices(self) -> dict[torch.device, DeviceTrie]:
+        return {}
 
     def step(self, node: int, token: int) -> int | None:
         """Return the child of `node` at `token`, None where there is none."""

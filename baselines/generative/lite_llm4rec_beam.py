@@ -13,7 +13,6 @@ from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import (
     AutoTokenizer,
     BatchFeature,
@@ -24,9 +23,8 @@ from transformers import (
 )
 from transformers.utils.generic import ModelOutput
 
-from baselines.decoding.reference import search
-from baselines.decoding.trie import Trie
-from baselines.generative.one_step import one_step
+from baselines.decoding.beams import Prompt
+from baselines.generative.generative import IGNORED, Generative
 from baselines.item_ids import numbering
 from baselines.item_ids.item_tokens import ItemTokens
 from baselines.item_ids.numbering import number_items
@@ -35,15 +33,9 @@ from models import item_vectors, recommender
 from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
 from models.errors import UserError
 from models.item_vectors import ItemVectors, item_llm_config, load_item_llm
-from models.recommender import PADDING, Catalogue, History, Recommendations, TrainableRecommender, pad, phase
+from models.recommender import PADDING, Catalogue, History, pad
 from models.sequences import Prefixes, request_batch
 from models.tokenizers import tokenizer_name, train_tokenizer
-
-BEAM_WIDTH = 20
-"""Beams when nothing is said."""
-
-IGNORED = -100
-"""Label of padding."""
 
 ID_TOKENIZER = "id_tokenizer"
 """Subfolder of a checkpoint with the tokenizer of the item IDs."""
@@ -81,13 +73,12 @@ class LiteLLM4RecBeamConfig(PretrainedConfig):
         super().__init__(**kwargs)
 
 
-class LiteLLM4RecBeam(TrainableRecommender):
+class LiteLLM4RecBeam(Generative):
     """See the module's docstring. Shapes: B users, S items of a history, T target tokens."""
 
     settings_type = Settings
     config_class = LiteLLM4RecBeamConfig
     config: LiteLLM4RecBeamConfig
-    decoders = ("reference",)
 
     def __init__(self, config: LiteLLM4RecBeamConfig) -> None:
         super().__init__(config)
@@ -97,8 +88,6 @@ class LiteLLM4RecBeam(TrainableRecommender):
         self.reader = ItemVectors(config.items, t5.d_model, self.settings, config.item_llm)
         self.dropout = nn.Dropout(self.settings.dropout)
         self._ids: PreTrainedTokenizerBase | None = None
-        self._items: ItemTokens | None = None
-        self._trie: Trie | None = None
         self.post_init()
 
     @classmethod
@@ -135,7 +124,7 @@ class LiteLLM4RecBeam(TrainableRecommender):
         return model
 
     def _adopt(self, ids: PreTrainedTokenizerBase, items: ItemTokens) -> None:
-        self._ids, self._items = ids, items
+        self._ids, self.items = ids, items
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -148,8 +137,8 @@ class LiteLLM4RecBeam(TrainableRecommender):
 
     def collate(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
         """Pad on the right: ``input_ids`` [B, S] of items, ``labels`` [B, T] of target tokens."""
-        assert self._items is not None
-        targets = [self._items.sequences[example["labels"][-1] - 1] for example in examples]
+        assert self.items is not None
+        targets = [self.items.sequences[example["labels"][-1] - 1] for example in examples]
         return {
             "input_ids": pad([example["input_ids"] for example in examples]),
             "labels": pad(targets, value=IGNORED),
@@ -157,25 +146,27 @@ class LiteLLM4RecBeam(TrainableRecommender):
 
     def forward(self, input_ids: Tensor, labels: Tensor) -> ModelOutput:
         """Return the mean cross-entropy over target tokens."""
-        output = self.t5(
-            inputs_embeds=self.dropout(self.reader(input_ids)),
-            attention_mask=_mask(input_ids),
-            decoder_input_ids=self.t5._shift_right(labels),  # noqa: SLF001 - transformers' own name for teacher forcing
-            use_cache=False,
-        )
-        logits = output.logits.float().transpose(1, 2)  # [B, V, T]
-        return ModelOutput(loss=functional.cross_entropy(logits, labels, ignore_index=IGNORED))
+        prompt = Prompt(self.dropout(self.reader(input_ids)), _mask(input_ids))
+        return ModelOutput(loss=self.token_losses(prompt, labels).sum() / (labels != IGNORED).sum())
+
+    @property
+    def generator(self) -> T5ForConditionalGeneration:
+        """The encoder-decoder, whose encoder is the Recommendation LLM."""
+        return self.t5
+
+    def prompt(self, inputs: BatchFeature) -> Prompt:
+        """Look the history's item vectors up."""
+        items = inputs["input_ids"]
+        return Prompt(self.reader(items), _mask(items))
 
     def index(self, catalogue: Catalogue) -> None:
         """Encode every item's text once and build the trie over the IDs.
 
         Raises:
-            UserError: The catalogue is not the one whose items were numbered.
+            UserError: See `Generative.index`.
 
         """
-        assert self._items is not None
-        self._items.check(catalogue)
-        self._trie = self._items.trie()
+        super().index(catalogue)
         self.reader.read(catalogue)
         self.reader.index()
 
@@ -187,40 +178,19 @@ class LiteLLM4RecBeam(TrainableRecommender):
     @property
     def index_bytes(self) -> int:
         """Bytes of the item vectors and the trie."""
-        return self.reader.index_bytes + (0 if self._trie is None else self._trie.nbytes)
+        return self.reader.index_bytes + super().index_bytes
 
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
         """Pad the newest items on the right."""
         return request_batch(histories, self.settings.max_length, self.serving)
 
-    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
-        """Search the trie with `serving.beam_width` beams; places beyond what they found hold `PADDING`."""
-        assert self._trie is not None, "index the catalogue first"
-        mask = _mask(inputs["input_ids"])
-        with phase("encode"):
-            states = self.t5.get_encoder()(inputs_embeds=self.reader(inputs["input_ids"]), attention_mask=mask)
-        found = search(
-            self.t5,
-            states.last_hidden_state,
-            mask,
-            self._trie,
-            width=self.serving.beam_width or BEAM_WIDTH,
-            k=k,
-            seen_items=inputs.get("seen_items"),
-        )
-        return found.top(k)
-
-    def forward_pass(self, inputs: BatchFeature) -> tuple[nn.Module, tuple[Tensor, ...]]:
-        """Return the encoder and the first decode step of one beam."""
-        return one_step(self.t5, self.reader(inputs["input_ids"]), _mask(inputs["input_ids"]))
-
     def save_assets(self, folder: Path) -> None:
         """Save the tokenizers and the item IDs."""
         assert self._ids is not None
-        assert self._items is not None
+        assert self.items is not None
         self.reader.save_tokenizer(folder)
         self._ids.save_pretrained(folder / ID_TOKENIZER)
-        self._items.save(folder)
+        self.items.save(folder)
 
     def load_assets(self, folder: Path) -> None:
         """Load the tokenizers and the item IDs."""

@@ -1,4 +1,4 @@
-"""The forward pass that stands for a search where a counter must trace one: encoder and first decode step."""
+"""The forward pass that stands for a search where a counter must trace one: the choice of the first token."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from baselines.decoding.beams import Prompt
+
 
 class OneStep(nn.Module):
-    """Runs the encoder and one decoder position of an encoder-decoder.
+    """Runs a prompt up to the logits of the first generated token.
 
     Args:
-        model: A transformers encoder-decoder.
+        model: A transformers encoder-decoder, or a decoder alone.
 
     """
 
@@ -20,14 +22,21 @@ class OneStep(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, embedded: Tensor, mask: Tensor, start: Tensor) -> Tensor:
-        """Return logits [B, 1, V] from encoder inputs [B, S, D], their mask [B, S] and a token each [B, 1]."""
-        output = self.model(inputs_embeds=embedded, attention_mask=mask, decoder_input_ids=start, use_cache=False)
+    def forward(self, embeddings: Tensor, mask: Tensor, *start: Tensor) -> Tensor:
+        """Return logits [B, 1, V] from a prompt [B, S, D] and its mask [B, S].
+
+        A decoder beside an encoder also takes the token that it starts with, [B, 1].
+        """
+        rest: dict[str, Any] = {"decoder_input_ids": start[0]} if start else {"logits_to_keep": 1}
+        output = self.model(inputs_embeds=embeddings, attention_mask=mask, use_cache=False, **rest)
         logits: Tensor = output.logits
         return logits
 
 
-def one_step(model: Any, embedded: Tensor, mask: Tensor) -> tuple[OneStep, tuple[Tensor, Tensor, Tensor]]:
+def one_step(model: Any, prompt: Prompt) -> tuple[OneStep, tuple[Tensor, ...]]:
     """Return the pass and its arguments."""
-    start = torch.full((len(embedded), 1), model.config.decoder_start_token_id, device=embedded.device)
-    return OneStep(model), (embedded, mask, start)
+    arguments: tuple[Tensor, ...] = (prompt.embeddings, prompt.mask)
+    if model.config.is_encoder_decoder:
+        start = model.config.decoder_start_token_id
+        arguments += (torch.full((len(prompt), 1), start, device=prompt.mask.device),)
+    return OneStep(model), arguments

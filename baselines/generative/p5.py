@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import (
     AutoTokenizer,
     BatchFeature,
@@ -32,9 +31,8 @@ from transformers import (
 from transformers import initialization as init
 from transformers.utils.generic import ModelOutput
 
-from baselines.decoding.reference import search
-from baselines.decoding.trie import Trie
-from baselines.generative.one_step import one_step
+from baselines.decoding.beams import Prompt
+from baselines.generative.generative import IGNORED, Generative
 from baselines.generative.prompts import PROMPTS, SEEN, fill
 from baselines.item_ids import numbering
 from baselines.item_ids.collaborative import CLUSTER_TOKEN
@@ -44,17 +42,11 @@ from baselines.item_ids.words import Encoded, WordEncoder
 from models import recommender
 from models.backbones import PRESETS, Role, backbone_config, is_preset, new_backbone, pretrained_backbone
 from models.errors import UserError
-from models.recommender import Catalogue, History, Recommendations, SeenItems, TrainableRecommender, pad, phase
+from models.recommender import Catalogue, History, SeenItems, pad
 from models.tokenizers import TOKENIZER, tokenizer_for, tokenizer_name
 
 WHOLE_WORDS = 512
 """Rows of the whole-word embedding, as in P5; later words share the last."""
-
-BEAM_WIDTH = 20
-"""Beams when nothing is said."""
-
-IGNORED = -100
-"""Label of padding."""
 
 SAMPLE = 2000
 """Histories whose prompts a tokenizer is trained on."""
@@ -104,13 +96,12 @@ class P5Config(PretrainedConfig):
         super().__init__(**kwargs)
 
 
-class P5(TrainableRecommender):
+class P5(Generative):
     """See the module's docstring. Shapes: B users, S prompt tokens, T target tokens."""
 
     settings_type = Settings
     config_class = P5Config
     config: P5Config
-    decoders = ("reference",)
 
     def __init__(self, config: P5Config) -> None:
         super().__init__(config)
@@ -119,8 +110,6 @@ class P5(TrainableRecommender):
         self.whole_words = nn.Embedding(WHOLE_WORDS, self.t5.config.d_model)
         self._tokenizer: PreTrainedTokenizerBase | None = None
         self._encoder: WordEncoder | None = None
-        self._items: ItemTokens | None = None
-        self._trie: Trie | None = None
         self.post_init()
 
     @classmethod
@@ -169,7 +158,7 @@ class P5(TrainableRecommender):
         self.t5.load_state_dict(t5.state_dict())
 
     def _adopt(self, tokenizer: PreTrainedTokenizerBase, items: ItemTokens) -> None:
-        self._tokenizer, self._items, self._encoder = tokenizer, items, WordEncoder(tokenizer)
+        self._tokenizer, self.items, self._encoder = tokenizer, items, WordEncoder(tokenizer)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -179,14 +168,14 @@ class P5(TrainableRecommender):
     def request(self, prompt: str, user: int, items: Sequence[int]) -> Encoded:
         """Fill and tokenise a prompt with the newest items of a history."""
         assert self._encoder is not None
-        assert self._items is not None
-        ids = [self._items.ids[item - 1] for item in items[-self.settings.max_history :]]
+        assert self.items is not None
+        ids = [self.items.ids[item - 1] for item in items[-self.settings.max_history :]]
         return self._encoder(fill(prompt, self.config.dataset, user, ids))
 
     def target(self, item: int) -> tuple[int, ...]:
         """Return the tokens that are to be generated for an item, the end of sequence last."""
-        assert self._items is not None
-        return self._items.sequences[item - 1]
+        assert self.items is not None
+        return self.items.sequences[item - 1]
 
     def examples(self, histories: Sequence[History]) -> PromptExamples:
         """Cut histories into one example for each item that has another before it."""
@@ -199,42 +188,23 @@ class P5(TrainableRecommender):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, whole_word_ids: Tensor, labels: Tensor) -> ModelOutput:
         """Return the cross-entropy, averaged over each sample's tokens, then over samples, as OpenP5 does."""
-        starts = self.t5._shift_right(labels)  # noqa: SLF001 - transformers' own name for teacher forcing
-        output = self.t5(
-            inputs_embeds=self._embed(input_ids, whole_word_ids),
-            attention_mask=attention_mask,
-            decoder_input_ids=starts,
-            use_cache=False,
-        )
-        losses = functional.cross_entropy(
-            output.logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
-        )  # [B, T]
-        real = (labels != IGNORED).sum(-1)
-        return ModelOutput(loss=(losses.sum(-1) / real).mean())
+        prompt = Prompt(self._embed(input_ids, whole_word_ids), attention_mask)
+        losses = self.token_losses(prompt, labels)
+        return ModelOutput(loss=(losses.sum(-1) / (labels != IGNORED).sum(-1)).mean())
 
-    def index(self, catalogue: Catalogue) -> None:
-        """Build the trie over the items' target tokens.
+    @property
+    def generator(self) -> T5ForConditionalGeneration:
+        """The T5."""
+        return self.t5
 
-        Raises:
-            UserError: The catalogue is not the one whose items were numbered, or `serving` asks for a
-                decoder that P5 does not have.
-
-        """
-        assert self._items is not None
-        if self.serving.decoder not in (None, *self.decoders):
-            raise UserError(f"p5 has no decoder {self.serving.decoder!r}: use one of {', '.join(self.decoders)}")
-        self._items.check(catalogue)
-        self._trie = self._items.trie()
+    def prompt(self, inputs: BatchFeature) -> Prompt:
+        """Embed the prompt's tokens and words."""
+        return Prompt(self._embed(inputs["input_ids"], inputs["whole_word_ids"]), inputs["attention_mask"])
 
     @property
     def tokenizer_name(self) -> str | None:
         """Where the tokenizer of prompts and IDs comes from."""
         return tokenizer_name(self._tokenizer, self.settings.preset)
-
-    @property
-    def index_bytes(self) -> int:
-        """Bytes of the trie."""
-        return 0 if self._trie is None else self._trie.nbytes
 
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
         """Fill the serving prompt, tokenise and pad; with seen items removed also ``seen_items`` [B, H]."""
@@ -244,34 +214,12 @@ class P5(TrainableRecommender):
             batch["seen_items"] = pad([history.items for history in histories])
         return BatchFeature(batch)
 
-    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
-        """Search the trie with `serving.beam_width` beams; places beyond what they found hold `PADDING`."""
-        assert self._trie is not None, "index the catalogue first"
-        with phase("encode"):
-            embedded = self._embed(inputs["input_ids"], inputs["whole_word_ids"])
-            states = self.t5.get_encoder()(inputs_embeds=embedded, attention_mask=inputs["attention_mask"])
-        found = search(
-            self.t5,
-            states.last_hidden_state,
-            inputs["attention_mask"],
-            self._trie,
-            width=self.serving.beam_width or BEAM_WIDTH,
-            k=k,
-            seen_items=inputs.get("seen_items"),
-        )
-        return found.top(k)
-
-    def forward_pass(self, inputs: BatchFeature) -> tuple[nn.Module, tuple[Tensor, ...]]:
-        """Return the encoder and the first decode step of one beam."""
-        embedded = self._embed(inputs["input_ids"], inputs["whole_word_ids"])
-        return one_step(self.t5, embedded, inputs["attention_mask"])
-
     def save_assets(self, folder: Path) -> None:
         """Save the tokenizer and the item IDs."""
         assert self._tokenizer is not None
-        assert self._items is not None
+        assert self.items is not None
         self._tokenizer.save_pretrained(folder / TOKENIZER)
-        self._items.save(folder)
+        self.items.save(folder)
 
     def load_assets(self, folder: Path) -> None:
         """Load the tokenizer and the item IDs."""

@@ -1,0 +1,54 @@
+"""What goes into a search and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.recommender import PADDING, Recommendations
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What B users ask, ready for the model's first layer.
+
+    Attributes:
+        embeddings: [B, S, D]; padded on the right for an encoder, on the left for a decoder alone,
+            whose generated tokens follow the prompt.
+        mask: 1 where they are real, int64 [B, S]; at least once a row.
+
+    """
+
+    embeddings: Tensor
+    mask: Tensor
+
+    def __len__(self) -> int:
+        """Count the users."""
+        return len(self.mask)
+
+
+@dataclass(frozen=True)
+class Beams:
+    """What a search found, best first.
+
+    Attributes:
+        tokens: The items' token sequences, int64 [B, C, T], padded with 0.
+        scores: Sum of the tokens' log-probabilities, float32 [B, C]; -inf where nothing was found.
+        items: int64 [B, C]; `PADDING` where nothing was found.
+
+    """
+
+    tokens: Tensor
+    scores: Tensor
+    items: Tensor
+
+    def top(self, k: int) -> Recommendations:
+        """Return lists of exactly k places; those beyond the beams hold `PADDING`."""
+        missing = max(0, k - self.items.shape[1])
+        return Recommendations(
+            functional.pad(self.items[:, :k], (0, missing), value=PADDING),
+            functional.pad(self.scores[:, :k], (0, missing), value=-torch.inf),
+        )

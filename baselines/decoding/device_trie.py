@@ -1,0 +1,116 @@
+"""The trie on the device: its arrays as tensors, and the questions that a search asks in bulk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from baselines.decoding.trie import Level, Trie
+from models.recommender import PADDING
+
+
+@dataclass(frozen=True)
+class Children:
+    """The children of nodes [...], in rows as wide as the level's fan-out.
+
+    Attributes:
+        nodes: int32 [..., fan_out]; where there are fewer children, some real node.
+        tokens: Their tokens, int64 [..., fan_out].
+        real: Whether there is such a child, bool [..., fan_out].
+
+    """
+
+    nodes: Tensor
+    tokens: Tensor
+    real: Tensor
+
+
+@dataclass(frozen=True)
+class DeviceTrie:
+    """`Trie` as tensors; nothing here reads anything back to the host.
+
+    Attributes:
+        indptr, tokens, items, leaves, first: As in `Trie`, int32; `items` int64.
+        place: Place of each item in the trie's order, int32 [n + 1].
+        sequences: Tokens of item i in row i, padded with 0, int32 [n + 1, depth].
+        levels: What is known of each level.
+
+    """
+
+    indptr: Tensor
+    tokens: Tensor
+    items: Tensor
+    leaves: Tensor
+    first: Tensor
+    place: Tensor
+    sequences: Tensor
+    levels: tuple[Level, ...]
+
+    @classmethod
+    def of(cls, trie: Trie, device: torch.device) -> Self:
+        """Copy a trie to a device."""
+
+        def move(array: object) -> Tensor:
+            return torch.as_tensor(array, device=device)
+
+        return cls(
+            indptr=move(trie.indptr),
+            tokens=move(trie.tokens),
+            items=move(trie.items).long(),
+            leaves=move(trie.leaves),
+            first=move(trie.first),
+            place=move(trie.place),
+            sequences=move(trie.sequences),
+            levels=trie.levels,
+        )
+
+    def children(self, nodes: Tensor, level: int) -> Children:
+        """Return the children of inner nodes int32 [...] that lie above `level`."""
+        edge = self.indptr[nodes][..., None]
+        end = self.indptr[nodes + 1][..., None]
+        edges = edge + torch.arange(self.levels[level].fan_out, dtype=torch.int32, device=nodes.device)
+        real = edges < end
+        edges = torch.minimum(edges, end - 1).clamp_(min=0)  # a leaf has no edge: it must not point before the first
+        return Children(edges + 1, self.tokens[edges].long(), real)
+
+    def walk(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Follow token sequences int64 [R, T] from the root, each as far as its first item.
+
+        Returns:
+            The nodes reached, int32 [R], and whether all tokens up to there lay in the tree, bool [R].
+
+        """
+        node = torch.zeros(len(tokens), dtype=torch.int32, device=tokens.device)
+        inside = torch.ones_like(node, dtype=torch.bool)
+        for level, token in enumerate(tokens.T):
+            children = self.children(node, level)
+            here = children.real & (children.tokens == token[:, None])
+            arrived = self.items[node] != PADDING
+            inside &= arrived | here.any(1)
+            below = children.nodes.gather(1, here.int().argmax(1, keepdim=True))[:, 0]
+            node = torch.where(arrived, node, below)
+        return node, inside
+
+    def places(self, seen_items: Tensor) -> Tensor:
+        """Turn items int64 [B, H], padded with 0, into their distinct places in the trie, ascending."""
+        order = torch.sort(seen_items, dim=1).values
+        again = torch.zeros_like(order, dtype=torch.bool)
+        again[:, 1:] = order[:, 1:] == order[:, :-1]
+        outside = len(self.sequences)
+        places = self.place[order].masked_fill(again | (order == PADDING), outside)
+        return torch.sort(places, dim=1).values
+
+    def exhausted(self, nodes: Tensor, places: Tensor) -> Tensor:
+        """Tell which nodes int32 [B, ...] lead to seen items only.
+
+        Forbidding these removes seen items exactly, without a beam lost to a prefix that leads to
+        nothing else. The items below a node stand side by side in the trie's order, so the seen
+        ones among them are counted by two binary searches.
+        """
+        flat = nodes.reshape(len(nodes), -1)
+        first, leaves = self.first[flat], self.leaves[flat]
+        seen = torch.searchsorted(places, first + leaves) - torch.searchsorted(places, first)
+        return (seen == leaves).view(nodes.shape)

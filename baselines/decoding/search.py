@@ -1,0 +1,96 @@
+"""One door to all searches: the same question to each, and the same bad input refused by each.
+
+A beam's score is the sum of its tokens' log-probabilities; what the softmax runs over is declared
+(`models.recommender.Scores`). All but `exhaustive` keep `width` beams at every step, and return the
+same lists: those of transformers' beam search with ``length_penalty=0``, ``early_stopping="never"``.
+An item whose sequence ends at a step is kept if it ranks among the `width` best candidates there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from baselines.decoding.beams import Beams, Prompt
+from baselines.decoding.reference import reference, vectorised_trie
+from baselines.decoding.trie import Trie
+from models.errors import UserError
+from models.recommender import Scores
+
+Search = Callable[..., Beams]
+
+SEARCHES: dict[str, Search] = {
+    "reference": reference,
+    "vectorised-trie": vectorised_trie,
+}
+"""By decoder; the first is the default."""
+
+
+def search(
+    decoder: str,
+    model: Any,
+    prompt: Prompt,
+    trie: Trie,
+    *,
+    width: int,
+    scores: Scores = Scores.FULL_VOCAB,
+    seen_items: Tensor | None = None,
+) -> Beams:
+    """Find the likeliest items of each user.
+
+    Args:
+        decoder: One of `SEARCHES`.
+        model: A transformers T5 with its language-model head, or a Llama, Qwen2 or Qwen3 with it.
+        prompt: What B users ask, on the model's device.
+        trie: The items' token sequences; where some begin others', all end with the model's end of sequence.
+        width: Number of beams; may exceed the catalogue.
+        scores: What the log-probabilities are taken over.
+        seen_items: Items that may not come back, int64 [B, H] padded with 0; None removes nothing.
+
+    Returns:
+        As many beams as there are, `width` at most (under `exhaustive` too).
+
+    Raises:
+        UserError: There is no such decoder, a prompt is empty, or prompt and ID together are longer
+            than the model has positions for.
+
+    """
+    if decoder not in SEARCHES:
+        raise UserError(f"there is no decoder {decoder!r}: use one of {', '.join(SEARCHES)}")
+    check_prompt(model.config, prompt, trie)
+    return SEARCHES[decoder](model, prompt, trie, width=width, scores=scores, seen_items=seen_items)
+
+
+def check_prompt(config: Any, prompt: Prompt, trie: Trie) -> None:
+    """Refuse prompts that the model cannot read.
+
+    Raises:
+        UserError: See `search`.
+
+    """
+    length = prompt.embeddings.shape[1]
+    positions = getattr(config, "max_position_embeddings", None)
+    if length == 0:
+        raise UserError("a prompt has no tokens: even an empty history needs one")
+    if positions is not None and length + trie.depth > positions:
+        raise UserError(
+            f"a prompt of {length} tokens and an ID of {trie.depth} need {length + trie.depth} positions and the model "
+            f"has {positions}: give it shorter histories (max_history)"
+        )
+
+
+def check_trie(trie: Trie, vocabulary: int) -> None:
+    """Refuse item IDs that the model cannot write.
+
+    Raises:
+        UserError: A token lies outside the vocabulary.
+
+    """
+    largest = int(trie.tokens.max())
+    if largest >= vocabulary:
+        raise UserError(
+            f"the item IDs use token {largest} and the model's vocabulary ends at {vocabulary - 1}: "
+            "train the model with the tokenizer of these IDs"
+        )

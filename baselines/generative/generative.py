@@ -1,0 +1,136 @@
+"""What all generative recommenders are: a prompt in, an item's ID out, token by token over a trie."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import BatchFeature
+
+from baselines.decoding.beams import Prompt
+from baselines.decoding.search import SEARCHES, check_trie, search
+from baselines.decoding.trie import Trie
+from baselines.generative.one_step import one_step
+from baselines.item_ids.item_tokens import ItemTokens
+from models.errors import UserError
+from models.recommender import EXHAUSTIVE, Catalogue, Recommendations, TrainableRecommender
+
+BEAM_WIDTH = 20
+"""Beams when nothing is said."""
+
+IGNORED = -100
+"""Label of padding."""
+
+
+class Generative(TrainableRecommender):
+    """A recommender whose `generator` writes item IDs.
+
+    A subclass sets `items` when it is built or loaded, and turns requests into prompts; indexing,
+    searching and the loss are here.
+
+    Attributes:
+        items: The catalogue's IDs as token sequences.
+
+    """
+
+    decoders: ClassVar[tuple[str, ...]] = tuple(SEARCHES)
+    items: ItemTokens | None = None
+    _trie: Trie | None = None
+
+    @property
+    @abstractmethod
+    def generator(self) -> Any:
+        """The transformers model that writes: an encoder-decoder, or a decoder alone, with its language-model head."""
+
+    @abstractmethod
+    def prompt(self, inputs: BatchFeature) -> Prompt:
+        """Embed what `prepare` made."""
+
+    def index(self, catalogue: Catalogue) -> None:
+        """Build the trie over the items' token sequences.
+
+        Raises:
+            UserError: The catalogue is not the one whose items were numbered, an ID cannot be
+                written, or `serving` asks for a decoder that there is not.
+
+        """
+        assert self.items is not None
+        if self.serving.decoder not in (None, *self.decoders):
+            known = ", ".join(self.decoders)
+            raise UserError(f"{self.config.model_type} has no decoder {self.serving.decoder!r}: use one of {known}")
+        self.items.check(catalogue)
+        self._trie = self.items.trie()
+        check_trie(self._trie, self.generator.config.vocab_size)
+        if self.serving.decoder != EXHAUSTIVE and self._width > len(catalogue):
+            warnings.warn(
+                f"{self._width} beams over {len(catalogue)} items: lists end where the catalogue does", stacklevel=2
+            )
+
+    @property
+    def index_bytes(self) -> int:
+        """Bytes of the trie."""
+        return 0 if self._trie is None else self._trie.nbytes
+
+    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
+        """Search the trie as `serving` says; places beyond what was found hold `PADDING`.
+
+        `EXHAUSTIVE` ranks all items; a beam search finds at most `serving.beam_width`.
+        """
+        assert self._trie is not None, "index the catalogue first"
+        decoder = self.serving.decoder or self.decoders[0]
+        found = search(
+            decoder,
+            self.generator,
+            self.prompt(inputs),
+            self._trie,
+            width=k if decoder == EXHAUSTIVE else self._width,
+            scores=self.serving.scores,
+            seen_items=inputs.get("seen_items"),
+        )
+        return found.top(k)
+
+    @property
+    def _width(self) -> int:
+        return self.serving.beam_width or BEAM_WIDTH
+
+    def forward_pass(self, inputs: BatchFeature) -> tuple[nn.Module, tuple[Tensor, ...]]:
+        """Return the forward pass that chooses the first token of one beam."""
+        return one_step(self.generator, self.prompt(inputs))
+
+    def token_losses(self, prompt: Prompt, labels: Tensor) -> Tensor:
+        """Return the cross-entropy of each token of `labels` int64 [B, T], 0 where `IGNORED`, by teacher forcing."""
+        generator = self.generator
+        if generator.config.is_encoder_decoder:
+            output = generator(
+                inputs_embeds=prompt.embeddings,
+                attention_mask=prompt.mask,
+                decoder_input_ids=generator._shift_right(labels),  # noqa: SLF001 - transformers' own name for it
+                use_cache=False,
+            )
+            logits = output.logits  # [B, T, V]
+        else:
+            logits = self._causal_logits(prompt, labels)
+        losses: Tensor = functional.cross_entropy(
+            logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
+        )
+        return losses
+
+    def _causal_logits(self, prompt: Prompt, labels: Tensor) -> Tensor:
+        """Run prompt and target as one sequence; logits [B, T, V] at the places before the target's tokens."""
+        given = labels[:, :-1].clamp(min=0)  # the last token is predicted, never read
+        embeddings = torch.cat([prompt.embeddings, self.generator.get_input_embeddings()(given)], dim=1)
+        mask = torch.cat([prompt.mask, (labels[:, :-1] != IGNORED).long()], dim=1)
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        output = self.generator(
+            inputs_embeds=embeddings,
+            attention_mask=mask,
+            position_ids=positions,
+            use_cache=False,
+            logits_to_keep=labels.shape[1],
+        )
+        logits: Tensor = output.logits
+        return logits

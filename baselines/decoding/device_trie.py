@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import Self
 
 import torch
@@ -29,6 +31,28 @@ class Children:
 
 
 @dataclass(frozen=True)
+class Vocabulary:
+    """The tokens that occur at one level.
+
+    Attributes:
+        tokens: Ascending, int64 [W].
+        place: Where each token of the whole trie stands among them, int64; 0 for those of other levels.
+
+    """
+
+    tokens: Tensor
+    place: Tensor
+
+    @classmethod
+    def of(cls, tokens: Tensor, largest: int) -> Self:
+        """List the distinct ones of `tokens`; `largest` is that of the whole trie."""
+        distinct = tokens.unique().long()
+        place = distinct.new_zeros(largest + 1)
+        place[distinct] = torch.arange(len(distinct), device=place.device)
+        return cls(distinct, place)
+
+
+@dataclass(frozen=True)
 class DeviceTrie:
     """`Trie` as tensors; nothing here reads anything back to the host.
 
@@ -37,6 +61,7 @@ class DeviceTrie:
         place: Place of each item in the trie's order, int32 [n + 1].
         sequences: Tokens of item i in row i, padded with 0, int32 [n + 1, depth].
         levels: What is known of each level.
+        starts: First node of each level, and the number of nodes.
 
     """
 
@@ -48,6 +73,14 @@ class DeviceTrie:
     place: Tensor
     sequences: Tensor
     levels: tuple[Level, ...]
+    starts: tuple[int, ...]
+
+    @cached_property
+    def vocabularies(self) -> tuple[Vocabulary, ...]:
+        """The tokens of each level; made when first asked for."""
+        ends = pairwise(self.starts)
+        largest = int(self.tokens.max())
+        return tuple(Vocabulary.of(self.tokens[first - 1 : last - 1], largest) for first, last in ends)
 
     @classmethod
     def of(cls, trie: Trie, device: torch.device) -> Self:
@@ -65,6 +98,7 @@ class DeviceTrie:
             place=move(trie.place),
             sequences=move(trie.sequences),
             levels=trie.levels,
+            starts=trie.starts,
         )
 
     def children(self, nodes: Tensor, level: int) -> Children:

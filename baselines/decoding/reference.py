@@ -18,14 +18,11 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from baselines.decoding.beams import Beams, Prompt
 from baselines.decoding.device_trie import DeviceTrie
-from baselines.decoding.trie import Trie
+from baselines.decoding.trie import ROOT, Trie
 from models.recommender import PADDING, Scores, phase
 
 DEAD = -1e8
 """`generate` starts all beams but one at -1e9; what scores below this was never a live beam."""
-
-NEVER = -1
-"""As end of sequence: no token ends one, all run to the tree's depth."""
 
 
 def reference(
@@ -38,7 +35,7 @@ def reference(
     IDs). `generate` keeps the scores of every step over the vocabulary until it returns, 4 B x width
     x T x V bytes, as it does in OpenP5.
     """
-    allowed = _allowed_tokens(trie, _decoder_start(model), _end(model, trie), seen_items)
+    allowed = _allowed_tokens(trie, _decoder_start(model), _nothing(model, trie), seen_items)
     return _generate(model, prompt, trie, width, scores, {"prefix_allowed_tokens_fn": allowed})
 
 
@@ -46,7 +43,8 @@ def vectorised_trie(
     model: Any, prompt: Prompt, trie: Trie, *, width: int, scores: Scores, seen_items: Tensor | None = None
 ) -> Beams:
     """Search as `reference` does, with the trie on the device; see `baselines.decoding.search`."""
-    processor = TrieProcessor(trie.on(prompt.mask.device), _decoder_start(model), _end(model, trie), seen_items, width)
+    there = trie.on(prompt.mask.device)
+    processor = TrieProcessor(there, _decoder_start(model), _nothing(model, trie), seen_items, width)
     return _generate(model, prompt, trie, width, scores, {"logits_processor": LogitsProcessorList([processor])})
 
 
@@ -79,9 +77,25 @@ def _decoder_start(model: Any) -> int:
 
 
 def _end(model: Any, trie: Trie) -> int:
-    """Return the token that ends sequences: the model's own, if the item IDs end with it."""
-    end = model.config.eos_token_id
-    return end if end is not None and trie.last_token == end else NEVER
+    """Return the token that ends sequences: the model's own if the item IDs end with it, else one that there is not.
+
+    With the latter all sequences run to the tree's depth; `generate` would put the model's own for None.
+    """
+    config = model.config
+    end: int = config.eos_token_id
+    return end if end is not None and trie.last_token == end else config.vocab_size
+
+
+def _nothing(model: Any, trie: Trie) -> int:
+    """Return the token that goes where no other may: `generate` must always have one.
+
+    Such are prefixes that only dead beams hold, and users who have seen every item; from neither
+    does it lead to an item.
+    """
+    end = _end(model, trie)
+    if end < model.config.vocab_size:
+        return end
+    return next(token for token in range(end) if trie.step(ROOT, token) is None)
 
 
 def _generation_config(config: Any, depth: int, width: int, scores: Scores, end: int) -> GenerationConfig:
@@ -107,21 +121,18 @@ def _generation_config(config: Any, depth: int, width: int, scores: Scores, end:
     )
 
 
-def _allowed_tokens(trie: Trie, start: int, end: int, seen_items: Tensor | None) -> Callable[[int, Tensor], list[int]]:
-    """Make the callback of `generate`: which tokens may follow a user's prefix.
-
-    It may never return nothing, so prefixes that only dead beams hold, and users who have seen
-    every item, get the end of sequence (or token 0); neither ends at a leaf.
-    """
+def _allowed_tokens(
+    trie: Trie, start: int, nothing: int, seen_items: Tensor | None
+) -> Callable[[int, Tensor], list[int]]:
+    """Make the callback of `generate`: which tokens may follow a user's prefix."""
     exhausted = None if seen_items is None else [trie.exhausted(row) for row in seen_items.tolist()]
-    nothing = [max(end, 0)]
 
     def allowed(user: int, prefix: Tensor) -> list[int]:
         node = trie.find(prefix[start:].tolist())
         if node is None:
-            return nothing
+            return [nothing]
         forbidden = exhausted[user] if exhausted else frozenset()
-        return [token for token, child in trie.children(node) if child not in forbidden] or nothing
+        return [token for token, child in trie.children(node) if child not in forbidden] or [nothing]
 
     return allowed
 
@@ -132,16 +143,16 @@ class TrieProcessor(LogitsProcessor):
     Args:
         trie: On the device of the scores.
         start: Tokens before the first that is chosen.
-        end: The end of sequence, allowed where nothing is, as in `reference`.
+        nothing: The token that goes where no other may.
         seen_items: As in `baselines.decoding.search`.
         width: Beams a user.
 
     """
 
-    def __init__(self, trie: DeviceTrie, start: int, end: int, seen_items: Tensor | None, width: int) -> None:
+    def __init__(self, trie: DeviceTrie, start: int, nothing: int, seen_items: Tensor | None, width: int) -> None:
         self._trie = trie
         self._start = start
-        self._nothing = max(end, 0)
+        self._nothing = nothing
         self._places = None if seen_items is None else trie.places(seen_items).repeat_interleave(width, dim=0)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:

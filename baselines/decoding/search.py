@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from baselines.decoding.beams import Beams, Prompt
+from baselines.decoding.exact import exact
 from baselines.decoding.reference import reference, vectorised_trie
 from baselines.decoding.trie import Trie
 from models.errors import UserError
@@ -22,6 +23,7 @@ from models.recommender import Scores
 Search = Callable[..., Beams]
 
 SEARCHES: dict[str, Search] = {
+    "exact": exact,
     "reference": reference,
     "vectorised-trie": vectorised_trie,
 }

@@ -21,12 +21,10 @@ from torch import Tensor
 
 from baselines.decoding.beams import Beams, Prompt
 from baselines.decoding.device_trie import Children, DeviceTrie
+from baselines.decoding.scoring import log_probabilities, renormalised
 from baselines.decoding.stacks import Memory, Stack, Step, stack_of
 from baselines.decoding.trie import Leaves, Trie
 from models.recommender import PADDING, Scores, phase
-
-LOGITS = 2**24
-"""Logits held at a time: rows over the whole vocabulary are scored in parts, or memory would grow with beams x V."""
 
 
 def exact(
@@ -97,7 +95,7 @@ class _Search:
         total = states.new_zeros(users, 1, dtype=torch.float32)
         if self._scores is Scores.FULL_VOCAB and len(forced):
             with phase("decode step 1: head"):
-                found = self._log_probabilities(states[:, :-1], forced.expand(users, -1)[..., None])
+                found = log_probabilities(self._stack, states[:, :-1], forced.expand(users, -1)[..., None])
                 total = found[..., 0].sum(1, keepdim=True)
         nodes = forced.new_full((users, 1), self._first, dtype=torch.int32)
         empty = forced.new_empty(users, 1, 0)
@@ -119,9 +117,10 @@ class _Search:
             allowed = self._allowed(children, level)
         with phase(f"{name}: head"):
             if self._scores is Scores.RENORMALISED:
-                chances = self._renormalised(beams.states, children, allowed, level)
+                tokens = self._trie.vocabularies[level]
+                chances = renormalised(self._stack, beams.states, children, allowed, tokens)
             else:
-                chances = self._log_probabilities(beams.states, children.tokens)
+                chances = log_probabilities(self._stack, beams.states, children.tokens)
         with phase(f"{name}: trie + top-k"):
             candidates = torch.where(allowed, beams.scores[..., None] + chances, -torch.inf)
             return self._choose(beams, children, candidates, level)
@@ -143,7 +142,7 @@ class _Search:
         states = self._stack.extend(memory, Step(name, beams.pending, fed))
         if row > 1 and self._scores is Scores.FULL_VOCAB:
             with phase(f"{name}: head"):
-                found = self._log_probabilities(states[:, :, :-1], beams.pending[:, :, 1:, None])
+                found = log_probabilities(self._stack, states[:, :, :-1], beams.pending[:, :, 1:, None])
                 beams.scores = beams.scores + found[..., 0].sum(2)
         beams.fed, beams.states = fed, states[:, :, -1]
 
@@ -152,24 +151,6 @@ class _Search:
         if self._places is None or self._trie.levels[level].fewest_items > self._places.shape[1]:
             return children.real
         return children.real & ~self._trie.exhausted(children.nodes, self._places)
-
-    def _log_probabilities(self, states: Tensor, tokens: Tensor) -> Tensor:
-        """Return log-probabilities over the whole vocabulary of `tokens` [..., C] after `states` [..., D]."""
-        flat, wanted = states.flatten(0, -2), tokens.flatten(0, -2)
-        rows = max(1, LOGITS // self._stack.vocabulary)
-        parts = []
-        for some, these in zip(flat.split(rows), wanted.split(rows), strict=True):
-            logits = self._stack.logits(some)  # [rows, V]
-            parts.append(logits.gather(1, these) - logits.logsumexp(1, keepdim=True))
-        return torch.cat(parts).view(tokens.shape)
-
-    def _renormalised(self, states: Tensor, children: Children, allowed: Tensor, level: int) -> Tensor:
-        """Return log-probabilities over the allowed children alone, from the logits of the level's own tokens."""
-        vocabulary = self._trie.vocabularies[level]
-        logits = self._stack.logits(states, vocabulary.tokens)  # [B, K, W]
-        logits = logits.gather(2, vocabulary.place[children.tokens])
-        least = torch.finfo(logits.dtype).min  # not -inf: where nothing is allowed, the softmax must not be NaN
-        return logits.masked_fill(~allowed, least).log_softmax(-1)
 
     def _choose(self, beams: _Running, children: Children, candidates: Tensor, level: int) -> _Running:
         """Keep the best of `candidates` float32 [B, K, fan-out]: items are put aside, the others run on."""

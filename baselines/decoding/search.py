@@ -15,10 +15,11 @@ from torch import Tensor
 
 from baselines.decoding.beams import Beams, Prompt
 from baselines.decoding.exact import exact
+from baselines.decoding.exhaustive import exhaustive
 from baselines.decoding.reference import reference, vectorised_trie
 from baselines.decoding.trie import Trie
 from models.errors import UserError
-from models.recommender import Scores
+from models.recommender import EXHAUSTIVE, Scores
 
 Search = Callable[..., Beams]
 
@@ -26,6 +27,7 @@ SEARCHES: dict[str, Search] = {
     "exact": exact,
     "reference": reference,
     "vectorised-trie": vectorised_trie,
+    EXHAUSTIVE: exhaustive,
 }
 """By decoder; the first is the default."""
 

@@ -14,7 +14,7 @@ from bench import recipes
 from bench.results.record import Case, WeightsKind
 from models import registry
 from models.errors import UserError
-from models.recommender import SeenItems, TrainableRecommender
+from models.recommender import EXHAUSTIVE, Scores, SeenItems, TrainableRecommender
 
 SUITES = Path(__file__).with_name("suites")
 
@@ -53,7 +53,8 @@ class Suite(BaseModel):
         recommenders: What is compared.
         batch_sizes: Users a request.
         k: Length of the lists.
-        beam_widths: Of generative recommenders.
+        beam_widths: Of generative recommenders' beam searches.
+        scores: What the scores of generated items mean.
         dtypes: Of weights and activations.
         seen: Whether items of the history may come back.
         train_minutes: Bound on training a recommender on the fly; None leaves it to the recipe.
@@ -71,6 +72,7 @@ class Suite(BaseModel):
     batch_sizes: list[PositiveInt] = Field(min_length=1)
     k: int = Field(default=20, ge=1)
     beam_widths: list[PositiveInt] = Field(default=[20], min_length=1)
+    scores: list[Scores] = Field(default=[Scores.FULL_VOCAB], min_length=1)
     dtypes: list[str] = Field(default=["float32"], min_length=1)
     seen: SeenItems = SeenItems.REMOVE
     train_minutes: float | None = Field(default=None, gt=0)
@@ -163,7 +165,7 @@ def expand(
 def _servings(
     entry: Entry, suite: Suite, dataset: str, chosen: dict[str, Any], *, untrained: bool
 ) -> list[dict[str, Any]]:
-    """Return the parts of a case that one recommender decides: settings, weights, decoder and beam width."""
+    """Return the parts of a case that one recommender decides: settings, weights, decoder, scores, beam width."""
     kind = registry.load(entry.name)
     fitting = {name: value for name, value in chosen.items() if name in kind.settings_type.model_fields}
     settings, _ = recipes.resolve(entry.name, dataset, entry.settings | fitting)
@@ -182,4 +184,9 @@ def _servings(
         if decoder not in kind.decoders:
             raise UserError(f"{entry.name} has no decoder {decoder!r}: use one of {', '.join(kind.decoders)}")
     decoders = entry.decoders or list(kind.decoders[:1])
-    return [common | {"decoder": decoder, "beam_width": width} for decoder in decoders for width in suite.beam_widths]
+    return [
+        common | {"decoder": decoder, "scores": scores.value, "beam_width": width}
+        for decoder in decoders
+        for scores in suite.scores
+        for width in ([None] if decoder == EXHAUSTIVE else suite.beam_widths)
+    ]

@@ -20,7 +20,7 @@ from bench.home import atomic, home
 from bench.recipes import Recipe
 from models import registry
 from models.errors import UserError
-from models.recommender import Settings, TrainableRecommender
+from models.recommender import Serving, Settings, TrainableRecommender
 
 CARD = "card.json"
 
@@ -35,6 +35,7 @@ class Card(BaseModel):
         dataset_checksum: Of the dataset's source.
         dataset_options: What the dataset was loaded with.
         recipe: How it was trained.
+        validation: How validation users were ranked; None in cards that older versions wrote.
         training: Steps, epochs, seconds, and the best metrics on validation.
 
     """
@@ -47,6 +48,7 @@ class Card(BaseModel):
     dataset_checksum: str
     dataset_options: dict[str, str | int | bool | None]
     recipe: Recipe
+    validation: Serving | None = None
     training: dict[str, str | int | float | bool | None] = {}
 
     def check(self, dataset: Dataset, folder: Path) -> None:

@@ -12,6 +12,7 @@ from bench.home import home
 from bench.results.store import FAILED
 from bench.session import Session
 from models.errors import UserError
+from models.recommender import Scores, SeenItems
 
 SESSION = pytest.StashKey[Session]()
 
@@ -39,7 +40,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--top-k", type=int, help="Length of the lists.")
     add("--beam-width", action="append", type=int, help="Beams of generative recommenders; may be repeated.")
     add("--decoder", action="append", help="Decoder of generative recommenders; may be repeated.")
-    add("--seen", choices=["remove", "keep"], help="Whether items of the history may be recommended again.")
+    add(
+        "--scores",
+        action="append",
+        choices=[scores.value for scores in Scores],
+        help="What the scores of generated items are taken over; may be repeated.",
+    )
+    add(
+        "--seen",
+        choices=[seen.value for seen in SeenItems],
+        help="Whether items of the history may be recommended again.",
+    )
     add(
         "--threads",
         type=int,

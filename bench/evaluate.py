@@ -14,12 +14,12 @@ from rich.table import Table
 from bench import checkpoints, commands, data
 from bench.data.dataset import Dataset, Split
 from bench.home import atomic
-from bench.options import choose_device, parse_settings, set_threads
+from bench.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
 from bench.recipes import resolve
 from bench.results.record import Quality
 from models import registry
 from models.errors import UserError
-from models.recommender import Recommender, SeenItems, Serving, TrainableRecommender
+from models.recommender import Recommender, Scores, SeenItems, TrainableRecommender
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -36,7 +36,8 @@ def main(
         SeenItems, typer.Option(help="Items of the history: removed from the lists, or kept.")
     ] = SeenItems.REMOVE,
     decoder: Annotated[str | None, typer.Option(help="Decoder of generative recommenders.")] = None,
-    beam_width: Annotated[int, typer.Option(min=1, help="Beams of generative recommenders.")] = 20,
+    beam_width: Annotated[int, typer.Option(min=1, help="Beams of generative recommenders.")] = BEAM_WIDTH,
+    scores: Annotated[Scores, typer.Option(help="What scores of generated items are taken over.")] = Scores.FULL_VOCAB,
     preset: Annotated[str | None, typer.Option(help="Preset of the checkpoint.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the checkpoint, name=value.")
@@ -61,7 +62,7 @@ def main(
     results = {}
     for name in recommenders:
         recommender = open_recommender(name, loaded, chosen).to(place).eval()
-        recommender.serving = serving_for(recommender, seen=seen, decoder=decoder, beam_width=beam_width)
+        recommender.serving = serving_for(name, recommender, decoder, beam_width, scores, seen=seen)
         recommender.index(loaded.catalogue)
         batches = evaluate.rank_users(recommender, histories, targets, k=k, batch_size=batch_size, device=place)
         total = -(-len(histories) // batch_size)
@@ -96,21 +97,6 @@ def open_recommender(name: str, dataset: Dataset, chosen: dict[str, str | int]) 
             f"train it with python -m bench.train {name} --dataset {dataset.source.name}"
         )
     return checkpoints.load(folder)[0]
-
-
-def serving_for(recommender: Recommender, *, seen: SeenItems, decoder: str | None, beam_width: int) -> Serving:
-    """Choose how to serve: decoder and beam width for generative recommenders, neither for one-pass ones.
-
-    Raises:
-        UserError: The recommender does not have that decoder.
-
-    """
-    if not recommender.decoders:
-        return Serving(seen=seen)
-    if decoder is not None and decoder not in recommender.decoders:
-        known = ", ".join(recommender.decoders)
-        raise UserError(f"--decoder {decoder}: {type(recommender).__name__} has {known}")
-    return Serving(seen=seen, decoder=decoder or recommender.decoders[0], beam_width=beam_width)
 
 
 def _table(results: dict[str, Quality], dataset: Dataset) -> Table:

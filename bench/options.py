@@ -1,4 +1,4 @@
-"""What the commands have in common: settings as words, the device, the threads."""
+"""What the commands have in common: settings as words, how to serve, the device, the threads."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from typing import Any
 import torch
 
 from models.errors import UserError
+from models.recommender import EXHAUSTIVE, Recommender, Scores, SeenItems, Serving
+
+BEAM_WIDTH = 20
+"""Beams when nothing is said."""
 
 
 def parse_settings(words: Iterable[str]) -> dict[str, Any]:
@@ -26,6 +30,38 @@ def parse_settings(words: Iterable[str]) -> dict[str, Any]:
             raise UserError(f"--set {word}: write it as name=value, such as --set dropout=0.4")
         settings[name.strip()] = value.strip()
     return settings
+
+
+def serving_for(
+    name: str,
+    recommender: Recommender | type[Recommender],
+    decoder: str | None,
+    beam_width: int,
+    scores: Scores,
+    *,
+    seen: SeenItems = SeenItems.REMOVE,
+) -> Serving:
+    """Choose how to serve: a decoder for generative recommenders, the default one if none is named.
+
+    Args:
+        name: How messages call the recommender.
+        recommender: What is served; one-pass ones have no decoder, so what concerns decoders is passed over.
+        decoder: One of its decoders.
+        beam_width: Of beam searches.
+        scores: Of generated items.
+        seen: Whether items of the history may come back.
+
+    Raises:
+        UserError: The recommender does not have that decoder.
+
+    """
+    if not recommender.decoders:
+        return Serving(seen=seen)
+    chosen = decoder or recommender.decoders[0]
+    if chosen not in recommender.decoders:
+        raise UserError(f"--decoder {decoder}: {name} has {', '.join(recommender.decoders)}")
+    width = None if chosen == EXHAUSTIVE else beam_width
+    return Serving(seen=seen, decoder=chosen, beam_width=width, scores=scores)
 
 
 def choose_device(name: str | None) -> torch.device:

@@ -6,21 +6,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench import checkpoints, recipes
 from bench.audit import TOLERANCE, audit_lists
-from bench.cases import DTYPES, Planned, Suite
+from bench.building import Builder
+from bench.cases import Planned, Suite
 from bench.data.dataset import Dataset, Split
 from bench.measure import energy, flops, latency, machine, memory, phases
 from bench.measure.clock import Clock
 from bench.measure.latency import Plan, Samples
 from bench.measure.outcome import Failure, deadline, failure
 from bench.measure.subject import Subject, user_batches
-from bench.options import all_cores
 from bench.quality import evaluate
 from bench.quality.evaluate import Lists
 from bench.results.record import (
@@ -37,11 +35,12 @@ from bench.results.record import (
     WeightsKind,
 )
 from bench.unfinished import Unfinished
-from models import registry
-from models.recommender import History, Recommender, SeenItems, Serving, TrainableRecommender
+from models.recommender import History, Recommender, Scores, SeenItems, Serving
 
 EVALUATION_BATCH = 32
 """Users ranked at a time for quality: lists must not depend on it."""
+
+RENORMALISED = "renormalised scores rank otherwise than scores over the whole vocabulary"
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,9 @@ class Runner:
         self._unfinished = unfinished
         self._progress = progress
         self._clock = Clock(options.device)
-        self._built: dict[str, tuple[Recommender, Weights]] = {}
+        self._builder = Builder(
+            dataset, device=options.device, train_minutes=options.suite.train_minutes, progress=progress
+        )
 
     def measure(self, group: list[Planned]) -> list[Record]:
         """Measure a group of cases side by side; a record a case, in order, failures included."""
@@ -140,8 +141,8 @@ class Runner:
 
     def _get_ready(self, planned: Planned) -> Ready:
         case = planned.case
-        recommender, weights = self._weights(planned)
-        recommender.serving = Serving(seen=SeenItems(case.seen), decoder=case.decoder, beam_width=case.beam_width)
+        recommender, weights = self._builder.get(planned)
+        recommender.serving = _serving(case)
         self._progress(f"indexing for {case.variant}")
         with deadline(self._options.timeout_s):
             start = time.perf_counter()
@@ -152,46 +153,8 @@ class Runner:
         batches = user_batches(histories, case.batch_size)
         subject = Subject(case.name, recommender, batches, case.k, self._options.device)
         lists, quality = self._quality(case, recommender, weights, histories, targets)
-        return Ready(case, subject, weights, index, list(recommender.labels), lists, quality)
-
-    def _weights(self, planned: Planned) -> tuple[Recommender, Weights]:
-        """Load, train or build; once for all cases that share weights and serving."""
-        case = planned.case
-        key = repr((case.recommender, case.settings, case.dtype, case.decoder, case.beam_width, planned.checkpoint))
-        if key not in self._built:
-            recommender, card, folder = self._open(case, planned.checkpoint)
-            recommender = recommender.to(device=self._options.device, dtype=DTYPES[case.dtype]).eval()
-            settings, _ = recipes.resolve(case.recommender, case.dataset, dict(case.settings))
-            weights = Weights(
-                checkpoint=folder and folder.name,
-                sha256=folder and checkpoints.weights_digest(folder),
-                parameters=sum(parameter.numel() for parameter in recommender.parameters()),
-                parameter_bytes=memory.weight_bytes(recommender),
-                training={} if card is None else card.training,
-                settings=settings.model_dump(mode="json") if card is None else card.settings,
-                tokenizer=recommender.tokenizer_name,
-            )
-            self._built[key] = recommender, weights
-        return self._built[key]
-
-    def _open(self, case: Case, checkpoint: Path | None) -> tuple[Recommender, checkpoints.Card | None, Path | None]:
-        kind = registry.load(case.recommender)
-        settings, recipe = recipes.resolve(case.recommender, case.dataset, dict(case.settings))
-        if case.weights is not WeightsKind.TRAINED or not issubclass(kind, TrainableRecommender):
-            self._progress(f"building {case.variant}")
-            return kind.build(self._dataset.catalogue, self._dataset.training(), settings), None, None
-        folder = checkpoint or checkpoints.folder_for(case.recommender, settings, self._dataset)
-        if checkpoint is None and not (folder / checkpoints.CARD).exists():
-            from bench.training import train  # transformers' Trainer takes seconds to import
-
-            minutes = self._options.suite.train_minutes or recipe.max_minutes
-            self._progress(f"training {case.variant} on {case.dataset}, {minutes:g} minutes at most, kept in {folder}")
-            recipe = recipe.model_copy(update={"max_minutes": minutes})
-            with all_cores():
-                train(case.recommender, settings, recipe, self._dataset, device=self._options.device, folder=folder)
-        recommender, card = checkpoints.load(folder)
-        card.check(self._dataset, folder)
-        return recommender, card, folder
+        labels = [*recommender.labels, *_labels(case)]
+        return Ready(case, subject, weights, index, labels, lists, quality)
 
     def _quality(
         self, case: Case, recommender: Recommender, weights: Weights, histories: list[History], targets: list[int]
@@ -290,6 +253,16 @@ class Runner:
             dataset=source.options | facts,
             dataset_warnings=list(source.warnings),
         )
+
+
+def _serving(case: Case) -> Serving:
+    scores = {} if case.scores is None else {"scores": Scores(case.scores)}
+    return Serving(seen=SeenItems(case.seen), decoder=case.decoder, beam_width=case.beam_width, **scores)
+
+
+def _labels(case: Case) -> list[str]:
+    """Return the cautions that the way of serving gives cause for."""
+    return [RENORMALISED] if case.scores == Scores.RENORMALISED else []
 
 
 def _sample(users: int, most: int | None) -> list[int]:

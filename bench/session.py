@@ -110,6 +110,7 @@ class Session:
             batch_sizes=option.batch_size,
             k=option.top_k,
             beam_widths=option.beam_width,
+            scores=option.scores,
             dtypes=option.dtype,
             seen=option.seen,
             train_minutes=option.train_minutes,

@@ -9,9 +9,11 @@ import typer
 from rich.console import Console
 
 from bench import checkpoints, commands, data
-from bench.options import choose_device, parse_settings, set_threads
+from bench.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
 from bench.recipes import Recipe, resolve
+from models import registry
 from models.errors import UserError
+from models.recommender import Scores
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -28,6 +30,11 @@ def main(
     max_history: Annotated[int | None, typer.Option(help="Keep this many last items of each history.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Training time at most; default: the recipe's.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs at most; default: the recipe's.")] = None,
+    decoder: Annotated[str | None, typer.Option(help="Decoder that ranks validation users.")] = None,
+    beam_width: Annotated[int, typer.Option(min=1, help="Beams of that decoder.")] = BEAM_WIDTH,
+    scores: Annotated[
+        Scores, typer.Option(help="What scores of generated items are taken over on validation.")
+    ] = Scores.FULL_VOCAB,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: a GPU if there is one.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Train anew even if there is a checkpoint.")] = False,
@@ -42,6 +49,7 @@ def main(
     loaded = data.load(dataset, data_dir=data_dir, min_count=min_count, max_history=max_history)
     built_with, recipe = resolve(recommender, loaded.name, chosen)
     recipe = _changed(recipe, max_minutes=max_minutes, epochs=epochs)
+    serving = serving_for(recommender, registry.load(recommender), decoder, beam_width, scores)
     folder = checkpoints.folder_for(recommender, built_with, loaded)
     if (folder / checkpoints.CARD).exists():
         if not again:
@@ -53,7 +61,7 @@ def main(
     from bench.training import train  # transformers' Trainer takes seconds to import
 
     try:
-        card = train(recommender, built_with, recipe, loaded, device=place, folder=folder)
+        card = train(recommender, built_with, recipe, loaded, serving=serving, device=place, folder=folder)
     except KeyboardInterrupt:
         console.print("interrupted: the same command goes on from the last evaluation", soft_wrap=True)
         raise

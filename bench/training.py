@@ -37,7 +37,7 @@ from bench.quality import evaluate
 from bench.recipes import Optimizer, Recipe
 from models import registry
 from models.errors import UserError
-from models.recommender import Examples, History, Settings, TrainableRecommender
+from models.recommender import Examples, History, Serving, Settings, TrainableRecommender
 
 RUN = "run"
 """Subfolder of an unfinished checkpoint in which the Trainer keeps what it resumes from."""
@@ -130,7 +130,14 @@ class RankingTrainer(Trainer):
 
 
 def train(
-    name: str, settings: Settings, recipe: Recipe, dataset: Dataset, *, device: torch.device, folder: Path
+    name: str,
+    settings: Settings,
+    recipe: Recipe,
+    dataset: Dataset,
+    *,
+    serving: Serving,
+    device: torch.device,
+    folder: Path,
 ) -> Card:
     """Train a recommender, or go on where an interrupted training stopped.
 
@@ -139,6 +146,7 @@ def train(
         settings: What to build.
         recipe: How to train it.
         dataset: On what; its training part is learned, its validation targets are ranked.
+        serving: How validation users are ranked.
         device: Where.
         folder: The checkpoint to make.
 
@@ -151,6 +159,7 @@ def train(
         raise UserError(f"{name} has no weights to train: measure it with pytest bench/ --benchmark-only as it is")
     histories = dataset.training()
     model = kind.build(dataset.catalogue, histories, settings)
+    model.serving = serving
     run = folder / RUN
     logging.disable_progress_bar()
     examples: Any = model.examples(histories)
@@ -174,6 +183,7 @@ def train(
         dataset_checksum=dataset.source.checksum,
         dataset_options=dataset.source.options,
         recipe=recipe,
+        validation=serving,
         training=_summary(trainer, model.num_parameters()),
     )
     checkpoints.write_card(folder, card)

@@ -37,10 +37,10 @@ def caption(record: Record) -> str:
 
 
 def dataset_name(record: Record) -> str:
-    """Name the dataset, and say so when it is generated."""
+    """Name the dataset with what it was loaded with, and say so when it is generated."""
     synthetic = bool(record.provenance.dataset.get("synthetic"))
-    generated = synthetic and "synthetic" not in record.case.dataset
-    return f"{record.case.dataset} (synthetic)" if generated else record.case.dataset
+    name = record.case.dataset_variant
+    return f"{name} (synthetic)" if synthetic and "synthetic" not in record.case.dataset else name
 
 
 def machine_name(record: Record) -> str:

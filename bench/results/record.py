@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = 1
 
+FULL_VOCAB = "full-vocab"
+"""The usual scores of generated items; see `models.recommender.Scores`."""
+
 
 class Model(BaseModel):
     """A frozen part of the record; unknown fields are errors."""
@@ -48,12 +51,30 @@ class Unavailable(Model):
 class Case(Model):
     """What is measured: one recommender, one setting. Two equal cases can be compared.
 
-    `settings` holds the preset and what differs from the recommender's recipe.
+    Attributes:
+        recommender: Name in the registry, or ``package.module:Class``.
+        settings: The preset and what differs from the recommender's recipe.
+        dataset: The dataset's name.
+        loaded_with: What the dataset was loaded with, where that is not the usual: a cut of histories,
+            a k-core, the sizes of generated data.
+        weights: Where they came from.
+        device: As torch calls it.
+        dtype: Of weights and activations.
+        batch_size: Users a request.
+        k: Length of the lists.
+        seen: Whether items of the history may come back.
+        decoder: Of generative recommenders; None for one-pass ones.
+        beam_width: Of beam searches; None where there are no beams.
+        scores: What a generated item's score means, ``full-vocab`` or ``renormalised``; None for one-pass
+            recommenders, and in records made before there was a choice.
+        threads: CPU threads.
+
     """
 
     recommender: str
     settings: dict[str, str | int | float | bool | None]
     dataset: str
+    loaded_with: dict[str, str | int | bool | None] = {}
     weights: WeightsKind
     device: str
     dtype: str
@@ -62,22 +83,34 @@ class Case(Model):
     seen: str
     decoder: str | None = None
     beam_width: int | None = None
+    scores: str | None = None
     threads: int
 
     @property
     def variant(self) -> str:
-        """What tells recommenders apart within one run, such as ``p5 (collaborative, reference, beam 20)``."""
+        """What tells recommenders apart within one run, such as ``p5 (collaborative, reference, beam 20)``.
+
+        Scores over the whole vocabulary, the usual ones, go without saying here; `name` says them.
+        """
         changed = {name: value for name, value in self.settings.items() if name not in {"preset", "seed"}}
         details = [value if isinstance(value, str) else f"{name} {value}" for name, value in changed.items()]
-        if self.decoder:
-            details += [self.decoder, f"beam {self.beam_width}"]
+        details += [self.decoder] if self.decoder else []
+        details += [self.scores] if self.scores not in (None, FULL_VOCAB) else []
+        details += [f"beam {self.beam_width}"] if self.beam_width else []
         return f"{self.recommender} ({', '.join(details)})" if details else self.recommender
+
+    @property
+    def dataset_variant(self) -> str:
+        """The dataset and what it was loaded with, such as ``ml-1m (max_history 50)``."""
+        details = ", ".join(f"{name} {value}" for name, value in self.loaded_with.items())
+        return f"{self.dataset} ({details})" if details else self.dataset
 
     @property
     def name(self) -> str:
         """Readable and stable name of the case."""
-        parts = [self.variant, self.dataset, str(self.settings.get("preset", "default")), self.weights.value]
+        parts = [self.variant, self.dataset_variant, str(self.settings.get("preset", "default")), self.weights.value]
         parts += [self.device, self.dtype, f"batch {self.batch_size}", f"top {self.k}"]
+        parts += [f"{self.scores} scores"] if self.scores else []
         return " | ".join(parts)
 
 

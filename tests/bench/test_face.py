@@ -170,6 +170,15 @@ def test_untrained_weights_are_called_so_and_have_no_quality(face):
     assert not (face.home / "checkpoints").exists() or not list((face.home / "checkpoints").iterdir())
 
 
+def test_what_generated_scores_mean_stands_in_the_record_and_the_unusual_meaning_is_a_caution(face):
+    options = ["--untrained", "--recommender=p5", "--decoder=reference"]
+    face(*options, "--scores=full-vocab", "--scores=renormalised").assert_outcomes(passed=2)
+    full, renormalised = (Record.model_validate(one["extra_info"]) for one in saved(face.home)["benchmarks"])
+    assert (full.case.scores, renormalised.case.scores) == ("full-vocab", "renormalised")
+    assert full.labels == []
+    assert "renormalised scores rank otherwise" in renormalised.labels[0]
+
+
 def test_a_checkpoint_is_measured_as_it_was_trained_or_refused_on_other_data(face, pytester):
     face("--recommender=sasrec", "--set=loss=bce")
     (folder,) = face.home.glob("checkpoints/*/sasrec-*")
@@ -288,7 +297,7 @@ def saved_last(home):
     (["--top-k=0"], "--top-k 0: *"),
     (["--case-seconds=0"], "--case-seconds 0.0: *"),
     (["--min-rounds=0"], "--min-rounds 0: *"),
-    (["--decoder=telepathy", "--recommender=p5"], "p5 has no decoder 'telepathy': use one of reference"),
+    (["--decoder=telepathy", "--recommender=p5"], "p5 has no decoder 'telepathy': use one of *reference*"),
     (["--max-history=0"], "max_history 0: *"),
     (["--data-dir=nosuch", "--dataset=ml-1m"], "--data-dir nosuch: there is no such folder*"),
 ])  # fmt: skip

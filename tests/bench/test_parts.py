@@ -7,19 +7,22 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from baselines.generative.p5 import P5
 from bench import audit, cases, checkpoints
 from bench.audit import audit_lists, same_up_to_ties
+from bench.building import sharing_weights
 from bench.cases import Entry, Suite
 from bench.face import Replay
 from bench.home import home
 from bench.quality.evaluate import Lists
 from bench.quality.ranks import Ranks
 from bench.recipes import resolve
-from bench.results.record import Case, Outcome, Provenance, Record, WeightsKind
+from bench.results.record import FULL_VOCAB, Case, Outcome, Provenance, Record, WeightsKind
 from bench.unfinished import Unfinished
+from models import registry
 from models.errors import UserError
-from models.recommender import History, Recommendations
-from tests.tiny import dataset
+from models.recommender import EXHAUSTIVE, History, Recommendations, Scores, SeenItems, Serving
+from tests.tiny import build, catalogue, dataset
 
 CPU = torch.device("cpu")
 
@@ -40,7 +43,8 @@ def test_a_group_holds_what_is_compared_side_by_side():
     assert len(groups) == 4
     for group in groups:
         found = [(one.case.recommender, one.case.decoder, one.case.beam_width) for one in group]
-        assert found == [("popularity", None, None), ("p5", "reference", 5), ("p5", "reference", 20)]
+        usual = registry.load("p5").decoders[0]
+        assert found == [("popularity", None, None), ("p5", usual, 5), ("p5", usual, 20)]
         assert len({(one.case.batch_size, one.case.dtype) for one in group}) == 1
     names = [one.case.name for group in groups for one in group]
     assert len(set(names)) == len(names) == 12
@@ -53,7 +57,58 @@ def test_a_setting_goes_to_every_recommender_that_has_it():
     assert p5.case.settings["seed"] == popularity.case.settings["seed"] == 3
     assert "max_length" not in p5.case.settings
     assert "bce, max_length 7" in sasrec.case.variant
-    assert p5.case.variant == "p5 (reference, beam 20)"
+    assert p5.case.variant == f"p5 ({registry.load('p5').decoders[0]}, beam 20)"
+
+
+@pytest.fixture
+def ladder(monkeypatch):
+    """Name a recommender that has many decoders."""
+
+    class Ladder(P5):
+        decoders = ("exact", "reference", EXHAUSTIVE)
+
+    usual = registry.load
+    monkeypatch.setattr(registry, "load", lambda name: Ladder if name == "ladder" else usual(name))
+    return "ladder"
+
+
+def test_a_decoder_is_measured_at_every_beam_width_and_meaning_of_scores(ladder):
+    entry = Entry(name=ladder, decoders=["reference", "exact", EXHAUSTIVE])
+    (group,) = expand(recommenders=[entry], batch_sizes=[1], beam_widths=[5, 20], scores=list(Scores))
+    variants = [one.case.variant for one in group]
+    assert variants == [
+        "ladder (reference, beam 5)", "ladder (reference, beam 20)",
+        "ladder (reference, renormalised, beam 5)", "ladder (reference, renormalised, beam 20)",
+        "ladder (exact, beam 5)", "ladder (exact, beam 20)",
+        "ladder (exact, renormalised, beam 5)", "ladder (exact, renormalised, beam 20)",
+        "ladder (exhaustive)", "ladder (exhaustive, renormalised)",
+    ]  # fmt: skip
+    assert [one.case.name.rpartition(" | ")[2] for one in group[:3:2]] == ["full-vocab scores", "renormalised scores"]
+    assert group[-1].case.beam_width is None
+
+
+def test_one_pass_cases_and_old_records_have_no_meaning_of_generated_scores():
+    (group,) = expand(batch_sizes=[1])
+    assert [one.case.scores for one in group] == [None, "full-vocab"]
+    values = record().model_dump(mode="json")
+    for name in ("scores", "loaded_with"):
+        del values["case"][name]
+    assert Record.model_validate(values) == record()
+    assert FULL_VOCAB == Scores.FULL_VOCAB
+
+
+def test_weights_exist_once_however_they_are_served():
+    """Each copy has its own way of serving and its own index; parameters are the same objects."""
+    first = build("p5")
+    second = sharing_weights(first)
+    first.serving, second.serving = Serving(beam_width=3), Serving(seen=SeenItems.KEEP, beam_width=4)
+    first.index(catalogue())
+    assert second.index_bytes == 0 < first.index_bytes
+    assert all(one is other for one, other in zip(first.parameters(), second.parameters(), strict=True))
+    second.index(catalogue())
+    assert (first.serving.beam_width, second.serving.beam_width) == (3, 4)
+    second.register_buffer("own", torch.zeros(1))
+    assert "own" not in dict(first.named_buffers())
 
 
 def test_weights_are_trained_untrained_or_as_built():

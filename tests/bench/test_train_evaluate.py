@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from bench import checkpoints, commands, data, evaluate, options, recipes, train, training
 from bench.recipes import Recipe
 from models.errors import UserError
+from models.recommender import Scores, Serving
 
 RECIPE = Recipe(
     batch_size=16, learning_rate=1e-3, weight_decay=0.0, warmup_steps=2, epochs=4, evaluate_every=4,
@@ -85,10 +86,43 @@ def test_training_leaves_one_folder_with_weights_recipe_and_metrics(stops):
     card = checkpoints.read_card(folder())
     assert (card.recommender, card.dataset, card.recipe) == ("sasrec", "synthetic", RECIPE)
     assert card.settings["seed"] == 3
+    assert card.validation == Serving()
     assert card.training["steps"] == 12
     assert 0 <= card.training["validation NDCG@10"] <= 1
     assert {path.name for path in folder().iterdir()} == {"card.json", "config.json", "model.safetensors"}
     assert stops.began == [0]
+
+
+def test_validation_is_ranked_as_asked_and_the_card_says_how(monkeypatch):
+    """The folder does not depend on the decoder: it decides when training stops, not what is learned."""
+    seen = []
+    monkeypatch.setattr(training.evaluate, "rank_users", noting(seen, training.evaluate.rank_users))
+    arguments = ["p5", "--threads", "1", "--max-minutes", "0.0001", "--decoder", "reference", "--beam-width", "10"]
+    result = CliRunner().invoke(train.app, [*arguments, "--scores", "renormalised"])
+    assert result.exit_code == 0, result.output
+    (made,) = Path("home/checkpoints").glob("*/p5-*")
+    asked = Serving(decoder="reference", beam_width=10, scores=Scores.RENORMALISED)
+    assert checkpoints.read_card(made).validation == asked
+    assert {(one.decoder, one.beam_width, one.scores) for one in seen} == {("reference", 10, Scores.RENORMALISED)}
+    again = CliRunner().invoke(train.app, ["p5", "--threads", "1"])
+    assert again.stderr.startswith("already trained: ")
+
+
+def noting(servings, rank_users):
+    def ranked(recommender, *given, **options):
+        servings.append(recommender.serving)
+        return rank_users(recommender, *given, **options)
+
+    return ranked
+
+
+def test_a_card_without_a_way_of_validation_is_read():
+    trained()
+    path = folder() / "card.json"
+    values = json.loads(path.read_text())
+    del values["validation"]
+    path.write_text(json.dumps(values))
+    assert checkpoints.read_card(folder()).validation is None
 
 
 def test_what_is_trained_is_not_trained_again_unless_asked(stops):
@@ -184,6 +218,7 @@ def refused(app, arguments, monkeypatch, capsys):
     (evaluate.app, ["popularity", "--device", "abacus"], ["--device abacus cannot be used"]),
     (train.app, ["popularity"], ["popularity has no weights to train"]),
     (train.app, ["sasrec", "--preset", "huge"], ["sasrec has no preset 'huge'", "compact"]),
+    (train.app, ["p5", "--decoder", "telepathy"], ["--decoder telepathy: p5 has", "reference"]),
     (train.app, ["sasrec", "--epochs", "0"], ["--max-minutes and --epochs must be more than 0"]),
     (train.app, ["sasrec", "--set", "dropout"], ["--set dropout: write it as name=value"]),
     (train.app, ["sasrec", "--threads", "0"], ["--threads 0"]),
@@ -234,15 +269,25 @@ def test_an_interrupted_command_ends_with_status_130(monkeypatch, capsys):
 
 
 def test_generative_recommenders_alone_are_served_with_a_decoder():
-    from models.recommender import SeenItems
-    from tests.tiny import build
+    from models.recommender import EXHAUSTIVE, Recommender, Scores, SeenItems
 
-    beam = evaluate.serving_for(build("p5"), seen=SeenItems.KEEP, decoder=None, beam_width=7)
-    assert (beam.decoder, beam.beam_width, beam.seen) == ("reference", 7, SeenItems.KEEP)
-    one_pass = evaluate.serving_for(build("popularity"), seen=SeenItems.REMOVE, decoder="reference", beam_width=7)
+    class Writes(Recommender):
+        decoders = ("quick", "slow", EXHAUSTIVE)
+
+    class Scans(Recommender):
+        pass
+
+    def served(kind, decoder, seen=SeenItems.REMOVE):
+        return options.serving_for("it", kind, decoder, 7, Scores.RENORMALISED, seen=seen)
+
+    beam = served(Writes, "slow", SeenItems.KEEP)
+    assert (beam.decoder, beam.beam_width, beam.scores, beam.seen) == ("slow", 7, Scores.RENORMALISED, SeenItems.KEEP)
+    assert served(Writes, None).decoder == "quick"
+    assert served(Writes, EXHAUSTIVE).beam_width is None
+    one_pass = served(Scans, "slow")
     assert (one_pass.decoder, one_pass.beam_width) == (None, None)
-    with pytest.raises(UserError, match="--decoder telepathy: P5 has reference"):
-        evaluate.serving_for(build("p5"), seen=SeenItems.KEEP, decoder="telepathy", beam_width=7)
+    with pytest.raises(UserError, match="--decoder telepathy: it has quick, slow, exhaustive"):
+        served(Writes, "telepathy")
 
 
 def test_settings_and_devices_are_read_as_written():

@@ -16,12 +16,15 @@ from models.recommender import Scores, SeenItems
 
 SESSION = pytest.StashKey[Session]()
 
+SUITES = {"bench_serving.py": "quick"}
+"""The suite of each file that measures cases, when none is named."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of the recommender benchmarks."""
     group = parser.getgroup("recommenders", "recommender benchmarks")
     add = group.addoption
-    add("--suite", default="quick", help="Suite of cases: a name that `python -m bench` lists, or a .toml file.")
+    add("--suite", help="Suite of cases: a name that `python -m bench` lists, or a .toml file. Default: quick.")
     add("--recommender", action="append", help="Measure this one instead of the suite's; may be repeated.")
     add("--dataset", action="append", help="Name or path of a dataset, instead of the suite's; may be repeated.")
     add("--data-dir", type=Path, help="Folder with the datasets' files. Default: $BENCH_DATA.")
@@ -76,10 +79,27 @@ def pytest_configure(config: pytest.Config) -> None:
         option.benchmark_save_data = True
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave benchmarks other than serving out unless their file is named on the command line."""
+    ours = collection_path.parent == Path(__file__).parent and collection_path.match("bench_*.py")
+    return True if ours and collection_path not in _collected(config) else None
+
+
+def _collected(config: pytest.Config) -> list[Path]:
+    """Return the benchmark files that are to run: those named on the command line, and of a folder the serving one."""
+    places = [Path(config.invocation_params.dir, name.split("::")[0]).resolve() for name in config.args]
+    usual = Path(__file__).with_name("bench_serving.py")
+    return list(dict.fromkeys(place if place.is_file() else usual for place in places))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
     """Plan the run; here a usage error is one line, whereas while modules are collected it is a traceback."""
-    _session(session.config)
+    suites = [SUITES[path.name] for path in _collected(session.config) if path.name in SUITES]
+    option = session.config.option
+    option.suite = option.suite or next(iter(suites), "quick")
+    if suites:
+        _session(session.config)
 
 
 def _session(config: pytest.Config) -> Session:

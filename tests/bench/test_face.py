@@ -317,6 +317,30 @@ def test_help_explains_every_option(face):
         assert option in said
 
 
+def test_a_folder_means_the_serving_benchmark_and_others_run_when_named(face, pytester, monkeypatch):
+    """A file that measures no cases makes no session: nothing is loaded for it."""
+    folder = pytester.mkdir("suites")
+    for name in ("conftest.py", "bench_serving.py"):
+        (folder / name).write_text((BENCH / name).read_text())
+    other = folder / "bench_other.py"
+    other.write_text("def bench_sum(benchmark):\n    benchmark(sum, [1, 2])\n")
+    plain = [
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:hypothesispytest",
+        "--benchmark-only",
+        "-v",
+        "-c",
+        BENCH.parent / "pyproject.toml",
+    ]
+    cases = ["--suite=suite.toml", "--recommender=popularity"]
+    pytester.runpytest_inprocess(*plain, folder, *cases).stdout.no_fnmatch_line("*bench_other*")
+    named = pytester.runpytest_inprocess(*plain, f"{other}::bench_sum", "--dataset=nosuch")
+    named.assert_outcomes(passed=1)
+    pytester.runpytest_inprocess(*plain, other, folder, *cases).assert_outcomes(passed=2)
+
+
 def test_it_runs_as_a_command_of_its_own(pytester, monkeypatch):
     """The one run in a process of its own: plain pytest, the repository on the path, nothing installed."""
     monkeypatch.setenv("BENCH_HOME", str(pytester.path / "home"))

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -26,6 +27,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.profiler import record_function
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 from transformers import BatchFeature, PreTrainedModel
 
 if TYPE_CHECKING:
@@ -38,9 +40,16 @@ PHASE = "phase:"
 """Prefix of the `record_function` labels that the harness reads as phases."""
 
 
-def phase(name: str) -> record_function:
-    """Mark a step of a request, such as ``encode`` or ``decode step 1``, for whoever profiles it."""
+def phase(name: str) -> AbstractContextManager[object]:
+    """Mark a step of a request, such as ``encode`` or ``decode step 1``, for whoever profiles it or counts in it."""
+    if torch.compiler.is_compiling() or not (_profiling() or _get_current_dispatch_mode() is not None):
+        return nullcontext()
     return record_function(f"{PHASE}{name}")
+
+
+def _profiling() -> bool:
+    enabled: bool = torch._C._autograd._profiler_enabled()  # noqa: SLF001 - torch asks itself so
+    return enabled
 
 
 @dataclass(frozen=True)

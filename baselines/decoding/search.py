@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from baselines.decoding.beams import Beams, Prompt
+from baselines.decoding.compiled import compiled
 from baselines.decoding.exact import exact
 from baselines.decoding.exhaustive import exhaustive
 from baselines.decoding.reference import reference, vectorised_trie
@@ -27,6 +28,7 @@ SEARCHES: dict[str, Search] = {
     "exact": exact,
     "reference": reference,
     "vectorised-trie": vectorised_trie,
+    "compiled": compiled,
     EXHAUSTIVE: exhaustive,
 }
 """By decoder; the first is the default."""

@@ -1,0 +1,125 @@
+"""The exact search, compiled: once for each size of request, then replayed.
+
+On a CPU `torch.compile` turns the whole search, encoder included, into one program. On CUDA the whole
+search is captured as one graph, so that a request costs one launch. Prompts and seen items are padded
+to the next bucket, so that few sizes occur; padding is masked and changes no list. The first request
+of a size pays for compiling it, seconds to minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from baselines.decoding.beams import Beams, Prompt
+from baselines.decoding.device_trie import DeviceTrie
+from baselines.decoding.exact import run
+from baselines.decoding.stacks import stack_of
+from baselines.decoding.trie import Trie
+from models.errors import UserError
+from models.recommender import Scores, phase
+
+PROMPT_BUCKET = 32
+SEEN_BUCKET = 64
+"""Lengths are padded to multiples of these."""
+
+SIZES = 256
+"""Most sizes of requests that one process compiles."""
+
+Program = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor, Tensor]]
+"""From prompt embeddings, mask and seen items to the three parts of `Beams`."""
+
+_programs: WeakKeyDictionary[nn.Module, dict[Any, Program]] = WeakKeyDictionary()
+
+
+def compiled(
+    model: Any, prompt: Prompt, trie: Trie, *, width: int, scores: Scores, seen_items: Tensor | None = None
+) -> Beams:
+    """Search as `exact` does, compiled; see `baselines.decoding.search`.
+
+    While operations are counted, the same operators run one by one.
+
+    Raises:
+        UserError: The model's family is not known, or on a CPU there is no C++ compiler.
+
+    """
+    inputs = _bucketed(prompt, seen_items, left=not model.config.is_encoder_decoder)
+    here = trie.on(prompt.mask.device)
+    sizes = tuple(None if value is None else value.shape for value in inputs)
+    key = (id(here), width, scores, prompt.embeddings.dtype, sizes)
+    programs = _programs.setdefault(model, {})
+    if key not in programs:
+        programs[key] = _program(model, inputs, here, width, scores)
+    with phase("compiled search"):
+        try:
+            return Beams(*programs[key](*inputs))
+        except torch._inductor.exc.InvalidCxxCompiler as error:  # noqa: SLF001 - where torch keeps it
+            raise UserError(
+                "--decoder compiled needs a C++ compiler, such as g++: install one, or use exact"
+            ) from error
+
+
+def _bucketed(prompt: Prompt, seen_items: Tensor | None, *, left: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+    missing = -prompt.embeddings.shape[1] % PROMPT_BUCKET
+    sides = (missing, 0) if left else (0, missing)
+    seen = seen_items
+    if seen is not None:
+        seen = functional.pad(seen, (0, -seen.shape[1] % SEEN_BUCKET))
+    return functional.pad(prompt.embeddings, (0, 0, *sides)), functional.pad(prompt.mask, sides), seen
+
+
+def _program(
+    model: Any, inputs: tuple[Tensor, Tensor, Tensor | None], here: DeviceTrie, width: int, scores: Scores
+) -> Program:
+    stack = stack_of(model)
+    if scores is Scores.RENORMALISED:
+        _ = here.vocabularies  # made on the host, so not while compiling
+
+    def whole(embeddings: Tensor, mask: Tensor, seen_items: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        found = run(stack, Prompt(embeddings, mask), here, width, scores, seen_items)
+        return found.tokens, found.scores, found.items
+
+    if inputs[0].is_cuda:
+        return _graph(whole, inputs)
+    quick = torch.compile(whole, dynamic=False, fullgraph=True)
+
+    def call(embeddings: Tensor, mask: Tensor, seen_items: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        if _get_current_dispatch_mode() is not None:
+            return whole(embeddings, mask, seen_items)
+        # Each size has a program of its own, but all count against the limit of the one function.
+        with torch._dynamo.config.patch(recompile_limit=SIZES):  # noqa: SLF001 - torch's documented switch
+            return quick(embeddings, mask, seen_items)
+
+    return call
+
+
+def _graph(whole: Program, inputs: tuple[Tensor, Tensor, Tensor | None]) -> Program:
+    """Capture `whole` as a CUDA graph over inputs and outputs that stay where they are."""
+    still = tuple(None if value is None else value.clone() for value in inputs)
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):  # libraries set themselves up outside of the capture
+        for _ in range(3):
+            whole(*still)  # type: ignore[arg-type]
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        outputs = whole(*still)  # type: ignore[arg-type]
+
+    def replay(embeddings: Tensor, mask: Tensor, seen_items: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        if _get_current_dispatch_mode() is not None:
+            return whole(embeddings, mask, seen_items)
+        for place, value in zip(still, (embeddings, mask, seen_items), strict=True):
+            if place is not None and value is not None:
+                place.copy_(value, non_blocking=True)
+        graph.replay()
+        tokens, scores, items = (output.clone() for output in outputs)
+        return tokens, scores, items
+
+    return replay

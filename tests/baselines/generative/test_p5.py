@@ -151,7 +151,7 @@ def test_another_catalogue_or_decoder_is_refused():
     with pytest.raises(UserError, match="another catalogue"):
         model.index(catalogue(ITEMS - 1))
     model.serving = Serving(decoder="telepathy")
-    with pytest.raises(UserError, match="use one of reference"):
+    with pytest.raises(UserError, match="use one of exact, reference"):
         model.index(catalogue())
 
 

@@ -1,4 +1,4 @@
-"""Do timed requests answer what was evaluated? A faster wrong answer is no answer."""
+"""Do timed requests answer what was evaluated, and decoders alike? A faster wrong answer is no answer."""
 
 from __future__ import annotations
 
@@ -8,41 +8,70 @@ import numpy as np
 
 from bench.quality.evaluate import Lists
 from bench.quality.ranks import Floats, Ints
-from bench.results.record import ListAudit
-from models.recommender import History, Recommendations
+from bench.results.record import Agreement, ListAudit
+from models.recommender import PADDING, History, Recommendations
 
 TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 5e-3}
 """Scores this close, relative to their size, may change places with the order of arithmetic."""
 
 
-def audit_lists(
-    evaluated: Lists, answers: Mapping[int, tuple[Sequence[History], Recommendations]], *, tolerance: float
-) -> ListAudit:
-    """Compare the last timed list of each user with the evaluated one.
+Listed = Mapping[int, tuple[Ints, Floats]]
+"""Items [K] and scores [K] of each user's list."""
 
-    Args:
-        evaluated: Lists of all users.
-        answers: Timed requests: their users and what they got.
-        tolerance: Relative difference of scores that counts as a tie.
 
-    """
-    rows = {int(user): row for row, user in enumerate(evaluated.users)}
-    seen: set[int] = set()
-    identical = ties = 0
+def evaluated_lists(lists: Lists) -> Listed:
+    """Return the lists that quality was computed from."""
+    return {int(user): (lists.items[row], lists.scores[row]) for row, user in enumerate(lists.users)}
+
+
+def timed_lists(answers: Mapping[int, tuple[Sequence[History], Recommendations]]) -> Listed:
+    """Return the first list of each user among timed requests: their users and what they got."""
+    listed: dict[int, tuple[Ints, Floats]] = {}
     for histories, found in answers.values():
         items, scores = found.items.numpy(), found.scores.double().numpy()
         for place, history in enumerate(histories):
-            row = rows.get(history.user)
-            if row is None or history.user in seen:
-                continue
-            seen.add(history.user)
-            if np.array_equal(items[place], evaluated.items[row]):
-                identical += 1
-            elif same_up_to_ties(
-                items[place], scores[place], evaluated.items[row], evaluated.scores[row], tolerance=tolerance
-            ):
-                ties += 1
-    return ListAudit(users=len(seen), identical=identical, ties=ties, different=len(seen) - identical - ties)
+            listed.setdefault(history.user, (items[place], scores[place]))
+    return listed
+
+
+def audit_lists(evaluated: Listed, timed: Listed, *, tolerance: float) -> ListAudit:
+    """Compare timed lists with evaluated ones; users that were not evaluated are passed over.
+
+    Args:
+        evaluated: The lists that quality was computed from.
+        timed: The lists that requests got.
+        tolerance: Relative difference of scores that counts as a tie.
+
+    """
+    return ListAudit(**_counts(timed, evaluated, tolerance))
+
+
+def agree(lists: Listed, others: Listed, compared_with: str, *, tolerance: float) -> Agreement:
+    """Compare a decoder's lists with another's, over the users that both have.
+
+    Args:
+        lists: Of the one.
+        others: Of the other.
+        compared_with: What the other is called.
+        tolerance: Relative difference of scores that counts as a tie.
+
+    """
+    shares = [
+        np.isin(others[user][0], items).mean(where=others[user][0] != PADDING)
+        for user, (items, _) in lists.items()
+        if user in others and (others[user][0] != PADDING).any()
+    ]
+    overlap = float(np.mean(shares)) if shares else 1.0
+    return Agreement(compared_with=compared_with, overlap=overlap, **_counts(lists, others, tolerance))
+
+
+def _counts(lists: Listed, others: Listed, tolerance: float) -> dict[str, int]:
+    """Count identical lists, those that differ in the order of ties, and the rest."""
+    users = [user for user in lists if user in others]
+    identical = [user for user in users if np.array_equal(lists[user][0], others[user][0])]
+    rest = set(users) - set(identical)
+    ties = sum(same_up_to_ties(*lists[user], *others[user], tolerance=tolerance) for user in rest)
+    return {"users": len(users), "identical": len(identical), "ties": ties, "different": len(rest) - ties}
 
 
 def same_up_to_ties(items: Ints, scores: Floats, other: Ints, other_scores: Floats, *, tolerance: float) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from bench.audit import TOLERANCE, audit_lists
+from bench.agreement import Agreements
+from bench.audit import TOLERANCE, Listed, audit_lists, evaluated_lists, timed_lists
 from bench.building import Builder
 from bench.cases import Planned, Suite
 from bench.data.dataset import Dataset, Split
@@ -20,7 +21,6 @@ from bench.measure.latency import Plan, Samples
 from bench.measure.outcome import Failure, deadline, failure
 from bench.measure.subject import Subject, user_batches
 from bench.quality import evaluate
-from bench.quality.evaluate import Lists
 from bench.results.record import (
     Case,
     Index,
@@ -75,7 +75,7 @@ class Ready:
         weights: What the subject is made of.
         index: What indexing took.
         labels: Cautions.
-        lists: The evaluated lists; None when quality was not measured.
+        lists: The evaluated lists by user; None when quality was not measured.
         quality: Quality, or why there is none.
 
     """
@@ -85,7 +85,7 @@ class Ready:
     weights: Weights
     index: Index
     labels: list[str]
-    lists: Lists | None = field(repr=False)
+    lists: Listed | None = field(repr=False)
     quality: Quality | Unavailable
 
 
@@ -111,6 +111,7 @@ class Runner:
         self._builder = Builder(
             dataset, device=options.device, train_minutes=options.suite.train_minutes, progress=progress
         )
+        self._agreements = Agreements()
 
     def measure(self, group: list[Planned]) -> list[Record]:
         """Measure a group of cases side by side; a record a case, in order, failures included."""
@@ -133,6 +134,10 @@ class Runner:
             timeout_s=self._options.timeout_s,
         )
         timed = latency.interleave([one.subject for one in ready.values()], plan, self._clock, self._progress)
+        for name, one in ready.items():
+            found = timed[name]
+            if isinstance(found, Samples):
+                self._agreements.add(one.case, one.lists or timed_lists(found.answers))
         for name, one in ready.items():
             results[name] = self._record(one, timed[name], started)
         records = [results[planned.case.name] for planned in group]
@@ -158,7 +163,7 @@ class Runner:
 
     def _quality(
         self, case: Case, recommender: Recommender, weights: Weights, histories: list[History], targets: list[int]
-    ) -> tuple[Lists | None, Quality | Unavailable]:
+    ) -> tuple[Listed | None, Quality | Unavailable]:
         if case.weights is WeightsKind.UNTRAINED:
             return None, Unavailable(unavailable="the weights are random (--untrained)")
         rows = _sample(len(histories), self._options.quality_users)
@@ -166,7 +171,7 @@ class Runner:
         key = case.model_dump(mode="json", exclude={"batch_size"}) | {"weights": weights.sha256, "users": len(rows)}
         lists = self._unfinished.lists(key)
         if lists is None:
-            parts: list[Lists] = []
+            parts: list[evaluate.Lists] = []
             batches = evaluate.rank_users(
                 recommender, histories, targets, k=case.k, batch_size=EVALUATION_BATCH, device=self._options.device
             )
@@ -177,7 +182,7 @@ class Runner:
             lists = evaluate.join(parts)
             self._unfinished.keep_lists(key, lists)
         quality = evaluate.summarise(lists, items=len(self._dataset.catalogue), split=Split.TEST.value, seen=case.seen)
-        return lists, quality
+        return evaluated_lists(lists), quality
 
     def _record(self, one: Ready, timed: Samples | Failure, started: str) -> Record:
         if isinstance(timed, Failure):
@@ -202,6 +207,7 @@ class Runner:
             index=one.index,
             quality=one.quality,
             audit=audit,
+            agreement=self._agreements.of(one.case),
             provenance=self._provenance(started),
             **costs,
         )
@@ -210,7 +216,7 @@ class Runner:
     def _audit(one: Ready, timed: Samples) -> ListAudit | Unavailable:
         if one.lists is None:
             return Unavailable(unavailable="no lists were evaluated that the timed ones could be compared with")
-        return audit_lists(one.lists, timed.answers, tolerance=TOLERANCE[one.case.dtype])
+        return audit_lists(one.lists, timed_lists(timed.answers), tolerance=TOLERANCE[one.case.dtype])
 
     def _costs(self, one: Ready) -> dict[str, Any]:
         """Measure what one request costs besides time, outside of the timed rounds."""

@@ -256,6 +256,27 @@ class ListAudit(Model):
     different: int
 
 
+class Agreement(Model):
+    """Are a decoder's lists those of another decoder of the same weights?
+
+    Attributes:
+        compared_with: Variant of the other case, and its dtype where that is another.
+        users: Users whose lists were compared.
+        identical: Lists equal place by place.
+        ties: Lists that differ only where scores are equal, as in `ListAudit`.
+        different: All others.
+        overlap: Mean share of the other list's items that this one has, too.
+
+    """
+
+    compared_with: str
+    users: int
+    identical: int
+    ties: int
+    different: int
+    overlap: float
+
+
 class Provenance(Model):
     """How to get this number again."""
 
@@ -270,7 +291,10 @@ class Provenance(Model):
 
 
 class Record(Model):
-    """Everything known about one case. A case that did not end ok has an outcome, a detail and no numbers."""
+    """Everything known about one case. A case that did not end ok has an outcome, a detail and no numbers.
+
+    `agreement` is None where there is no other decoder of the same weights to compare with.
+    """
 
     schema_version: Annotated[int, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = SCHEMA_VERSION
     suite: str
@@ -287,5 +311,6 @@ class Record(Model):
     index: Index | None = None
     quality: Quality | Unavailable | None = None
     audit: ListAudit | Unavailable | None = None
+    agreement: Agreement | None = None
     provenance: Provenance
     kind: Literal["lite-llm4rec-bench"] = "lite-llm4rec-bench"

@@ -175,6 +175,8 @@ def test_what_generated_scores_mean_stands_in_the_record_and_the_unusual_meaning
     face(*options, "--scores=full-vocab", "--scores=renormalised").assert_outcomes(passed=2)
     full, renormalised = (Record.model_validate(one["extra_info"]) for one in saved(face.home)["benchmarks"])
     assert (full.case.scores, renormalised.case.scores) == ("full-vocab", "renormalised")
+    assert (full.agreement, renormalised.agreement.compared_with) == (None, full.case.variant)
+    assert 12 <= renormalised.agreement.users <= 40, "as many as were timed, for want of evaluated lists"
     assert full.labels == []
     assert "renormalised scores rank otherwise" in renormalised.labels[0]
 

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from baselines.generative.p5 import P5
 from bench import audit, cases, checkpoints
-from bench.audit import audit_lists, same_up_to_ties
+from bench.agreement import Agreements
+from bench.audit import agree, audit_lists, evaluated_lists, same_up_to_ties, timed_lists
 from bench.building import sharing_weights
 from bench.cases import Entry, Suite
 from bench.face import Replay
@@ -22,6 +23,7 @@ from bench.unfinished import Unfinished
 from models import registry
 from models.errors import UserError
 from models.recommender import EXHAUSTIVE, History, Recommendations, Scores, SeenItems, Serving
+from tests.bench.factories import make_case
 from tests.tiny import build, catalogue, dataset
 
 CPU = torch.device("cpu")
@@ -168,10 +170,58 @@ def test_the_audit_counts_each_user_once_and_passes_over_the_unevaluated():
     )
     users = [History(9, ()), History(4, ()), History(7, ()), History(4, ()), History(5, ())]
     items = torch.tensor([[6, 5], [1, 2], [3, 8], [8, 8], [1, 1]])
-    found = audit_lists(
-        lists, {0: (users, Recommendations(items, torch.tensor([[2.0, 1]] * 5)))}, tolerance=audit.TOLERANCE["float32"]
-    )
+    timed = timed_lists({0: (users, Recommendations(items, torch.tensor([[2.0, 1]] * 5)))})
+    found = audit_lists(evaluated_lists(lists), timed, tolerance=audit.TOLERANCE["float32"])
     assert (found.users, found.identical, found.ties, found.different) == (3, 1, 1, 1)
+
+
+def lists_of(rows, scores=(2.0, 1.0)):
+    return {user: (np.array(items), np.array(scores)) for user, items in enumerate(rows)}
+
+
+def test_two_decoders_agree_up_to_ties_and_share_items():
+    """Places that hold no item are not shared, and users of one alone are passed over."""
+    one = lists_of([[1, 2], [2, 1], [5, 6], [7, 8]], scores=(2.0, 2.0))
+    other = lists_of([[1, 2], [1, 2], [5, 9]], scores=(2.0, 2.0)) | {9: one[0]}
+    found = agree(one, other, "the other", tolerance=1e-4)
+    assert (found.users, found.identical, found.ties, found.different) == (3, 1, 2, 0)
+    assert found.overlap == pytest.approx(2.5 / 3)
+    short = agree(one, {0: (np.array([1, 0]), np.array([2.0, -np.inf]))}, "short", tolerance=1e-4)
+    assert (short.different, short.overlap) == (1, 1.0)
+
+
+def decoded(decoder, **changes):
+    return make_case("p5", **{"decoder": decoder, "scores": "full-vocab", "beam_width": 20} | changes)
+
+
+def test_each_decoder_is_compared_with_the_surest_measured():
+    """That is the reference, of the same beam width, and of the same dtype and scores where they were measured."""
+    agreements = Agreements()
+    cases_of = {
+        "reference": decoded("reference"),
+        "narrow": decoded("reference", beam_width=10),
+        "exact": decoded("exact"),
+        "renormalised": decoded("exact", scores="renormalised"),
+        "exhaustive": decoded("exhaustive", beam_width=None),
+        "rounded": decoded("exact", dtype="bfloat16"),
+        "rounded and compiled": decoded("compiled", dtype="bfloat16"),
+        "alone": decoded("exact", settings={"preset": "t5-small"}),
+        "one pass": make_case(),
+    }
+    for case in cases_of.values():
+        agreements.add(case, lists_of([[1, 2]]))
+    found = {name: agreements.of(case) for name, case in cases_of.items()}
+    assert {name: one.compared_with for name, one in found.items() if one} == {
+        "exact": "p5 (reference, beam 20)",
+        "renormalised": "p5 (reference, beam 20)",
+        "exhaustive": "p5 (reference, beam 20)",
+        "rounded": "p5 (reference, beam 20), float32",
+        "rounded and compiled": "p5 (reference, beam 20), float32",
+    }
+    assert agreements.of(decoded("exact", batch_size=7)) is None, "its lists are not known"
+    large = decoded("reference", batch_size=64)
+    agreements.add(large, lists_of([[1, 2]]))
+    assert agreements.of(large) is None, "the same decoder at another batch size is no other decoder"
 
 
 def record(name="popularity"):

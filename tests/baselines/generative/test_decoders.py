@@ -47,7 +47,7 @@ def test_lists_and_quality_are_those_of_the_reference(recommender, decoder):
 @torch.inference_mode()
 def test_with_a_beam_for_every_item_the_search_is_exhaustive(recommender):
     """Lists longer than any beam are filled: nothing is pruned."""
-    inputs = recommender.prepare(walks(4))
+    inputs = serve(recommender, EXHAUSTIVE, seen=SeenItems.KEEP).prepare(walks(4))
     every = serve(recommender, EXHAUSTIVE, seen=SeenItems.KEEP).recommend(inputs, ITEMS)
     beams = serve(recommender, "exact", beam_width=ITEMS, seen=SeenItems.KEEP).recommend(inputs, ITEMS)
     assert (every.items > 0).all()

@@ -198,8 +198,9 @@ def test_every_prompt_names_dataset_user_and_history_one_space_apart(prompt):
     assert "" not in fill(PROMPTS[prompt], "toy", 7, []).split(" ")
 
 
-def test_a_request_is_encode_then_decode_steps_then_rank():
+def test_a_request_of_the_reference_is_encode_then_decode_steps_then_rank():
     model = build()
+    model.serving = Serving(decoder="reference")
     model.index(catalogue())
     inputs = model.prepare(walks(2))
     with profile(activities=[ProfilerActivity.CPU]) as profiled, torch.inference_mode():

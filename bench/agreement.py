@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from bench.audit import TOLERANCE, Listed, agree
-from bench.results.decoders import LADDER, keeps_the_beams
-from bench.results.record import Agreement, Case
+from bench.results.decoders import LADDER, REFERENCE, keeps_the_beams
+from bench.results.record import FULL_VOCAB, Agreement, Case
 
 
 class Agreements:
-    """Remembers the lists of a run's decoders, and compares each with the surest one before it.
+    """Remembers the lists of a run's decoders, and compares each with the surest of those below it.
 
-    The surest is the lowest rung of the ladder that was measured: the reference decoder if it was, of the
-    same dtype, scores and batch size if they were.
+    Below a case is what stands lower on the ladder: scores over the whole vocabulary are below renormalised
+    ones, then the reference decoder is below the others, then float32 below other dtypes. Of those the surest
+    is the reference decoder, with the same scores, dtype and batch size if they were measured.
     """
 
     def __init__(self) -> None:
@@ -23,18 +24,21 @@ class Agreements:
             self._known[case.name] = (case, lists)
 
     def of(self, case: Case) -> Agreement | None:
-        """Compare a remembered case with the surest other one; None where there is none, or it is that itself."""
+        """Compare a remembered case with the surest one below it; None where there is none."""
         if case.name not in self._known:
             return None
         _, lists = self._known[case.name]
-        candidates = [
-            (_unsureness(other, case), other.name)
+        below = [
+            (other, others)
             for other, others in self._known.values()
-            if keeps_the_beams(other) and _same_weights(other, case) and lists.keys() & others.keys()
+            if keeps_the_beams(other)
+            and _height(other) < _height(case)
+            and _same_weights(other, case)
+            and lists.keys() & others.keys()
         ]
-        if not candidates or min(candidates)[1] == case.name:
+        if not below:
             return None
-        other, others = self._known[min(candidates)[1]]
+        other, others = min(below, key=lambda known: _unsureness(known[0], case))
         dtype = "" if other.dtype == case.dtype else f", {other.dtype}"
         return agree(lists, others, f"{other.variant}{dtype}", tolerance=TOLERANCE[case.dtype])
 
@@ -49,15 +53,19 @@ def _same_weights(first: Case, second: Case) -> bool:
     return one == other and len(widths) <= 1
 
 
-def _unsureness(other: Case, case: Case) -> tuple[bool, bool, bool, bool, bool, int, int]:
+def _height(case: Case) -> tuple[bool, int, bool]:
+    """Return where a case stands on the ladder."""
+    rung = LADDER.index(case.decoder) if case.decoder in LADDER else len(LADDER)
+    return case.scores != FULL_VOCAB, rung, case.dtype != "float32"
+
+
+def _unsureness(other: Case, case: Case) -> tuple[bool, bool, bool, bool, int, int]:
     """Order what a case can be compared with, the surest first."""
-    assert other.decoder is not None
     return (
-        other.dtype not in (case.dtype, "float32"),
-        other.decoder != LADDER[0],
+        other.decoder != REFERENCE,
         other.scores != case.scores,
         other.dtype != case.dtype,
         other.batch_size != case.batch_size,
-        LADDER.index(other.decoder),
+        LADDER.index(str(other.decoder)),
         -(other.beam_width or 0),
     )

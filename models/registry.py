@@ -33,6 +33,7 @@ REGISTRY: dict[str, Entry] = {
     "lite-llm4rec-beam": Entry(
         "baselines.generative.lite_llm4rec_beam:LiteLLM4RecBeam", "Lite-LLM4Rec with beam search in place of the head"
     ),
+    "tiger": Entry("baselines.generative.tiger:Tiger", "semantic IDs in, semantic ID out, code by code"),
     "p5": Entry("baselines.generative.p5:P5", "prompt in, item ID out, token by token with beam search"),
 }
 

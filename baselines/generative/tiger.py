@@ -1,0 +1,268 @@
+"""TIGER: the codes of the history's items in, the next item's codes out.
+
+After Rajput et al. 2023 (arXiv 2305.05065) in the size of its public re-implementations: a T5 from
+scratch, 4 + 4 layers of width 128, items as semantic IDs of 3 x 256 codes and one that tells apart what
+collides. On a decoder alone (`preset` ``llama-256`` or any other Llama) it has the shape of LC-Rec,
+prompt and target in one sequence. IDs have equal length, so no end of sequence is written.
+
+Differences: codes come from residual k-means over the items' texts (see
+`baselines.item_ids.semantic`); hashed user tokens are left out unless `user_tokens` asks for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from itertools import chain
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+from transformers import AutoConfig, BatchFeature, PretrainedConfig
+from transformers.utils.generic import ModelOutput
+
+from baselines.decoding.beams import Prompt
+from baselines.generative.generative import IGNORED, Generative
+from baselines.item_ids.item_tokens import ItemTokens
+from baselines.item_ids.semantic import LEVELS, random_codes, semantic_codes, text_vectors, told_apart
+from models import recommender
+from models.backbones import PRESETS, Role, backbone_config, is_preset, new_backbone, pretrained_backbone
+from models.recommender import Catalogue, History, SeenItems, pad
+
+SPECIAL = 3
+"""Tokens before all others: padding, end of sequence, and what an empty history reads."""
+
+NOTHING = 2
+"""The token of an empty history."""
+
+BACKBONES = {"compact": "tiger"}
+"""Which backbone goes with a preset; the preset itself where nothing is said."""
+
+
+class Codes(StrEnum):
+    """Where an item's codes come from."""
+
+    SEMANTIC = "semantic"
+    RANDOM = "random"
+    """Costs what the others cost, and means nothing."""
+
+
+class Settings(recommender.Settings):
+    """Settings of TIGER; `preset` is ``compact``, another preset, a local directory or a hub name.
+
+    Attributes:
+        codes: Semantic or random.
+        codebook_size: Codes of each level.
+        max_history: Most items of a prompt, at four tokens each.
+        user_tokens: Rows that users are hashed to; 0 reads no user.
+        dropout: T5's, in every layer.
+
+    """
+
+    codes: Codes = Codes.SEMANTIC
+    codebook_size: int = Field(default=256, ge=2)
+    max_history: int = Field(default=20, ge=1)
+    user_tokens: int = Field(default=0, ge=0)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+
+
+class TigerConfig(PretrainedConfig):
+    """What a TIGER is made of.
+
+    Attributes:
+        settings: The `Settings` it was built with.
+        backbone: Configuration of the transformers model.
+        first_code: The first token that is a code; user tokens lie before it.
+
+    """
+
+    model_type = "tiger"
+
+    def __init__(
+        self,
+        settings: dict[str, Any] | None = None,
+        backbone: dict[str, Any] | None = None,
+        first_code: int = SPECIAL,
+        **kwargs: Any,
+    ) -> None:
+        self.settings = settings or {}
+        self.backbone = backbone or {}
+        self.first_code = first_code
+        super().__init__(**kwargs)
+
+
+class Tiger(Generative):
+    """See the module's docstring. Shapes: B users, S prompt tokens, T = 4 target tokens."""
+
+    settings_type = Settings
+    config_class = TigerConfig
+    config: TigerConfig
+
+    def __init__(self, config: TigerConfig) -> None:
+        super().__init__(config)
+        self.settings = Settings(**config.settings)
+        backbone = AutoConfig.for_model(**config.backbone)
+        self.backbone = new_backbone(backbone, _role(backbone))
+        self.post_init()
+
+    @classmethod
+    def build(cls, catalogue: Catalogue, histories: Sequence[History], settings: recommender.Settings) -> Self:
+        """Code the items and make seeded random weights, or pretrained ones where `preset` names some.
+
+        Raises:
+            UserError: `preset` cannot be loaded, or too many items have the same codes.
+
+        """
+        del histories
+        assert isinstance(settings, Settings)
+        name = BACKBONES.get(settings.preset, settings.preset)
+        first = _text_rows(name) + settings.user_tokens
+        codes = item_codes(catalogue, settings)
+        backbone = _backbone_config(name, first + (LEVELS + 1) * settings.codebook_size, settings.dropout)
+        config = TigerConfig(settings.model_dump(mode="json"), backbone.to_dict(), first)
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            model = cls(config)
+            if not is_preset(name):
+                model._load_pretrained(name)
+        offsets = first + settings.codebook_size * np.arange(LEVELS + 1)
+        sequences = tuple(map(tuple, (codes + offsets).tolist()))
+        ids = tuple("-".join(map(str, row)) for row in codes.tolist())
+        model.items = ItemTokens(ids, sequences, catalogue.fingerprint)
+        return model
+
+    def _load_pretrained(self, name: str) -> None:
+        """Put pretrained weights in, with fresh rows for users and codes behind the text's."""
+        pretrained = pretrained_backbone(name, _role(self.backbone.config))
+        pretrained.resize_token_embeddings(self.backbone.config.vocab_size)
+        self.backbone.load_state_dict(pretrained.state_dict())
+
+    @property
+    def generator(self) -> Any:
+        """The T5, or the decoder alone."""
+        return self.backbone
+
+    def item_codes(self) -> list[tuple[int, ...]]:
+        """Return the codes of items 1..n, the one that tells collisions apart last."""
+        assert self.items is not None
+        return [tuple(map(int, text.split("-"))) for text in self.items.ids]
+
+    def request(self, history: History) -> list[int]:
+        """Write the newest items of a history as tokens."""
+        assert self.items is not None
+        items = history.items[-self.settings.max_history :]
+        codes = chain.from_iterable(self.items.sequences[item - 1] for item in items)
+        rows = self.settings.user_tokens
+        user = [self.config.first_code - rows + history.user % rows] if rows else []
+        return [*user, *codes] or [NOTHING]
+
+    def examples(self, histories: Sequence[History]) -> PrefixExamples:
+        """Cut histories into one example for each item that has another before it."""
+        return PrefixExamples(self, histories)
+
+    def collate(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """Pad prompts: ``input_ids``, ``attention_mask`` [B, S]; ``labels`` [B, T] have one length."""
+        return self._pad([example["prompt"] for example in examples]) | {
+            "labels": torch.tensor([example["labels"] for example in examples])
+        }
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> ModelOutput:
+        """Return the mean cross-entropy over target tokens."""
+        prompt = Prompt(self.backbone.get_input_embeddings()(input_ids), attention_mask)
+        return ModelOutput(loss=self.token_losses(prompt, labels).sum() / (labels != IGNORED).sum())
+
+    def prepare(self, histories: Sequence[History]) -> BatchFeature:
+        """Write and pad the prompts; with seen items removed also ``seen_items`` [B, H]."""
+        batch = self._pad([self.request(history) for history in histories])
+        if self.serving.seen is SeenItems.REMOVE:
+            batch["seen_items"] = pad([history.items for history in histories])
+        return BatchFeature(batch)
+
+    def prompt(self, inputs: BatchFeature) -> Prompt:
+        """Embed the prompt's tokens."""
+        return Prompt(self.backbone.get_input_embeddings()(inputs["input_ids"]), inputs["attention_mask"])
+
+    def save_assets(self, folder: Path) -> None:
+        """Save the item IDs."""
+        assert self.items is not None
+        self.items.save(folder)
+
+    def load_assets(self, folder: Path) -> None:
+        """Load the item IDs."""
+        self.items = ItemTokens.load(folder)
+
+    def _pad(self, prompts: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+        left = not self.backbone.config.is_encoder_decoder
+        mask = pad([[1] * len(prompt) for prompt in prompts], left=left)
+        return {"input_ids": pad(prompts, left=left), "attention_mask": mask}
+
+
+class PrefixExamples:
+    """Every training item with what came before it.
+
+    Args:
+        model: Writes the prompts.
+        histories: Training histories; those with one item yield nothing.
+
+    """
+
+    def __init__(self, model: Tiger, histories: Sequence[History]) -> None:
+        self._model = model
+        self._histories = [history for history in histories if len(history.items) > 1]
+        self._first = np.cumsum([0, *(len(history.items) - 1 for history in self._histories)])
+
+    @property
+    def lengths(self) -> list[int]:
+        """Prompt items of each example."""
+        before = np.arange(len(self)) - np.repeat(self._first[:-1], np.diff(self._first)) + 1
+        lengths: list[int] = np.minimum(before, self._model.settings.max_history).tolist()
+        return lengths
+
+    def __len__(self) -> int:
+        """Count the examples."""
+        return int(self._first[-1])
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        """Make one example: ``prompt`` and ``labels`` as tokens."""
+        assert self._model.items is not None
+        row = int(np.searchsorted(self._first, number, side="right")) - 1
+        history, end = self._histories[row], number - int(self._first[row]) + 1
+        prompt = self._model.request(History(history.user, history.items[:end]))
+        return {"prompt": prompt, "labels": self._model.items.sequences[history.items[end] - 1]}
+
+
+def item_codes(catalogue: Catalogue, settings: Settings) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Code a catalogue as `settings` say, [n, 4].
+
+    Raises:
+        UserError: Too many items have the same codes.
+
+    """
+    size = settings.codebook_size
+    if settings.codes is Codes.RANDOM:
+        codes = random_codes(len(catalogue), size=size, seed=settings.seed)
+    else:
+        codes = semantic_codes(text_vectors(catalogue, settings.seed), size=size, seed=settings.seed)
+    return told_apart(codes, size=size)
+
+
+def _role(config: PretrainedConfig) -> Role:
+    return Role.ENCODER_DECODER if config.is_encoder_decoder else Role.DECODER_ONLY
+
+
+def _text_rows(name: str) -> int:
+    """Return how many tokens lie before users and codes: a text model's vocabulary, or a few special ones."""
+    rows: int = backbone_config(name).vocab_size if not is_preset(name) else PRESETS[name][1].get("vocab_size", SPECIAL)
+    return rows
+
+
+def _backbone_config(name: str, tokens: int, dropout: float) -> PretrainedConfig:
+    config = backbone_config(name)
+    config.vocab_size = tokens
+    if hasattr(config, "dropout_rate"):
+        config.dropout_rate = dropout
+    config.pad_token_id = 0
+    return config

@@ -30,10 +30,10 @@ from transformers.utils.generic import ModelOutput
 from baselines.decoding.beams import Prompt
 from baselines.generative import prompted
 from baselines.generative.generative import IGNORED
-from baselines.generative.prompted import Prompted, PromptedConfig, Written
+from baselines.generative.prompted import Prompted, PromptedConfig, Written, token_rows
 from baselines.item_ids.words import Encoded
 from models import recommender
-from models.backbones import PRESETS, Role, backbone_config, is_preset, new_backbone, pretrained_backbone
+from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
 from models.errors import UserError
 from models.recommender import Catalogue, History, pad
 
@@ -151,17 +151,11 @@ class P5(Prompted):
 
 
 def _t5_config(settings: Settings, tokens: int) -> T5Config:
-    """Return the backbone's configuration; `compact` has as many embeddings as the tokenizer has tokens.
-
-    The others keep their 32,128 rows even under a smaller trained tokenizer, so that the output
-    layer costs what it costs in a P5 from pretrained weights.
-    """
     name = settings.preset
     config = backbone_config(name, dropout_rate=settings.dropout)
     if not isinstance(config, T5Config):
         raise UserError(
             f"p5 needs a T5 backbone, and {name!r} is a {config.model_type}: use compact, t5-small or t5-base"
         )
-    own = config.vocab_size if not is_preset(name) else PRESETS[name][1].get("vocab_size", 0)
-    config.vocab_size = max(tokens, own)
+    config.vocab_size = token_rows(name, config, tokens)
     return config

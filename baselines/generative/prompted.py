@@ -214,6 +214,17 @@ class PromptExamples:
         }
 
 
+def token_rows(name: str, config: PretrainedConfig, tokens: int) -> int:
+    """Return how many token embeddings the backbone `name` gets under a tokenizer of so many tokens.
+
+    A compact preset has as many as there are tokens. Presets of a published size keep its rows even
+    under a smaller trained tokenizer, so that the output layer costs what it costs in a model from
+    pretrained weights.
+    """
+    own: int = PRESETS[name][1].get("vocab_size", 0) if is_preset(name) else config.vocab_size
+    return max(tokens, own)
+
+
 def _corpus(
     catalogue: Catalogue, histories: Sequence[History], numbered: Numbered, settings: Settings, ending: str
 ) -> Iterator[str]:

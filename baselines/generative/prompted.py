@@ -21,6 +21,7 @@ from baselines.item_ids.collaborative import CLUSTER_TOKEN
 from baselines.item_ids.item_tokens import OUTPUT, ItemTokens
 from baselines.item_ids.numbering import Numbered, number_items
 from baselines.item_ids.words import Encoded, WordEncoder
+from models.backbones import PRESETS, is_preset
 from models.recommender import Catalogue, History, SeenItems, pad
 from models.tokenizers import TOKENIZER, tokenizer_for, tokenizer_name
 

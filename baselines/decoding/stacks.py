@@ -161,7 +161,10 @@ def stack_of(model: Any) -> Stack:
 
 
 def normalise(norm: Any, states: Tensor) -> Tensor:
-    """Apply a transformers RMS norm in one operator."""
+    """Apply a transformers RMS norm, in one operator except in float64, where transformers' T5 rounds to float32."""
+    if states.dtype is torch.float64:
+        normalised: Tensor = norm(states)
+        return normalised
     return functional.rms_norm(states, norm.weight.shape, norm.weight, norm.variance_epsilon)
 
 
@@ -172,12 +175,13 @@ class T5Decoder(Stack):
         """See `Stack.begin`."""
         model, config = self.model, self.model.config
         with phase("encode"):
-            states = model.get_encoder()(inputs_embeds=prompt.embeddings, attention_mask=prompt.mask).last_hidden_state
+            padding = torch.zeros_like(prompt.mask, dtype=prompt.embeddings.dtype)
+            padding = padding.masked_fill_(prompt.mask == 0, -torch.inf)[:, None, None]  # [B, 1, 1, S]
+            states = self._encode(prompt.embeddings, padding)
         users, width = len(prompt), len(forced) + 1
         shape = (users, width + room, config.num_heads, config.d_kv)
         with phase("cross K/V"):
             cross = [self._cross(block, states) for block in model.decoder.block]
-            padding = torch.zeros_like(prompt.mask, dtype=states.dtype).masked_fill_(prompt.mask == 0, -torch.inf)
             attention = model.decoder.block[0].layer[0].SelfAttention
             total = width + depth
             bias = attention.compute_bias(total, total, device=states.device)[0]  # [H, total, total]
@@ -186,7 +190,7 @@ class T5Decoder(Stack):
                 [states.new_empty(shape) for _ in cross],
                 0,
                 prompt.mask.new_empty(0),
-                {"cross": cross, "padding": padding[:, None, None], "bias": bias},
+                {"cross": cross, "padding": padding, "bias": bias},
             )
         start = forced.new_full((1,), config.decoder_start_token_id)
         tokens = torch.cat([start, forced]).expand(users, 1, width)
@@ -194,6 +198,20 @@ class T5Decoder(Stack):
         states = self.extend(memory, Step("decode step 1", tokens, slots))[:, 0]
         memory.context, memory.positions = width, prompt.mask.new_empty(0)
         return states, memory
+
+    def _encode(self, states: Tensor, padding: Tensor) -> Tensor:
+        """Run the encoder over [B, S, D], its norms and attention in one operator each."""
+        encoder, places = self.model.encoder, states.shape[1]
+        biased = encoder.block[0].layer[0].SelfAttention
+        mask = biased.compute_bias(places, places, device=states.device) + padding  # [B, H, S, S]
+        for block in encoder.block:
+            own, forward = block.layer
+            attention, inner = own.SelfAttention, normalise(own.layer_norm, states)
+            shape = (*states.shape[:2], attention.n_heads, attention.key_value_proj_dim)
+            query, key, value = (project(inner).view(shape) for project in (attention.q, attention.k, attention.v))
+            states = states + attention.o(attend_masked(query, key, value, mask, 1.0))
+            states = _finite(states + forward.DenseReluDense(normalise(forward.layer_norm, states)))
+        return normalise(encoder.final_layer_norm, states)
 
     @staticmethod
     def _cross(block: Any, states: Tensor) -> tuple[Tensor, Tensor]:

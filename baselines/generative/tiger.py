@@ -5,14 +5,13 @@ scratch, 4 + 4 layers of width 128, items as semantic IDs of 3 x 256 codes and o
 collides. On a decoder alone (`preset` ``llama-256`` or any other Llama) it has the shape of LC-Rec,
 prompt and target in one sequence. IDs have equal length, so no end of sequence is written.
 
-Differences: codes come from residual k-means over the items' texts (see
+Differences: unless a text encoder is named, codes quantise weighted words (see
 `baselines.item_ids.semantic`); hashed user tokens are left out unless `user_tokens` asks for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from itertools import chain
 from pathlib import Path
 from typing import Any, Self
@@ -26,8 +25,9 @@ from transformers.utils.generic import ModelOutput
 
 from baselines.decoding.beams import Prompt
 from baselines.generative.generative import IGNORED, Generative
+from baselines.item_ids import semantic
 from baselines.item_ids.item_tokens import ItemTokens
-from baselines.item_ids.semantic import LEVELS, random_codes, semantic_codes, text_vectors, told_apart
+from baselines.item_ids.semantic import item_codes, read, spell
 from models import recommender
 from models.backbones import PRESETS, Role, backbone_config, is_preset, new_backbone, pretrained_backbone
 from models.recommender import Catalogue, History, SeenItems, pad
@@ -42,28 +42,16 @@ BACKBONES = {"compact": "tiger"}
 """Which backbone goes with a preset; the preset itself where nothing is said."""
 
 
-class Codes(StrEnum):
-    """Where an item's codes come from."""
-
-    SEMANTIC = "semantic"
-    RANDOM = "random"
-    """Costs what the others cost, and means nothing."""
-
-
-class Settings(recommender.Settings):
+class Settings(semantic.Settings):
     """Settings of TIGER; `preset` is ``compact``, another preset, a local directory or a hub name.
 
     Attributes:
-        codes: Semantic or random.
-        codebook_size: Codes of each level.
-        max_history: Most items of a prompt, at four tokens each.
+        max_history: Most items of a prompt, each as long as its ID.
         user_tokens: Rows that users are hashed to; 0 reads no user.
         dropout: T5's, in every layer.
 
     """
 
-    codes: Codes = Codes.SEMANTIC
-    codebook_size: int = Field(default=256, ge=2)
     max_history: int = Field(default=20, ge=1)
     user_tokens: int = Field(default=0, ge=0)
     dropout: float = Field(default=0.1, ge=0, lt=1)
@@ -95,7 +83,7 @@ class TigerConfig(PretrainedConfig):
 
 
 class Tiger(Generative):
-    """See the module's docstring. Shapes: B users, S prompt tokens, T = 4 target tokens."""
+    """See the module's docstring. Shapes: B users, S prompt tokens, T target tokens."""
 
     settings_type = Settings
     config_class = TigerConfig
@@ -113,7 +101,7 @@ class Tiger(Generative):
         """Code the items and make seeded random weights, or pretrained ones where `preset` names some.
 
         Raises:
-            UserError: `preset` cannot be loaded, or too many items have the same codes.
+            UserError: `preset` or `text_encoder` cannot be loaded, or too many items have the same codes.
 
         """
         del histories
@@ -121,16 +109,16 @@ class Tiger(Generative):
         name = BACKBONES.get(settings.preset, settings.preset)
         first = _text_rows(name) + settings.user_tokens
         codes = item_codes(catalogue, settings)
-        backbone = _backbone_config(name, first + (LEVELS + 1) * settings.codebook_size, settings.dropout)
+        size, levels = settings.codebook_size, codes.shape[1]
+        backbone = _backbone_config(name, first + levels * size, settings.dropout)
         config = TigerConfig(settings.model_dump(mode="json"), backbone.to_dict(), first)
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             model = cls(config)
             if not is_preset(name):
                 model._load_pretrained(name)
-        offsets = first + settings.codebook_size * np.arange(LEVELS + 1)
-        sequences = tuple(map(tuple, (codes + offsets).tolist()))
-        ids = tuple("-".join(map(str, row)) for row in codes.tolist())
+        sequences = tuple(map(tuple, (codes + first + size * np.arange(levels)).tolist()))
+        ids = tuple(map(spell, codes.tolist()))
         model.items = ItemTokens(ids, sequences, catalogue.fingerprint)
         return model
 
@@ -148,7 +136,7 @@ class Tiger(Generative):
     def item_codes(self) -> list[tuple[int, ...]]:
         """Return the codes of items 1..n, the one that tells collisions apart last."""
         assert self.items is not None
-        return [tuple(map(int, text.split("-"))) for text in self.items.ids]
+        return [read(text) for text in self.items.ids]
 
     def request(self, history: History) -> list[int]:
         """Write the newest items of a history as tokens."""
@@ -232,21 +220,6 @@ class PrefixExamples:
         history, end = self._histories[row], number - int(self._first[row]) + 1
         prompt = self._model.request(History(history.user, history.items[:end]))
         return {"prompt": prompt, "labels": self._model.items.sequences[history.items[end] - 1]}
-
-
-def item_codes(catalogue: Catalogue, settings: Settings) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Code a catalogue as `settings` say, [n, 4].
-
-    Raises:
-        UserError: Too many items have the same codes.
-
-    """
-    size = settings.codebook_size
-    if settings.codes is Codes.RANDOM:
-        codes = random_codes(len(catalogue), size=size, seed=settings.seed)
-    else:
-        codes = semantic_codes(text_vectors(catalogue, settings.seed), size=size, seed=settings.seed)
-    return told_apart(codes, size=size)
 
 
 def _role(config: PretrainedConfig) -> Role:

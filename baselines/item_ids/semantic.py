@@ -1,109 +1,126 @@
-"""Semantic IDs: codes that items share the more, the more alike their texts are.
+"""Semantic item IDs: a few codes from a residual quantisation of the item's text.
 
-After TIGER (Rajput et al. 2023, arXiv 2305.05065): the vector of an item's text is quantised coarse to
-fine, each level coding what the level before left over, and a last code tells items apart that share
-all others. TIGER trains an RQ-VAE; here the residuals are quantised by k-means on the text vectors
-themselves (RQ-k-means, as in snap-research/GRID), by `vector-quantize-pytorch`'s `ResidualVQ`.
+After TIGER (Rajput et al. 2023, arXiv 2305.05065, section 3.1) as its public re-implementations run
+it: three codebooks of 256 codes, and a last code that tells apart the items that share the others.
+They quantise the vectors of a pretrained sentence encoder; here weighted words take its place
+unless an encoder is named.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.preprocessing import normalize
+from pydantic import Field
 
+from baselines.item_ids.quantisation import Codes, Quantiser, quantise
+from baselines.item_ids.text_vectors import encoder_vectors, word_vectors
+from models import recommender
 from models.errors import UserError
-from models.item_encoder import UNTITLED
 from models.recommender import Catalogue
 
-LEVELS = 3
-"""Codes of an item before the one that tells apart what collides."""
 
-DIMENSIONS = 96
-"""Of the text vectors."""
+class CodeScheme(StrEnum):
+    """Where an item's codes come from."""
 
-PASSES = 30
-"""Passes over the items in which the codebooks settle after k-means."""
-
-Codes = NDArray[np.int64]
+    SEMANTIC = "semantic"
+    """Its text: similar items begin alike."""
+    RANDOM = "random"
+    """Chance: what the same codes cost and give when they mean nothing."""
 
 
-def text_vectors(catalogue: Catalogue, seed: int) -> NDArray[np.float32]:
-    """Return a unit vector of every item's text, [n, D]: TF-IDF, reduced by truncated SVD."""
-    texts = [item.text or UNTITLED for item in catalogue.items]
-    counts = TfidfVectorizer(sublinear_tf=True, tokenizer=str.split, token_pattern=None).fit_transform(texts)
-    width = min(DIMENSIONS, min(counts.shape) - 1)
-    if width < 1:
-        return np.ones((len(texts), 1), dtype=np.float32)
-    reduced = TruncatedSVD(width, random_state=seed).fit_transform(counts)
-    vectors: NDArray[np.float32] = normalize(reduced).astype(np.float32)
-    return vectors
+class Settings(recommender.Settings):
+    """Settings of whatever identifies items by codes.
+
+    Attributes:
+        codes: Where codes come from.
+        quantiser: How semantic codes are found.
+        text_encoder: A local directory or hub name of a transformers encoder whose vectors are
+            quantised, or a preset with random weights; None takes words weighted by TF-IDF.
+        codebooks: Levels before the last, which tells apart what shares the others.
+        codebook_size: Codes of each level, the last included.
+
+    """
+
+    codes: CodeScheme = CodeScheme.SEMANTIC
+    quantiser: Quantiser = Quantiser.RQ_VAE
+    text_encoder: str | None = None
+    codebooks: int = Field(default=3, ge=1, le=8)
+    codebook_size: int = Field(default=256, ge=2, le=65536)
 
 
-def semantic_codes(vectors: NDArray[np.float32], *, size: int, seed: int) -> Codes:
-    """Quantise vectors by residual k-means.
+def item_codes(catalogue: Catalogue, settings: Settings) -> Codes:
+    """Give every item its codes, item i at ``[i - 1]``; no two items share all.
 
-    Args:
-        vectors: [n, D].
-        size: Codes of a level; n at most are used.
-        seed: Of k-means. Torch's global generator is left as it was.
+    The seed settles them, and torch's global generator is left as it was.
 
     Returns:
-        Codes from coarse to fine, [n, `LEVELS`].
-
-    """
-    from vector_quantize_pytorch import ResidualVQ
-
-    given = torch.from_numpy(vectors)[None]  # one sequence of n vectors
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(seed)
-        quantiser = ResidualVQ(
-            dim=vectors.shape[1],
-            num_quantizers=LEVELS,
-            codebook_size=min(size, len(vectors)),
-            kmeans_init=True,
-            kmeans_iters=20,
-            threshold_ema_dead_code=0,
-        )
-        quantiser.train()
-        for _ in range(PASSES):
-            quantiser(given)
-        quantiser.eval()
-        codes: Codes = quantiser(given)[1][0].numpy().astype(np.int64)
-    return codes
-
-
-def random_codes(items: int, *, size: int, seed: int) -> Codes:
-    """Draw codes that mean nothing, [n, `LEVELS`]: what semantic IDs cost without what they give."""
-    return np.random.default_rng(seed).integers(size, size=(items, LEVELS))
-
-
-def told_apart(codes: Codes, *, size: int) -> Codes:
-    """Add the code that numbers the items of equal codes, [n, `LEVELS` + 1].
+        int64 [n, codebooks + 1] below `codebook_size`.
 
     Raises:
-        UserError: More than `size` items share their codes.
+        UserError: More items share their codes than the last level can tell apart, or there are more
+            items than codes.
 
     """
-    _, same = np.unique(codes, axis=0, return_inverse=True)
-    same = same.reshape(-1)
-    order = np.argsort(same, kind="stable")
-    first = np.concatenate([[0], np.flatnonzero(np.diff(same[order])) + 1])
-    lengths = np.diff([*first, len(order)])
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order)) - np.repeat(first, lengths)
-    if place.max() >= size:
+    size, levels = settings.codebook_size, settings.codebooks + 1
+    if len(catalogue) > size**levels:
         raise UserError(
-            f"{place.max() + 1} items share their semantic codes, and the last code tells {size} apart: "
-            "raise codebook_size, or give the items texts that differ"
+            f"{levels} codes below {size} tell {size**levels:,} items apart and {catalogue.name} has "
+            f"{len(catalogue):,}: raise codebook_size or codebooks"
         )
-    return np.column_stack([codes, place])
+    if settings.codes is CodeScheme.RANDOM:
+        return random_codes(len(catalogue), levels, size, settings.seed)
+    texts = [item.text for item in catalogue.items]
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        if settings.text_encoder is None:
+            vectors = word_vectors(texts, settings.seed)
+        else:
+            vectors = encoder_vectors(texts, settings.text_encoder)
+        codes = quantise(vectors, settings.quantiser, levels=settings.codebooks, size=size)
+    places = places_among_equals(codes)
+    if places.max() >= size:
+        shared = codes[places.argmax()]
+        raise UserError(
+            f"{(codes == shared).all(1).sum():,} items of {catalogue.name} have the semantic codes "
+            f"{spell(shared.tolist())}, and the last code tells {size} apart: raise codebook_size or codebooks, "
+            "give items texts that differ, or use codes=random"
+        )
+    return np.column_stack([codes, places])
+
+
+def random_codes(items: int, levels: int, size: int, seed: int) -> Codes:
+    """Draw distinct random codes, int64 [items, levels] below `size`, a million in about a second."""
+    numbers = np.random.default_rng(seed).choice(size**levels, items, replace=False)
+    return np.column_stack(np.unravel_index(numbers, (size,) * levels)).astype(np.int64)
+
+
+def places_among_equals(codes: Codes) -> Codes:
+    """Count, for each row of codes [n, L], the equal rows before it, int64 [n]."""
+    order = np.lexsort(codes.T[::-1])  # stable: equal rows stay in the order of items
+    ordered = codes[order]
+    first = np.ones(len(codes), dtype=bool)
+    first[1:] = (ordered[1:] != ordered[:-1]).any(1)
+    starts = np.flatnonzero(first)
+    places = np.empty(len(codes), dtype=np.int64)
+    places[order] = np.arange(len(codes)) - starts[np.cumsum(first) - 1]
+    return places
+
+
+def spell(codes: Sequence[int]) -> str:
+    """Write codes as LC-Rec and LETTER do: ``<a_12><b_3><c_200><d_0>``."""
+    return "".join(f"<{chr(ord('a') + level)}_{code}>" for level, code in enumerate(codes))
+
+
+def read(text: str) -> tuple[int, ...]:
+    """Return the codes that `spell` wrote."""
+    return tuple(map(int, re.findall(r"_(\d+)>", text)))
 
 
 def collision_rate(codes: Codes) -> float:
-    """Return the share of items whose codes [n, L] another item has too."""
+    """Return the share of items, codes [n, L], that have the same codes as another item."""
     _, counts = np.unique(codes, axis=0, return_counts=True)
     return float(counts[counts > 1].sum() / len(codes))

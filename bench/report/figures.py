@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-import seaborn as sns
-
-mpl.use("Agg")
-
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from bench.report.findings import latency_of, measured, metric
+from bench.report.canvas import STYLE, WIDTH_IN, legend, log_milliseconds, looks_of, rendered, rows_of_cases, two_lines
 from bench.report.labels import caption, case_labels, group_name, groups, milliseconds, significant
+from bench.report.phases import draw_phases, seconds_by_kind
+from bench.report.ratios import latency_of, measured, metric
 from bench.results.record import Flops, Memory, Quality, Record
-
-STYLE = Path(__file__).with_name("report.mplstyle")
-WIDTH_IN = 8.0
-ROW_IN = 0.34
-LEGEND_ROW_IN = 0.2
-LETTER_IN = 0.068
-"""Mean width of a letter of a legend or a label."""
-LABEL_LETTERS, LEGEND_LETTERS, TITLE_LETTERS = 56, 90, 44
-"""Where long names are broken."""
-MARKERS = "osD^vPX<>"
-"""One fewer than the palette's ten colours, so that 90 recommenders differ in one or the other."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +46,7 @@ def draw_all(records: Sequence[Record]) -> list[Drawing]:
     wanted: list[tuple[str, str, Callable[[Sequence[Record]], Figure], Callable[[Record], bool]]] = [
         ("quality_latency", "Quality against latency", _quality_latency, _has_quality),
         ("latency", "Latency by case", _latency, lambda _: True),
-        ("phases", "Where the time of a request goes", _phases, lambda record: isinstance(record.phases, list)),
+        ("phases", "Where the time of a request goes", draw_phases, lambda record: isinstance(record.phases, list)),
         ("cost", "Operations and memory by case", _cost, lambda record: isinstance(record.flops, Flops)),
     ]
     drawings = []
@@ -77,44 +59,20 @@ def draw_all(records: Sequence[Record]) -> list[Drawing]:
             figure = draw(shown)
             drawings.append(
                 Drawing(
-                    name, title, _describe(name, shown), _bytes(figure, "svg"), _bytes(figure, "png"), tuple(left_out)
+                    name,
+                    title,
+                    _describe(name, shown),
+                    rendered(figure, "svg"),
+                    rendered(figure, "png"),
+                    tuple(left_out),
                 )
             )
             plt.close(figure)
     return drawings
 
 
-def _bytes(figure: Figure, kind: str) -> bytes:
-    target = io.BytesIO()
-    metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}
-    figure.savefig(target, format=kind, metadata=metadata)
-    return target.getvalue()
-
-
 def _has_quality(record: Record) -> bool:
     return metric(record, "NDCG@10") is not None
-
-
-def _colours(records: Sequence[Record]) -> dict[str, tuple[Any, str]]:
-    """Give each recommender a colour that the colour-blind can tell apart, and a marker."""
-    names = list(dict.fromkeys(caption(record) for record in records))
-    palette = sns.color_palette("colorblind")
-    return {name: (palette[row % len(palette)], MARKERS[row % len(MARKERS)]) for row, name in enumerate(names)}
-
-
-def _legend_columns(names: Sequence[str]) -> int:
-    """Return how many columns of these names fit beside each other."""
-    return max(1, min(5, len(names), int(WIDTH_IN / (0.5 + LETTER_IN * max(map(len, names))))))
-
-
-def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
-    """Put a legend below the axes, and make the figure taller by its height."""
-    names = [textwrap.fill(name, LEGEND_LETTERS) for name in names]
-    columns = _legend_columns(names)
-    lines = sum(name.count("\n") for name in names)
-    width, height = figure.get_size_inches()
-    figure.set_size_inches(width, height + LEGEND_ROW_IN * (lines - (-len(names) // columns)))
-    figure.legend(handles, names, loc="outside lower center", ncols=columns)
 
 
 def _quality_latency(records: Sequence[Record]) -> Figure:
@@ -124,27 +82,22 @@ def _quality_latency(records: Sequence[Record]) -> Figure:
     figure, axes = plt.subplots(
         rows, columns, figsize=(WIDTH_IN, 3.1 * rows + 0.2), squeeze=False, sharey="row" if columns > 1 else False
     )
-    looks = _colours(records)
+    looks = looks_of(records)
     handles: dict[str, Any] = {}
     for axis, (name, group) in zip(axes.flat, panels.items(), strict=False):
         for record in group:
             colour, marker = looks[caption(record)]
             handles[caption(record)] = _point(axis, record, colour, marker)
-        _log_milliseconds(axis)
-        axis.set_title(_two_lines(name))
+        log_milliseconds(axis)
+        axis.set_title(two_lines(name))
         axis.set_xlabel("latency of a request, ms (median; bar: middle 90 %)")
         axis.set_ylim(bottom=0)
     for axis in axes[:, 0]:
         axis.set_ylabel("NDCG@10 (bar: 95 % interval)")
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
-    _legend(figure, list(handles.values()), list(handles))
+    legend(figure, list(handles.values()), list(handles))
     return figure
-
-
-def _two_lines(name: str) -> str:
-    head, _, tail = name.partition(", ")
-    return "\n".join(textwrap.fill(part, TITLE_LETTERS) for part in (head, tail))
 
 
 def _point(axis: Axes, record: Record, colour: Any, marker: str) -> Any:
@@ -164,36 +117,9 @@ def _point(axis: Axes, record: Record, colour: Any, marker: str) -> Any:
     )
 
 
-def _log_milliseconds(axis: Axes) -> None:
-    axis.set_xscale("log")
-    axis.xaxis.set_major_locator(LogLocator(10, subs=(1.0,)))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    low, high = axis.get_xlim()
-    if high / low < 30:  # noqa: PLR2004 - less than one and a half decades shows too few ticks
-        axis.xaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0)))
-    axis.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
-
-
-def _rows(records: Sequence[Record], panels: int = 1) -> tuple[Figure, list[Axes]]:
-    """Make a figure with one horizontal row a case, first case on top; long labels make it wider."""
-    labels = [textwrap.fill(label, LABEL_LETTERS) for label in case_labels(records)]
-    longest = max(len(line) for label in labels for line in label.splitlines())
-    lines = max(label.count("\n") + 1 for label in labels)
-    row_in = max(ROW_IN, 0.16 * lines)
-    size = (max(WIDTH_IN, 4.8 + LETTER_IN * longest), row_in * len(records) + 1.0)
-    figure, axes = plt.subplots(1, panels, figsize=size, squeeze=False, sharey=True)
-    first = axes[0, 0]
-    first.set_yticks(range(len(records)), labels)
-    first.set_ylim(len(records) - 0.5, -0.5)
-    for axis in axes.flat:
-        axis.grid(axis="y", visible=False)
-        axis.tick_params(axis="y", length=0)
-    return figure, list(axes.flat)
-
-
 def _latency(records: Sequence[Record]) -> Figure:
-    figure, (axis,) = _rows(records)
-    looks = _colours(records)
+    figure, (axis,) = rows_of_cases(records)
+    looks = looks_of(records)
     for row, record in enumerate(records):
         samples = np.sort(np.array(latency_of(record).samples_s) * 1e3)
         colour, _ = looks[caption(record)]
@@ -203,63 +129,14 @@ def _latency(records: Sequence[Record]) -> Figure:
         low, high = np.percentile(samples, [5, 95])
         axis.plot([low, high], [row, row], color="black", linewidth=1.2)
         axis.plot(np.median(samples), row, marker="|", color="black", markersize=13, markeredgewidth=2)
-    _log_milliseconds(axis)
+    log_milliseconds(axis)
     axis.set_xlabel("latency of a request, ms (dots: rounds; line: middle 90 %; tick: median)")
     return figure
 
 
-def _phases(records: Sequence[Record]) -> Figure:
-    figure, (axis,) = _rows(records)
-    names = _phase_order(records)
-    colours = _phase_colours(names)
-    for row, record in enumerate(records):
-        assert isinstance(record.phases, list)
-        total = sum(phase.seconds for phase in record.phases) or 1.0
-        start = 0.0
-        for phase in record.phases:
-            share = 100 * phase.seconds / total
-            axis.barh(row, share, left=start, height=0.62, color=colours[phase.name], edgecolor="white", linewidth=0.6)
-            start += share
-        axis.text(101, row, milliseconds(total), va="center", fontsize=8)
-    axis.set_xlim(0, 114)
-    axis.set_xticks(range(0, 101, 20))
-    axis.set_xlabel("share of the marked time of one profiled request, % (right: that time)")
-    steps = [name for name in names if _step(name)]
-    told = [name for name in names if name not in steps[1:-1]]  # the shades between the first step and the last
-    _legend(figure, [Patch(color=colours[name]) for name in told], told)
-    return figure
-
-
-def _phase_order(records: Sequence[Record]) -> list[str]:
-    """List all phases: prepare and encode first, decode steps in order, rank last."""
-    found = dict.fromkeys(
-        phase.name for record in records if isinstance(record.phases, list) for phase in record.phases
-    )
-    steps = sorted((name for name in found if _step(name)), key=_step)
-    others = [name for name in found if not _step(name) and name != "rank"]
-    return [*others, *steps, *(["rank"] if "rank" in found else [])]
-
-
-def _step(name: str) -> int:
-    last = name.rsplit(" ", 1)[-1]
-    return int(last) if last.isdigit() else 0
-
-
-def _phase_colours(names: Sequence[str]) -> dict[str, Any]:
-    """Colour kinds of phases apart, and decode steps in shades of one colour."""
-    steps = [name for name in names if _step(name)]
-    others = [name for name in names if not _step(name)]
-    shades = sns.light_palette(sns.color_palette("colorblind")[3], len(steps) + 2)[2:]
-    plain = sns.color_palette("colorblind")
-    order = [0, 2, 1, 4, 5, 6, 7, 8, 9]
-    return dict(zip(steps, shades, strict=True)) | {
-        name: plain[order[row % len(order)]] for row, name in enumerate(others)
-    }
-
-
 def _cost(records: Sequence[Record]) -> Figure:
-    figure, (operations, memory) = _rows(records, panels=2)
-    looks = _colours(records)
+    figure, (operations, memory) = rows_of_cases(records, panels=2)
+    looks = looks_of(records)
     for row, record in enumerate(records):
         colour, _ = looks[caption(record)]
         if isinstance(record.flops, Flops) and record.flops.per_user > 0:
@@ -303,7 +180,13 @@ def _describe(name: str, records: Sequence[Record]) -> str:
             "Median latency. " + "; ".join(f"{label}: {time}" for label, time in zip(labels, times, strict=True)) + "."
         )
     if name == "phases":
-        return "Shares of the phases of a request, such as prepare, encode, decode steps and rank, for each case."
+        return "Shares of the marked time of a request. " + "; ".join(map(_shares, labels, records)) + "."
     counts = [significant(record.flops.per_user / 1e6) for record in records if isinstance(record.flops, Flops)]
     pairs = zip(labels, counts, strict=True)
     return "MFLOP a user. " + "; ".join(f"{label}: {count}" for label, count in pairs) + "."
+
+
+def _shares(label: str, record: Record) -> str:
+    seconds = seconds_by_kind(record)
+    total = sum(seconds.values()) or 1.0
+    return f"{label}: " + ", ".join(f"{kind} {value / total:.0%}" for kind, value in seconds.items())

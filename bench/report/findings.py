@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bench.report.labels import caption, groups, machine_name, milliseconds, significant
-from bench.results.compare import Pairing, Ratio, latency_ratio
-from bench.results.record import Flops, Latency, ListAudit, Outcome, Quality, Record, Unavailable, WeightsKind
+from bench.report.labels import caption, case_labels, groups, machine_name, milliseconds, significant
+from bench.report.ladder import reference_of, sizes_match, strongest
+from bench.report.ratios import latency_of, measured, metric, ratio_of
+from bench.results.compare import Ratio
+from bench.results.decoders import REFERENCE, is_exact
+from bench.results.record import Flops, ListAudit, Quality, Record, Unavailable, WeightsKind
 
 CLAIMANT = "lite-llm4rec"
 """The recommender of the paper's claim."""
@@ -26,10 +28,13 @@ LOAD = "load average at the end"
 FVCORE_TOLERANCE = 0.001
 """Relative difference of the two FLOP counters that is worth a line."""
 
+FULL_PRECISION = "float32"
+"""The dtype whose lists are held to be equal; others round."""
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """A one-pass case against a generative one of the same group and preset.
+    """The claimant against a generative case of the same group and preset.
 
     Attributes:
         group: What both have in common.
@@ -48,49 +53,15 @@ class Comparison:
     recall_change: float | None
 
 
-def measured(records: Sequence[Record]) -> list[Record]:
-    """Return the cases that have numbers."""
-    return [record for record in records if record.outcome is Outcome.OK and record.latency is not None]
-
-
-def latency_of(record: Record) -> Latency:
-    """Return the latency of a measured case."""
-    assert record.latency is not None
-    return record.latency
-
-
-def metric(record: Record, name: str) -> float | None:
-    """Return a quality metric, None where there is none or it is no number."""
-    found = record.quality.metrics.get(name) if isinstance(record.quality, Quality) else None
-    return None if found is None or not math.isfinite(found.value) else found.value
-
-
 def comparisons(records: Sequence[Record]) -> list[Comparison]:
     """Compare the claimant with every generative case of its group and preset."""
-    found = []
-    for name, group in groups(measured(records)).items():
-        for fast in (record for record in group if record.case.recommender == CLAIMANT):
-            found += _against_generative(name, fast, group)
-    return found
-
-
-def _against_generative(name: str, fast: Record, group: Sequence[Record]) -> list[Comparison]:
     return [
-        Comparison(name, fast, slow, _latency_ratio(slow, fast), _recall_change(fast, slow))
+        Comparison(name, fast, slow, ratio_of(slow, fast), _recall_change(fast, slow))
+        for name, group in groups(measured(records)).items()
+        for fast in group
         for slow in group
-        if slow.case.decoder is not None and _sizes_match(fast, slow)
+        if fast.case.recommender == CLAIMANT and slow.case.decoder is not None and sizes_match(fast, slow)
     ]
-
-
-def _latency_ratio(slow: Record, fast: Record) -> Ratio:
-    """Compare two cases; those measured in one go have their start in common."""
-    together = slow.provenance.started == fast.provenance.started
-    return latency_ratio(latency_of(slow), latency_of(fast), pairing=Pairing.TURNS if together else Pairing.NONE)
-
-
-def _sizes_match(first: Record, second: Record) -> bool:
-    presets = {one.case.settings.get("preset") for one in (first, second)} - {None}
-    return len(presets) <= 1
 
 
 def _recall_change(fast: Record, slow: Record) -> float | None:
@@ -130,22 +101,38 @@ def _best(ranked: list[Record]) -> str:
 
 
 def _savings(group: list[Record]) -> str:
-    """Compare the claimant, or else the best one-pass case, with the generative ones."""
-    found = comparisons(group)
+    """Compare the claimant, or else the best one-pass case, with the strongest generative one."""
     one_pass = [record for record in group if record.case.decoder is None]
-    if not found and one_pass:
-        best = max(one_pass, key=lambda record: (metric(record, "NDCG@10") or 0.0, -latency_of(record).p50_s))
-        found = _against_generative("", best, group)
-    return "".join(_saving(one) for one in found)
+    claimants = [record for record in one_pass if record.case.recommender == CLAIMANT]
+    if not claimants and one_pass:
+        claimants = [max(one_pass, key=lambda record: (metric(record, "NDCG@10") or 0.0, -latency_of(record).p50_s))]
+    return "".join(_saving(fast, group) for fast in claimants)
 
 
-def _saving(one: Comparison) -> str:
-    fast, slow, ratio = caption(one.fast), caption(one.slow), one.ratio
-    recall = "" if one.recall_change is None else f", with {recall_change(one)} Recall@10"
+def _saving(fast: Record, group: list[Record]) -> str:
+    """Say what a one-pass case saves against the strongest generative one, and against what the papers run."""
+    slow = strongest(fast, group)
+    if slow is None:
+        return ""
+    ratio, change = ratio_of(slow, fast), _recall_change(fast, slow)
+    recall = "" if change is None else f", with {change:+.1f} % Recall@10"
+    text = f" {caption(fast)} takes {_against(slow, ratio)}{recall}"
+    reference = reference_of(slow, group)
+    if reference is not None and reference is not slow:
+        text += f"; against {caption(reference)}, what the papers run, {_in_short(ratio_of(reference, fast))}"
+    return f"{text}."
+
+
+def _against(slow: Record, ratio: Ratio) -> str:
     if ratio.value < 1:
-        longer = Ratio(1 / ratio.value, 1 / ratio.high, 1 / ratio.low)
-        return f" {fast} takes {times(longer)} as long as {slow}{recall}."
-    return f" {fast} takes {percent_saved(ratio)} less time than {slow} ({times(ratio)} as fast){recall}."
+        return f"{_in_short(ratio)} as {caption(slow)}"
+    return f"{percent_saved(ratio)} less time than {caption(slow)} ({times(ratio)} as fast)"
+
+
+def _in_short(ratio: Ratio) -> str:
+    if ratio.value < 1:
+        return f"{times(Ratio(1 / ratio.value, 1 / ratio.high, 1 / ratio.low))} as long"
+    return f"{percent_saved(ratio)} less"
 
 
 def recall_change(one: Comparison) -> str:
@@ -166,7 +153,7 @@ def times(ratio: Ratio) -> str:
 
 def distrust(records: Sequence[Record]) -> list[str]:
     """List what weakens the numbers, the gravest first."""
-    found: list[str] = []
+    found = _other_lists(records)
     if any(record.provenance.dataset.get("synthetic") for record in records):
         found.append("Synthetic data: orderings of quality need not hold on real data.")
     if any(record.case.weights is WeightsKind.UNTRAINED for record in records):
@@ -175,6 +162,7 @@ def distrust(records: Sequence[Record]) -> list[str]:
         found.append("Several machines: times of different ones are shown side by side, and are not compared.")
     if len({record.provenance.started for record in records}) > len(groups(records)):
         found.append("Several runs: ratios between them miss how the machine changed from one to the other.")
+    found += _weak_baselines(measured(records))
     found += _load(records)
     if any(record.provenance.dirty for record in records):
         found.append("The code was changed after its last commit; the commit alone does not give these numbers again.")
@@ -184,6 +172,33 @@ def distrust(records: Sequence[Record]) -> list[str]:
     for record in measured(records):
         found += _doubts(record)
     return list(dict.fromkeys(found))
+
+
+def _other_lists(records: Sequence[Record]) -> list[str]:
+    """Name the decoders that claim to be exact and make other lists than they must."""
+    return [
+        f"Not exact: {record.agreement.different} of {record.agreement.users} lists of {label} differ from those of "
+        f"{record.agreement.compared_with} in more than the order of ties."
+        for label, record in zip(case_labels(records), records, strict=True)
+        if is_exact(record.case)
+        and record.case.dtype == FULL_PRECISION
+        and record.agreement is not None
+        and record.agreement.different
+    ]
+
+
+def _weak_baselines(records: Sequence[Record]) -> list[str]:
+    """Name the generative recommenders of which no decoder but the papers' was measured."""
+    decoders: dict[str, set[str]] = {}
+    for record in records:
+        if record.case.decoder is not None:
+            decoders.setdefault(record.case.recommender, set()).add(record.case.decoder)
+    return [
+        f"Of {name} only the decoder that the papers run was measured, which is not the fastest: "
+        "what is saved against it is saved in part by writing the search well."
+        for name, found in decoders.items()
+        if found == {REFERENCE}
+    ]
 
 
 def _load(records: Sequence[Record]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.results.record import Record, WeightsKind
+from bench.results.record import FULL_VOCAB, Record, WeightsKind
 
 _MIB = 2**20
 
@@ -34,6 +34,13 @@ def caption(record: Record) -> str:
     """Name the recommender with its variant, and say so when its weights are random."""
     untrained = record.case.weights is WeightsKind.UNTRAINED
     return f"{record.case.variant}, untrained" if untrained else record.case.variant
+
+
+def decoder_name(record: Record) -> str:
+    """Name the decoder with what makes its lists others: renormalised scores, a dtype that rounds."""
+    case = record.case
+    unusual = [case.scores or "" if case.scores != FULL_VOCAB else "", case.dtype if case.dtype != "float32" else ""]
+    return ", ".join([str(case.decoder), *(word for word in unusual if word)])
 
 
 def dataset_name(record: Record) -> str:

@@ -26,7 +26,7 @@ def write_report(runs: Sequence[Run], folder: Path) -> list[Path]:
 
     Args:
         runs: What was measured.
-        folder: Gets ``index.html``, ``report.md``, ``results.csv`` and ``figures/``.
+        folder: Gets ``index.html``, ``report.md``, ``results.csv``, ``phases.csv`` and ``figures/``.
 
     Returns:
         The files written.
@@ -37,6 +37,7 @@ def write_report(runs: Sequence[Run], folder: Path) -> list[Path]:
     content = _content(runs, records, drawings)
     files: dict[str, bytes] = {
         "results.csv": tables.all_values(records).to_csv(index=False, lineterminator="\n").encode(),
+        "phases.csv": tables.phases(records).to_csv(index=False, lineterminator="\n").encode(),
         "report.md": _environment(html=False).get_template("report.md.j2").render(content).encode(),
         "index.html": _environment(html=True).get_template("index.html.j2").render(content).encode(),
     }
@@ -57,6 +58,7 @@ def _content(runs: Sequence[Run], records: list[Record], drawings: list[Drawing]
         "claim": findings.CLAIM,
         "claims": tables.claims(records),
         "compared": bool(findings.comparisons(records)),
+        "ladder": tables.ladder(records),
         "results": tables.results(records),
         "drawings": drawings,
         "failures": tables.failures(records),

@@ -12,12 +12,16 @@ from bench.report.labels import (
     caption,
     case_labels,
     dataset_name,
+    decoder_name,
     mebibytes,
     milliseconds,
     operations,
     significant,
 )
-from bench.results.record import Flops, ListAudit, Memory, Metric, Quality, Record
+from bench.report.ladder import Rung, ladders
+from bench.report.ratios import latency_of, measured
+from bench.results.compare import Ratio
+from bench.results.record import Agreement, Flops, ListAudit, Memory, Metric, Quality, Record
 
 NOT_AVAILABLE = "n/a"
 
@@ -67,6 +71,8 @@ def _values(record: Record) -> dict[str, object]:
     row |= _quality_values(record)
     audit = record.audit if isinstance(record.audit, ListAudit) else None
     row |= {f"audited_{name}": audit and getattr(audit, name) for name in ListAudit.model_fields}
+    agreement = record.agreement
+    row |= {f"agreement_{name}": agreement and getattr(agreement, name) for name in Agreement.model_fields}
     source = record.provenance
     return row | {"commit": source.commit, "uncommitted_changes": source.dirty, "started": source.started}
 
@@ -151,12 +157,59 @@ def claims(records: Sequence[Record]) -> pd.DataFrame:
             "beam search": caption(one.slow),
             "setting": one.group,
             "time saved": percent_saved(one.ratio),
-            "times as fast": times(one.ratio).replace(" times", ""),
+            "times as fast": _times(one.ratio),
             "Recall@10 change": recall_change(one),
         }
         for one in comparisons(records)
     ]
     return pd.DataFrame([*PAPER, *rows])
+
+
+def ladder(records: Sequence[Record]) -> pd.DataFrame:
+    """Return the rungs of every ladder of decoders, one row a rung."""
+    return pd.DataFrame([_rung_cells(rung) for rungs in ladders(records) for rung in rungs])
+
+
+def _rung_cells(rung: Rung) -> dict[str, str]:
+    record = rung.record
+    return {
+        "recommender and setting": rung.setting,
+        "decoder": decoder_name(record),
+        "p50": milliseconds(latency_of(record).p50_s),
+        "times as fast as reference": _times(rung.to_reference),
+        "times as fast as the row above": _times(rung.to_before),
+        **_agreement_cells(record.agreement),
+        "NDCG@10 difference": NOT_AVAILABLE if rung.ndcg_change is None else f"{rung.ndcg_change:+.4f}",
+    }
+
+
+def _agreement_cells(found: Agreement | None) -> dict[str, str]:
+    names = ("lists compared with", "identical lists", "overlap of lists")
+    if found is None:
+        return dict.fromkeys(names, NOT_AVAILABLE)
+    ties = f", {found.ties / found.users:.1%} but for ties" if found.ties else ""
+    cells = (f"{found.compared_with}, {found.users} users", f"{found.identical / found.users:.1%}{ties}")
+    return dict(zip(names, (*cells, f"{found.overlap:.1%}"), strict=True))
+
+
+def _times(ratio: Ratio | None) -> str:
+    return NOT_AVAILABLE if ratio is None else times(ratio).replace(" times", "")
+
+
+def phases(records: Sequence[Record]) -> pd.DataFrame:
+    """Return one row for each phase of each case, in the order of the request."""
+    rows = [
+        {
+            "case": record.case.name,
+            "phase": phase.name,
+            "seconds_under_profiler": phase.seconds,
+            "flops_per_user": phase.flops_per_user,
+        }
+        for record in measured(records)
+        if isinstance(record.phases, list)
+        for phase in record.phases
+    ]
+    return pd.DataFrame(rows, columns=["case", "phase", "seconds_under_profiler", "flops_per_user"])
 
 
 def failures(records: Sequence[Record]) -> pd.DataFrame:

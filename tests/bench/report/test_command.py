@@ -31,7 +31,7 @@ def test_a_second_run_leaves_the_same_files(tmp_path):
     for _ in range(2):
         assert CliRunner().invoke(app, [str(results), "--out", str(tmp_path / "out")]).exit_code == 0
     assert not (tmp_path / "out" / "figures" / "old.svg").exists()
-    assert len([path for path in (tmp_path / "out").rglob("*") if path.is_file()]) == 11
+    assert len([path for path in (tmp_path / "out").rglob("*") if path.is_file()]) == 12
 
 
 def test_a_damaged_file_is_one_line_and_status_2(tmp_path):

@@ -96,7 +96,7 @@ def test_equal_results_give_equal_bytes(tmp_path):
         folder.mkdir()
         outs.append(render(folder, make_run()))
     files = sorted(path.relative_to(outs[0]) for path in outs[0].rglob("*") if path.is_file())
-    assert len(files) == 11
+    assert len(files) == 12
     for name in files:
         assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes(), name
 

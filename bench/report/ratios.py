@@ -1,0 +1,32 @@
+"""What is read from records by all parts of the report: the measured ones, their metrics, their ratios."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from bench.results.compare import Pairing, Ratio, latency_ratio
+from bench.results.record import Latency, Outcome, Quality, Record
+
+
+def measured(records: Sequence[Record]) -> list[Record]:
+    """Return the cases that have numbers."""
+    return [record for record in records if record.outcome is Outcome.OK and record.latency is not None]
+
+
+def latency_of(record: Record) -> Latency:
+    """Return the latency of a measured case."""
+    assert record.latency is not None
+    return record.latency
+
+
+def metric(record: Record, name: str) -> float | None:
+    """Return a quality metric, None where there is none or it is no number."""
+    found = record.quality.metrics.get(name) if isinstance(record.quality, Quality) else None
+    return None if found is None or not math.isfinite(found.value) else found.value
+
+
+def ratio_of(slow: Record, fast: Record) -> Ratio:
+    """Compare the latencies of two cases; those measured in one go have their start in common."""
+    together = slow.provenance.started == fast.provenance.started
+    return latency_ratio(latency_of(slow), latency_of(fast), pairing=Pairing.TURNS if together else Pairing.NONE)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from bench import recipes
 from bench.results.record import Case, WeightsKind
@@ -31,6 +32,7 @@ class Entry(BaseModel):
         name: Registry name or ``package.module:Class``.
         settings: What differs from its defaults.
         decoders: Which decoders to measure; none named means the default one.
+        scores: What their scores mean; none named means as the suite says.
         checkpoint: Trained weights; None looks for the recommender's own and trains when there are none.
 
     """
@@ -40,7 +42,35 @@ class Entry(BaseModel):
     name: str
     settings: dict[str, str | int | float | bool] = {}
     decoders: list[str] = []
+    scores: list[Scores] = []
     checkpoint: Path | None = None
+
+
+class Part(BaseModel):
+    """Cases of a suite that have lists of their own; what is not named is the suite's.
+
+    Attributes:
+        title: What the part shows, a few words.
+        recommenders: As in `Suite`, and so the others.
+        batch_sizes: See `recommenders`.
+        beam_widths: See `recommenders`.
+        scores: See `recommenders`.
+        dtypes: See `recommenders`.
+        min_rounds: See `recommenders`.
+        goals: For each batch size, at least how many times as long as the exact decoder the reference is to take.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    recommenders: list[Entry] | None = None
+    batch_sizes: list[PositiveInt] | None = None
+    beam_widths: list[PositiveInt] | None = None
+    scores: list[Scores] | None = None
+    dtypes: list[str] | None = None
+    min_rounds: int | None = Field(default=None, ge=1)
+    goals: list[float] = []
 
 
 class Suite(BaseModel):
@@ -50,7 +80,9 @@ class Suite(BaseModel):
         description: One line.
         datasets: Names or paths.
         synthetic: Sizes of the generated dataset.
-        recommenders: What is compared.
+        recommenders: What is compared; may be empty where there are parts.
+        parts: Products of their own, instead of one.
+        untrained: Whether weights are random, which measures cost alone.
         batch_sizes: Users a request.
         k: Length of the lists.
         beam_widths: Of generative recommenders' beam searches.
@@ -68,8 +100,10 @@ class Suite(BaseModel):
     description: str
     datasets: list[str] = Field(min_length=1)
     synthetic: dict[str, int] = {}
-    recommenders: list[Entry] = Field(min_length=1)
-    batch_sizes: list[PositiveInt] = Field(min_length=1)
+    recommenders: list[Entry] = []
+    parts: list[Part] = []
+    untrained: bool = False
+    batch_sizes: list[PositiveInt] = Field(default=[1], min_length=1)
     k: int = Field(default=20, ge=1)
     beam_widths: list[PositiveInt] = Field(default=[20], min_length=1)
     scores: list[Scores] = Field(default=[Scores.FULL_VOCAB], min_length=1)
@@ -79,13 +113,46 @@ class Suite(BaseModel):
     case_seconds: float = Field(default=5.0, gt=0)
     min_rounds: int = Field(default=10, ge=1)
 
+    @model_validator(mode="after")
+    def _compares(self) -> Self:
+        named = [part.recommenders or self.recommenders for part in self.parts] or [self.recommenders]
+        if not all(named):
+            raise ValueError("no recommenders: name some, here or in every part")
+        for part in self.parts:
+            if len(part.goals) > len(part.batch_sizes or self.batch_sizes):
+                raise ValueError(f"{part.title}: more goals than batch sizes")
+        return self
+
+    def pieces(self) -> list[tuple[Part, Suite]]:
+        """Return each part beside the suite as it is for that part; without parts, the suite beside an untitled one."""
+        fields = set(Part.model_fields) & set(type(self).model_fields)
+        return [
+            (
+                part,
+                self.model_copy(update={name: value for name in fields if (value := getattr(part, name)) is not None}),
+            )
+            for part in self.parts or [Part(title="")]
+        ]
+
 
 @dataclass(frozen=True)
 class Planned:
-    """A case that is to be measured, and which weights it takes."""
+    """A case that is to be measured.
+
+    Attributes:
+        case: What is measured.
+        checkpoint: Which weights it takes.
+        min_rounds: Timed rounds at least.
+        part: Title of the suite's part; empty where it has none.
+        goal: How many times as long as the exact decoder the reference is to take, at least.
+
+    """
 
     case: Case
     checkpoint: Path | None = None
+    min_rounds: int = 10
+    part: str = ""
+    goal: float | None = None
 
 
 def suites() -> dict[str, str]:
@@ -120,7 +187,12 @@ def changed(suite: Suite, **changes: Any) -> Suite:
         UserError: A value is out of range.
 
     """
-    values = suite.model_dump() | {name: value for name, value in changes.items() if value is not None}
+    named = {name: value for name, value in changes.items() if value is not None}
+    values = suite.model_dump() | named
+    values["parts"] = [
+        {name: value for name, value in part.items() if name not in named and (name != "goals" or not named)}
+        for part in values["parts"]
+    ]
     try:
         return Suite(**values)
     except ValidationError as error:
@@ -135,6 +207,8 @@ def expand(
 ) -> list[list[Planned]]:
     """List the cases of a dataset in groups; a group's cases differ in what recommends, and are timed in turns.
 
+    A case that is named twice is listed once, in its first group.
+
     Args:
         suite: What is compared.
         dataset: The loaded dataset's name.
@@ -147,19 +221,24 @@ def expand(
         UserError: A recommender, setting, decoder or dtype does not exist.
 
     """
-    for dtype in suite.dtypes:
-        if dtype not in DTYPES:
-            raise UserError(f"--dtype {dtype}: use one of {', '.join(DTYPES)}")
     shared = {"dataset": dataset, "device": str(device), "k": suite.k, "seen": suite.seen.value, "threads": threads}
-    return [
-        [
-            Planned(Case(**shared, **serving, dtype=dtype, batch_size=batch_size), entry.checkpoint)
-            for entry in suite.recommenders
-            for serving in _servings(entry, suite, dataset, chosen, untrained=untrained)
-        ]
-        for dtype in suite.dtypes
-        for batch_size in suite.batch_sizes
-    ]
+    groups: list[list[Planned]] = []
+    known: set[str] = set()
+    for part, piece in suite.pieces():
+        for dtype in piece.dtypes:
+            if dtype not in DTYPES:
+                raise UserError(f"--dtype {dtype}: use one of {', '.join(DTYPES)}")
+            for batch_size, goal in zip_longest(piece.batch_sizes, part.goals):
+                common = shared | {"dtype": dtype, "batch_size": batch_size}
+                group = [
+                    Planned(Case(**common, **serving), entry.checkpoint, piece.min_rounds, part.title, goal)
+                    for entry in piece.recommenders
+                    for serving in _servings(entry, piece, dataset, chosen, untrained=untrained or suite.untrained)
+                ]
+                fresh = {one.case.name: one for one in reversed(group) if one.case.name not in known}
+                known |= set(fresh)
+                groups.append(list(reversed(fresh.values())))
+    return [group for group in groups if group]
 
 
 def _servings(
@@ -187,6 +266,6 @@ def _servings(
     return [
         common | {"decoder": decoder, "scores": scores.value, "beam_width": width}
         for decoder in decoders
-        for scores in suite.scores
+        for scores in entry.scores or suite.scores
         for width in ([None] if decoder == EXHAUSTIVE else suite.beam_widths)
     ]

@@ -16,7 +16,7 @@ from models.recommender import Scores, SeenItems
 
 SESSION = pytest.StashKey[Session]()
 
-SUITES = {"bench_serving.py": "quick"}
+SUITES = {"bench_serving.py": "quick", "bench_decoding.py": "decoding"}
 """The suite of each file that measures cases, when none is named."""
 
 
@@ -153,4 +153,5 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print our own table below pytest-benchmark's."""
     if SESSION in config.stash and config.stash[SESSION].records:
-        print_summary(terminalreporter, list(config.stash[SESSION].records.values()))
+        ours = config.stash[SESSION]
+        print_summary(terminalreporter, list(ours.records.values()), ours.speedups())

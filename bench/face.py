@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.results.record import Flops, Outcome, Quality, Record
+from bench.speedups import Speedup, speedup_table
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -68,8 +69,10 @@ def save_without_benchmarks(config: pytest.Config) -> None:
     session.storage.save(output, session.save or session.autosave)
 
 
-def print_summary(reporter: pytest.TerminalReporter, records: Sequence[Record]) -> None:
-    """Print a line a case: quality beside cost."""
+def print_summary(
+    reporter: pytest.TerminalReporter, records: Sequence[Record], speedups: Sequence[Speedup] = ()
+) -> None:
+    """Print a line a case, quality beside cost; then the decoders beside their reference."""
     table = Table(title="quality and cost of the same weights", title_justify="left", box=None)
     for name in ("case", "NDCG@10", "p50 ms", "users/s", "MFLOP/user", "outcome"):
         table.add_column(name, justify="left" if name in ("case", "outcome") else "right", overflow="fold")
@@ -78,6 +81,9 @@ def print_summary(reporter: pytest.TerminalReporter, records: Sequence[Record]) 
     console = Console(width=max(100, reporter._tw.fullwidth), no_color=True)  # noqa: SLF001 - its public width is of the past
     with console.capture() as capture:
         console.print(table)
+        if speedups:
+            console.print()
+            console.print(speedup_table(speedups))
     reporter.write_line("")
     reporter.write(capture.get())
     reporter.write_line("python -m bench.report renders these results")

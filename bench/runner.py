@@ -130,7 +130,7 @@ class Runner:
                 results[name] = self._failed(planned.case, failure(error), started)
         plan = Plan(
             case_s=self._options.suite.case_seconds,
-            min_rounds=self._options.suite.min_rounds,
+            min_rounds=max(planned.min_rounds for planned in group),
             timeout_s=self._options.timeout_s,
         )
         timed = latency.interleave([one.subject for one in ready.values()], plan, self._clock, self._progress)

@@ -16,6 +16,7 @@ from bench.measure import machine
 from bench.options import choose_device, parse_settings, set_threads
 from bench.results.record import Outcome, Record
 from bench.runner import Options, Runner
+from bench.speedups import Speedup, speedups
 from bench.unfinished import Unfinished
 from models import registry
 
@@ -100,12 +101,16 @@ class Session:
         option = self._config.option
         entries = [Entry(name=name) for name in option.recommender or []]
         entries += [_entry_of(folder) for folder in option.checkpoint or []]
-        entries = entries or suite.recommenders
+        suite = cases.changed(suite, recommenders=[entry.model_dump() for entry in entries] or None)
         if option.decoder:
-            entries = [_with_decoders(entry, option.decoder) for entry in entries]
+            parts = [
+                part.model_copy(update={"recommenders": _with_decoders(part.recommenders, option.decoder) or None})
+                for part in suite.parts
+            ]
+            entries = _with_decoders(suite.recommenders, option.decoder)
+            suite = suite.model_copy(update={"recommenders": entries, "parts": parts})
         return cases.changed(
             suite,
-            recommenders=[entry.model_dump() for entry in entries],
             datasets=option.dataset,
             batch_sizes=option.batch_size,
             k=option.top_k,
@@ -132,6 +137,11 @@ class Session:
             self.records |= {record.case.name: record for record in self._runners[dataset].measure(wanted)}
         return self.records[name]
 
+    def speedups(self) -> list[Speedup]:
+        """Compare the decoders of a suite in parts with the reference that was timed beside them."""
+        groups = {id(group): group for _, group in self._groups.values()}
+        return [found for group in groups.values() for found in speedups(group, self.records)]
+
     def finish(self) -> None:
         """Forget what was kept in case of an interruption."""
         for unfinished in self._unfinished:
@@ -145,6 +155,9 @@ def _entry_of(folder: Any) -> Entry:
     return Entry(name=card.recommender, settings=changed, checkpoint=folder)
 
 
-def _with_decoders(entry: Entry, decoders: list[str]) -> Entry:
+def _with_decoders(entries: list[Entry] | None, decoders: list[str]) -> list[Entry]:
     """Ask the generative ones for decoders; one-pass recommenders have none."""
-    return entry.model_copy(update={"decoders": decoders}) if registry.load(entry.name).decoders else entry
+    return [
+        entry.model_copy(update={"decoders": decoders}) if registry.load(entry.name).decoders else entry
+        for entry in entries or []
+    ]

@@ -123,8 +123,9 @@ def test_suites_that_come_along_can_be_expanded(name):
     suite = cases.read_suite(name)
     assert suite.description
     groups = cases.expand(suite, "synthetic", device=CPU, threads=1, chosen={}, untrained=False)
-    assert len(groups) == len(suite.batch_sizes) * len(suite.dtypes)
-    assert {one.case.recommender for one in groups[0]} == {entry.name for entry in suite.recommenders}
+    pieces = [piece for _, piece in suite.pieces()]
+    assert len(groups) == sum(len(piece.batch_sizes) * len(piece.dtypes) for piece in pieces)
+    assert {one.case.recommender for one in groups[0]} == {entry.name for entry in pieces[0].recommenders}
 
 
 def test_a_checkpoints_folder_is_known_by_settings_and_data():

@@ -1,0 +1,89 @@
+"""Suites in parts, and what their decoders save."""
+
+import pytest
+import torch
+from rich.console import Console
+
+from bench import cases
+from bench.cases import Entry, Planned, Suite
+from bench.speedups import speedup_table, speedups
+from models.errors import UserError
+from tests.bench.factories import make_case, make_record
+
+P5 = {"name": "p5", "decoders": ["reference", "exact"]}
+
+
+def expand(**values):
+    suite = Suite(description="a test", datasets=["toy"], **values)
+    return cases.expand(suite, "toy", device=torch.device("cpu"), threads=1, chosen={}, untrained=False)
+
+
+def test_what_a_part_does_not_name_is_the_suites():
+    parts = [
+        {"title": "small", "batch_sizes": [1, 8], "goals": [4.5]},
+        {"title": "wide", "beam_widths": [50], "recommenders": [{"name": "p5"}], "min_rounds": 3},
+    ]
+    small, larger, wide = expand(recommenders=[P5], batch_sizes=[4], min_rounds=7, parts=parts, untrained=True)
+    assert [one.case.decoder for one in small] == ["reference", "exact"]
+    assert [(group[0].case.batch_size, group[0].goal) for group in (small, larger, wide)] == [
+        (1, 4.5),
+        (8, None),
+        (4, None),
+    ]
+    assert [(group[0].case.beam_width, group[0].min_rounds) for group in (small, wide)] == [(20, 7), (50, 3)]
+    assert small[0].case.weights == "untrained"
+
+
+def test_an_entry_may_have_scores_of_its_own_and_no_case_is_measured_twice():
+    entries = [P5, {"name": "p5", "decoders": ["exact"], "scores": ["full-vocab", "renormalised"]}]
+    (group,) = expand(recommenders=entries, parts=[{"title": "once"}, {"title": "again"}])
+    assert [(one.case.decoder, one.case.scores) for one in group] == [
+        ("reference", "full-vocab"),
+        ("exact", "full-vocab"),
+        ("exact", "renormalised"),
+    ]
+
+
+def test_what_the_user_names_goes_before_parts_and_their_goals():
+    parts = [{"title": "small", "batch_sizes": [1, 8], "goals": [4.5, 7], "recommenders": [P5]}]
+    suite = Suite(description="a test", datasets=["toy"], recommenders=[Entry(name="p5")], parts=parts)
+    assert cases.changed(suite).parts[0].goals == [4.5, 7]
+    ((_, piece),) = cases.changed(suite, batch_sizes=[3]).pieces()
+    assert piece.batch_sizes == [3]
+    assert cases.changed(suite, batch_sizes=[3]).parts[0].goals == []
+    assert piece.recommenders[0].decoders == ["reference", "exact"]
+
+
+@pytest.mark.parametrize(
+    ("suite", "message"),
+    [
+        ("batch_sizes = [1]", "no recommenders: name some"),
+        ('[[parts]]\ntitle = "small"', "no recommenders: name some"),
+        ('[[recommenders]]\nname = "p5"\n[[parts]]\ntitle = "small"\ngoals = [1, 2]', "small: more goals than batch"),
+        ('[[recommenders]]\nname = "p5"\n[[parts]]\ntitle = "small"\nk = 3', "parts.0.k: Extra inputs"),
+    ],
+)
+def test_a_suite_without_recommenders_or_with_loose_goals_is_refused(tmp_path, suite, message):
+    path = tmp_path / "own.toml"
+    path.write_text(f'description = "own"\ndatasets = ["toy"]\n{suite}\n')
+    with pytest.raises(UserError, match=message):
+        cases.read_suite(str(path))
+
+
+def test_decoders_are_compared_with_the_first_of_their_kind():
+    settings = [("reference", "full-vocab", 0.08), ("exact", "full-vocab", 0.02), ("exact", "renormalised", 0.01)]
+    records = [
+        make_record(case=make_case("p5", decoder=decoder, beam_width=20, scores=scores), median_s=median_s)
+        for decoder, scores, median_s in settings
+    ]
+    lite = make_record()
+    group = [Planned(record.case, part="small", goal=5.0) for record in (*records, lite)]
+    found = speedups(group, {record.case.name: record for record in (*records, lite)})
+    assert [(one.ratio.value, one.goal) for one in found] == [(pytest.approx(4), 5.0), (pytest.approx(8), None)]
+    console = Console(width=140, no_color=True, record=True)
+    console.print(speedup_table(found))
+    _, _, exact, renormalised = console.export_text().rstrip().splitlines()
+    assert exact.split()[:6] == ["small", "float32", "20", "32", "reference", "exact"]
+    assert exact.rstrip().endswith("missed")
+    assert "exact, renormalised" in renormalised
+    assert speedups([Planned(record.case) for record in records], {}) == []

@@ -47,6 +47,7 @@ _T5_COMPACT = _T5 | {"d_model": 128, "d_kv": 32, "d_ff": 512, "num_layers": 2, "
 _T5_TEXT = _T5_COMPACT | {"d_model": 64, "d_ff": 256, "num_layers": 1, "num_heads": 2}
 _T5_TIGER = _T5 | {"d_model": 128, "d_kv": 64, "d_ff": 1024, "num_layers": 4, "num_heads": 6}
 _LLAMA_COMPACT = {"hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 2}
+_LLAMA_COMPACT_ALONE = _LLAMA_COMPACT | {"hidden_size": 128, "intermediate_size": 512, "num_attention_heads": 4}
 _LLAMA_SMALL = {"hidden_size": 512, "intermediate_size": 1376, "num_hidden_layers": 6, "num_attention_heads": 8}
 _LLAMA_256: dict[str, Any] = {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 6}
 _LLAMA_256 |= {"num_attention_heads": 4, "vocab_size": 32100}
@@ -58,6 +59,7 @@ PRESETS: dict[str, tuple[type[PretrainedConfig], dict[str, Any]]] = {
     "tiger": (T5Config, _T5_TIGER),
     "t5-small": (T5Config, _T5_SMALL),
     "t5-base": (T5Config, _T5_BASE),
+    "compact-llama": (LlamaConfig, _LLAMA_COMPACT_ALONE),
     "llama-256": (LlamaConfig, _LLAMA_256),
     "llama-small": (LlamaConfig, _LLAMA_SMALL),
 }

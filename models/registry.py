@@ -34,6 +34,9 @@ REGISTRY: dict[str, Entry] = {
         "baselines.generative.lite_llm4rec_beam:LiteLLM4RecBeam", "Lite-LLM4Rec with beam search in place of the head"
     ),
     "tiger": Entry("baselines.generative.tiger:Tiger", "semantic IDs in, semantic ID out, code by code"),
+    "openp5-llama": Entry(
+        "baselines.generative.openp5_llama:OpenP5Llama", "instruction in, item ID out, on a decoder alone"
+    ),
     "p5": Entry("baselines.generative.p5:P5", "prompt in, item ID out, token by token with beam search"),
 }
 

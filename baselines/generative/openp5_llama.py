@@ -1,0 +1,207 @@
+"""OpenP5 on a decoder alone: an instruction with the history's item IDs, the next item's ID as its response.
+
+After the LLaMA path of OpenP5 v2 (Xu et al. 2023, arXiv 2306.07134; agiresearch/OpenP5): the prompts
+and item IDs of P5, prompt and target in one sequence, low-rank adapters (Hu et al. 2022, arXiv
+2106.09685) on the query and value projections of a pretrained model. A preset has random weights,
+which adapters could not make useful, so there all weights are trained.
+
+Differences: weights are full precision where OpenP5 loads 8 bits; ``Response:`` ends the prompt,
+where OpenP5 has the trie force it, which costs decoder steps that say nothing; adapters are merged
+into the weights for serving, so that they cost nothing there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from pydantic import Field
+from torch import Tensor
+from transformers import AutoConfig, BatchFeature, PretrainedConfig, PreTrainedTokenizerBase
+from transformers.utils.generic import ModelOutput
+
+from baselines.decoding.beams import Prompt
+from baselines.generative import prompted
+from baselines.generative.generative import IGNORED
+from baselines.generative.prompted import Prompted, PromptedConfig, Written, token_rows
+from baselines.item_ids.numbering import Numbering
+from baselines.item_ids.words import Encoded
+from models import recommender
+from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
+from models.errors import UserError
+from models.recommender import Catalogue, History, pad
+
+BACKBONES = {"compact": "compact-llama"}
+"""Which backbone goes with a preset; the preset itself where nothing is said."""
+
+FAMILIES = ("llama", "qwen2", "qwen3")
+"""Model types that the exact decoders know."""
+
+ADAPTED = ["q_proj", "v_proj"]
+
+
+class Settings(prompted.Settings):
+    """Settings; `preset` is ``compact``, ``llama-small``, another Llama preset, a local directory or a hub name.
+
+    Attributes:
+        lora_rank: Rank of the adapters where weights are pretrained; 0 trains all weights there, too.
+        lora_alpha: What adapters are multiplied by, over their rank.
+        lora_dropout: Of their inputs, in training.
+
+    """
+
+    lora_rank: int = Field(default=8, ge=0)
+    lora_alpha: int = Field(default=16, ge=1)
+    lora_dropout: float = Field(default=0.05, ge=0, lt=1)
+
+
+class OpenP5LlamaConfig(PromptedConfig):
+    """What an OpenP5-LLaMA is made of.
+
+    Attributes:
+        backbone: Configuration of the transformers model.
+        adapted: Whether it has adapters.
+
+    """
+
+    model_type = "openp5-llama"
+
+    def __init__(self, backbone: dict[str, Any] | None = None, adapted: bool = False, **kwargs: Any) -> None:
+        self.backbone = backbone or {}
+        self.adapted = adapted
+        super().__init__(**kwargs)
+
+
+class OpenP5Llama(Prompted):
+    """See the module's docstring. Shapes: B users, S prompt tokens, T target tokens."""
+
+    settings_type = Settings
+    config_class = OpenP5LlamaConfig
+    config: OpenP5LlamaConfig
+    settings: Settings
+    ending: ClassVar[str] = " Response:"
+
+    def __init__(self, config: OpenP5LlamaConfig) -> None:
+        super().__init__(config)
+        self.settings = Settings(**config.settings)
+        self.llama: Any = new_backbone(AutoConfig.for_model(**config.backbone), Role.DECODER_ONLY)
+        if config.adapted:
+            self._adapt()
+        self.post_init()
+
+    @classmethod
+    def build(cls, catalogue: Catalogue, histories: Sequence[History], settings: recommender.Settings) -> Self:
+        """Number the items, choose or train the tokenizer, and make seeded or pretrained weights.
+
+        Raises:
+            UserError: `settings.preset` cannot be loaded or is no decoder of a known family, or the
+                catalogue cannot be numbered as asked.
+
+        """
+        assert isinstance(settings, Settings)
+        name = BACKBONES.get(settings.preset, settings.preset)
+        backbone = backbone_config(name)
+        if backbone.model_type not in FAMILIES:
+            raise UserError(
+                f"openp5-llama needs a decoder alone, and {settings.preset!r} is a {backbone.model_type}: use compact, "
+                f"llama-small, or a model of type {', '.join(FAMILIES)}"
+            )
+        written = Written.of(catalogue, histories, settings, backbone=name, ending=cls.ending)
+        backbone.vocab_size = token_rows(name, backbone, len(written.tokenizer))
+        values: dict[str, Any] = {"settings": settings.model_dump(mode="json"), "dataset": catalogue.name}
+        config = OpenP5LlamaConfig(backbone=_with_tokens_of(written.tokenizer, backbone), **values)
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            model = cls(config)
+            if not is_preset(name):
+                pretrained: Any = pretrained_backbone(name, Role.DECODER_ONLY)
+                pretrained.resize_token_embeddings(backbone.vocab_size)
+                model.llama.load_state_dict(pretrained.state_dict())
+                config.adapted = settings.lora_rank > 0
+                if config.adapted:
+                    model._adapt()
+        model._adopt(written.tokenizer, written.items)
+        return model
+
+    def _adapt(self) -> None:
+        """Put adapters in."""
+        settings = self.settings
+        lora = LoraConfig(
+            r=settings.lora_rank,
+            lora_alpha=settings.lora_alpha,
+            lora_dropout=settings.lora_dropout,
+            target_modules=ADAPTED,
+        )
+        inject_adapter_in_model(lora, self.llama)
+        self._choose_trained()
+
+    def _choose_trained(self) -> None:
+        """Train adapters alone, and with words added to the vocabulary also its embeddings."""
+        for name, weight in self.llama.named_parameters():
+            weight.requires_grad_("lora_" in name)
+        if self.settings.numbering is Numbering.COLLABORATIVE:
+            for embeddings in (self.llama.get_input_embeddings(), self.llama.get_output_embeddings()):
+                embeddings.weight.requires_grad_(True)
+
+    def load_assets(self, folder: Path) -> None:
+        """Load the tokenizer and the item IDs; loading weights has made all of them trainable."""
+        super().load_assets(folder)
+        if self.config.adapted:
+            self._choose_trained()
+
+    def train(self, mode: bool = True) -> Self:
+        """Train adapters beside the weights, and serve with both in one."""
+        super().train(mode)
+        self._merge(not mode)
+        return self
+
+    def _merge(self, merged: bool) -> bool:
+        """Fold adapters into the weights, or take them out again; return whether they were folded in."""
+        layers = [module for module in self.modules() if isinstance(module, LoraLayer)]
+        before = any(layer.merged for layer in layers)
+        for layer in layers:
+            if merged and not before:
+                layer.merge()
+            elif before and not merged:
+                layer.unmerge()
+        return before
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """Save as all recommenders do, adapters beside the weights that they change."""
+        before = self._merge(False)
+        super().save_pretrained(save_directory, *args, **kwargs)
+        self._merge(before)
+
+    @property
+    def generator(self) -> Any:
+        """The language model."""
+        return self.llama
+
+    def pad_prompts(self, prompts: Sequence[Encoded]) -> dict[str, Tensor]:
+        """Pad on the left: ``input_ids``, ``attention_mask`` [B, S]; a prompt has a start where its tokenizer has."""
+        assert self._tokenizer is not None
+        start = self._tokenizer.bos_token_id
+        rows = [[*([] if start is None else [start]), *prompt.tokens[:-1]] for prompt in prompts]
+        return {"input_ids": pad(rows, left=True), "attention_mask": pad([[1] * len(row) for row in rows], left=True)}
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> ModelOutput:
+        """Return the mean cross-entropy over the response's tokens."""
+        prompt = Prompt(self.llama.get_input_embeddings()(input_ids), attention_mask)
+        return ModelOutput(loss=self.token_losses(prompt, labels).sum() / (labels != IGNORED).sum())
+
+    def prompt(self, inputs: BatchFeature) -> Prompt:
+        """Embed the prompt's tokens."""
+        return Prompt(self.llama.get_input_embeddings()(inputs["input_ids"]), inputs["attention_mask"])
+
+
+def _with_tokens_of(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> dict[str, Any]:
+    """Return a configuration with the tokenizer's special tokens; padding, which masks hide, may be any token."""
+    config.pad_token_id = tokenizer.pad_token_id or 0
+    config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
+    values: dict[str, Any] = config.to_dict()
+    return values

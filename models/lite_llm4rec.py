@@ -35,7 +35,7 @@ from models.item_vectors import ItemVectors, as_config, item_llm_config, item_te
 from models.recommender import PADDING, Catalogue, Examples, History, Recommendations, TrainableRecommender, phase
 from models.sequences import Prefixes, Windows, collate_windows, request_batch
 from models.tokenizers import tokenizer_for, tokenizer_name
-from models.topk import top_items
+from models.topk import rank_items
 
 REC_LLMS = {"compact": "compact-causal"}
 """Which Recommendation LLM goes with a preset; the preset itself where nothing is said."""
@@ -219,7 +219,7 @@ class LiteLLM4Rec(TrainableRecommender):
             states = self.states(inputs["input_ids"])
             query = states[torch.arange(len(states), device=states.device), inputs["last"]]  # [B, D]
         with phase("rank"):
-            return top_items(self.head(query), k, inputs.get("seen_items"))
+            return rank_items(query, self.head.weight, k, inputs.get("seen_items"), self.head.bias)
 
     def states(self, input_ids: Tensor) -> Tensor:
         """Run the Recommendation LLM over items (or, flattened, tokens) [B, S] to states [B, S, D]."""

@@ -8,28 +8,30 @@ from typing import Self
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from transformers import BatchFeature
 
 from models.errors import UserError
-from models.recommender import Catalogue, History, Recommendations, Recommender, SeenItems, Settings, pad
-from models.topk import top_items
+from models.recommender import PADDING, Catalogue, History, Recommendations, Recommender, SeenItems, Settings, pad
 
 
 class Popularity(Recommender):
     """Ranks by how often an item occurs in the training part; equal counts tie."""
 
     counts: Tensor
+    order: Tensor
 
     def __init__(self, counts: Tensor) -> None:
         super().__init__()
         self.register_buffer("counts", counts)
+        self.register_buffer("order", counts[1:].argsort(descending=True, stable=True) + 1)
 
     @classmethod
     def build(cls, catalogue: Catalogue, histories: Sequence[History], settings: Settings) -> Self:
         """Count the training histories."""
         del settings
         items = torch.tensor(list(chain.from_iterable(history.items for history in histories)), dtype=torch.int64)
-        return cls(torch.bincount(items, minlength=len(catalogue) + 1).float())
+        return cls(torch.bincount(items, minlength=len(catalogue) + 1))
 
     def index(self, catalogue: Catalogue) -> None:
         """Check that the catalogue is as large as the one counted; the counts are the index.
@@ -52,4 +54,15 @@ class Popularity(Recommender):
     def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
         """Rank by count."""
         seen = inputs["seen_items"]
-        return top_items(self.counts.float().repeat(len(seen), 1), k, seen)
+        most = min(k + seen.shape[1], len(self.order))  # enough, even if all that was seen comes first
+        places = torch.full_like(self.counts, most)
+        places[self.order[:most]] = torch.arange(most, device=seen.device)
+        ranks = torch.arange(most + 1, device=seen.device).repeat(len(seen), 1)
+        ranks.scatter_(1, places[seen], most)  # [B, most + 1], the last for what lies behind
+        ranks = ranks[:, :most].topk(min(k, most), dim=1, largest=False).values
+        items = functional.pad(self.order[:most], (0, 1), value=PADDING)[ranks]
+        scores = self.counts[items].float().masked_fill(items == PADDING, -torch.inf)
+        missing = k - items.shape[1]
+        return Recommendations(
+            functional.pad(items, (0, missing), value=PADDING), functional.pad(scores, (0, missing), value=-torch.inf)
+        )

@@ -23,7 +23,7 @@ from models import recommender
 from models.errors import UserError
 from models.recommender import PADDING, Catalogue, History, Recommendations, TrainableRecommender, phase
 from models.sequences import Windows, collate_windows, request_batch
-from models.topk import top_items
+from models.topk import rank_items
 
 SIZES: dict[str, dict[str, int]] = {
     "compact": {"width": 64, "layers": 2, "heads": 2},
@@ -162,7 +162,7 @@ class SASRec(TrainableRecommender):
             hidden = self.backbone(input_ids=inputs["input_ids"]).last_hidden_state
             query = hidden[torch.arange(len(hidden), device=hidden.device), inputs["last"]]  # [B, D]
         with phase("rank"):
-            return top_items(query @ self._item_vectors.T, k, inputs.get("seen_items"))
+            return rank_items(query, self._item_vectors, k, inputs.get("seen_items"))
 
     @property
     def _item_vectors(self) -> Tensor:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -31,7 +31,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 from transformers import BatchFeature, PreTrainedModel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 PADDING = 0
 """The item number that is no item; catalogue items are 1..n."""
@@ -272,6 +272,20 @@ class Examples(Protocol):
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         """Make one example, for `TrainableRecommender.collate`."""
+
+
+@runtime_checkable
+class CodesItems(Protocol):
+    """A class of recommenders that know items by a few codes each, made without training."""
+
+    @classmethod
+    def code_schemes(cls, catalogue: Catalogue, settings: Settings) -> Mapping[str, Sequence[tuple[int, ...]]]:
+        """Code items 1..n in every way there is, by what the way is called.
+
+        Raises:
+            UserError: The items cannot be told apart by so many codes.
+
+        """
 
 
 class TrainableRecommender(Recommender, PreTrainedModel):

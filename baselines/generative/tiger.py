@@ -27,7 +27,8 @@ from baselines.decoding.beams import Prompt
 from baselines.generative.generative import IGNORED, Generative
 from baselines.item_ids import semantic
 from baselines.item_ids.item_tokens import ItemTokens
-from baselines.item_ids.semantic import item_codes, read, spell
+from baselines.item_ids.quantisation import Quantiser
+from baselines.item_ids.semantic import CodeScheme, item_codes, spell
 from models import recommender
 from models.backbones import PRESETS, Role, backbone_config, is_preset, new_backbone, pretrained_backbone
 from models.recommender import Catalogue, History, SeenItems, pad
@@ -133,10 +134,16 @@ class Tiger(Generative):
         """The T5, or the decoder alone."""
         return self.backbone
 
-    def item_codes(self) -> list[tuple[int, ...]]:
-        """Return the codes of items 1..n, the one that tells collisions apart last."""
-        assert self.items is not None
-        return [read(text) for text in self.items.ids]
+    @classmethod
+    def code_schemes(cls, catalogue: Catalogue, settings: recommender.Settings) -> dict[str, list[tuple[int, ...]]]:
+        """Code items by each quantiser, and at random; see `models.recommender.CodesItems`."""
+        assert isinstance(settings, Settings)
+        ways: list[dict[str, Any]] = [{"quantiser": quantiser} for quantiser in Quantiser]
+        ways.append({"codes": CodeScheme.RANDOM})
+        return {
+            str(*way.values()): list(map(tuple, item_codes(catalogue, settings.model_copy(update=way)).tolist()))
+            for way in ways
+        }
 
     def request(self, history: History) -> list[int]:
         """Write the newest items of a history as tokens."""

@@ -8,7 +8,6 @@ unless an encoder is named.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -113,14 +112,3 @@ def places_among_equals(codes: Codes) -> Codes:
 def spell(codes: Sequence[int]) -> str:
     """Write codes as LC-Rec and LETTER do: ``<a_12><b_3><c_200><d_0>``."""
     return "".join(f"<{chr(ord('a') + level)}_{code}>" for level, code in enumerate(codes))
-
-
-def read(text: str) -> tuple[int, ...]:
-    """Return the codes that `spell` wrote."""
-    return tuple(map(int, re.findall(r"_(\d+)>", text)))
-
-
-def collision_rate(codes: Codes) -> float:
-    """Return the share of items, codes [n, L], that have the same codes as another item."""
-    _, counts = np.unique(codes, axis=0, return_counts=True)
-    return float(counts[counts > 1].sum() / len(codes))

@@ -40,6 +40,7 @@ class Recipe(BaseModel):
         validation_users: Users ranked at each, a seeded sample.
         patience: Evaluations without a better NDCG@10 before training stops.
         max_minutes: Training time at most, over all resumed parts; evaluation included.
+        bf16_on_cpu: Whether a CPU that has instructions for bfloat16 computes products in it; a GPU always does.
 
     """
 
@@ -55,6 +56,7 @@ class Recipe(BaseModel):
     validation_users: int = Field(ge=1)
     patience: int = Field(ge=1)
     max_minutes: float = Field(gt=0)
+    bf16_on_cpu: bool = False
 
 
 @cache

@@ -209,7 +209,7 @@ def _arguments(run: Path, recipe: Recipe, seed: int, device: torch.device) -> Ar
         warmup_steps=recipe.warmup_steps,
         lr_scheduler_type="constant_with_warmup",
         num_train_epochs=recipe.epochs,
-        bf16=device.type == "cuda" and torch.cuda.is_bf16_supported(),
+        bf16=_in_bfloat16(recipe, device),
         use_cpu=device.type == "cpu",
         seed=seed,
         eval_strategy="steps",
@@ -226,6 +226,14 @@ def _arguments(run: Path, recipe: Recipe, seed: int, device: torch.device) -> Ar
         disable_tqdm=True,
         report_to="none",
     )
+
+
+def _in_bfloat16(recipe: Recipe, device: torch.device) -> bool:
+    """Tell whether matrix products of training are taken in bfloat16, weights staying in float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    has = torch.cpu.get_capabilities() if recipe.bf16_on_cpu else {}
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
 
 
 def _validation_ranker(
@@ -273,5 +281,6 @@ def _summary(trainer: RankingTrainer, parameters: int) -> dict[str, str | int | 
         "examples an epoch": len(trainer.train_dataset),
         "parameters": parameters,
         "device": str(trainer.args.device),
+        "bfloat16": trainer.args.bf16,
         **metrics,
     }

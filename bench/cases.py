@@ -52,6 +52,7 @@ class Part(BaseModel):
     Attributes:
         title: What the part shows, a few words.
         recommenders: As in `Suite`, and so the others.
+        datasets: See `recommenders`.
         batch_sizes: See `recommenders`.
         beam_widths: See `recommenders`.
         scores: See `recommenders`.
@@ -65,6 +66,7 @@ class Part(BaseModel):
 
     title: str
     recommenders: list[Entry] | None = None
+    datasets: list[str] | None = Field(default=None, min_length=1)
     batch_sizes: list[PositiveInt] | None = None
     beam_widths: list[PositiveInt] | None = None
     scores: list[Scores] | None = None
@@ -203,7 +205,14 @@ def changed(suite: Suite, **changes: Any) -> Suite:
 
 
 def expand(
-    suite: Suite, dataset: str, *, device: torch.device, threads: int, chosen: dict[str, Any], untrained: bool
+    suite: Suite,
+    dataset: str,
+    *,
+    source: str | None = None,
+    device: torch.device,
+    threads: int,
+    chosen: dict[str, Any],
+    untrained: bool,
 ) -> list[list[Planned]]:
     """List the cases of a dataset in groups; a group's cases differ in what recommends, and are timed in turns.
 
@@ -212,6 +221,7 @@ def expand(
     Args:
         suite: What is compared.
         dataset: The loaded dataset's name.
+        source: What the suite calls it; None takes the parts of all datasets.
         device: Where all cases run.
         threads: CPU threads of all cases.
         chosen: Settings named on the command line; they go to every recommender that has them.
@@ -225,6 +235,8 @@ def expand(
     groups: list[list[Planned]] = []
     known: set[str] = set()
     for part, piece in suite.pieces():
+        if source is not None and source not in piece.datasets:
+            continue
         for dtype in piece.dtypes:
             if dtype not in DTYPES:
                 raise UserError(f"--dtype {dtype}: use one of {', '.join(DTYPES)}")

@@ -67,7 +67,7 @@ class Session:
         threads = set_threads(option.threads or max(1, (os.cpu_count() or 2) - 1))
         chosen: dict[str, Any] = parse_settings(option.set)
         chosen |= {key: value for key in ("preset", "seed") if (value := getattr(option, key)) is not None}
-        for source in suite.datasets:
+        for source in dict.fromkeys(name for _, piece in suite.pieces() for name in piece.datasets):
             sizes = suite.synthetic if source == "synthetic" else {}
             dataset = data.load(
                 source, data_dir=option.data_dir, min_count=option.min_count, max_history=option.max_history, **sizes
@@ -92,7 +92,13 @@ class Session:
             self._unfinished.append(unfinished)
             self._runners[dataset.name] = Runner(options, dataset, unfinished, self._progress)
             groups = cases.expand(
-                suite, dataset.name, device=device, threads=threads, chosen=chosen, untrained=option.untrained
+                suite,
+                dataset.name,
+                source=source,
+                device=device,
+                threads=threads,
+                chosen=chosen,
+                untrained=option.untrained,
             )
             self._groups |= {planned.case.name: (dataset.name, group) for group in groups for planned in group}
 

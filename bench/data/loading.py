@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,12 @@ from bench.data.prepare import Prepared, prepare
 from models.errors import UserError
 
 SYNTHETIC = "synthetic"
+SIZED = re.compile(rf"{SYNTHETIC}-([0-9]+)")
+"""``synthetic-12101``: generated data with so many items, and as many users so that each occurs."""
+
+SIZED_LENGTH = 8
+"""Interactions a user of those: they are for measuring cost, which needs items, not interactions."""
+
 DATA_VARIABLE = "BENCH_DATA"
 
 
@@ -41,7 +48,7 @@ def load(
     """Load a dataset, from the cache if it has been prepared before.
 
     Args:
-        name: A name that `available` lists, a folder's name below `data_dir`, or the path of a
+        name: A name that `available` lists, ``synthetic-ITEMS``, a folder's name below `data_dir`, or the path of a
             folder, an ``.inter`` file or a MovieLens zip.
         data_dir: Where ``NAME/`` is looked for before anything is downloaded; default ``$BENCH_DATA``.
         min_count: Keep only users and items with at least this many interactions (k-core); 0 keeps all.
@@ -56,22 +63,25 @@ def load(
 
     """
     sizes = {key: value for key, value in (("users", users), ("items", items), ("length", length)) if value is not None}
-    if sizes and name != SYNTHETIC:
+    sized = SIZED.fullmatch(name)
+    if sized:
+        sizes = {"users": int(sized[1]), "length": SIZED_LENGTH} | sizes | {"items": int(sized[1])}
+    elif sizes and name != SYNTHETIC:
         raise UserError(f"{', '.join(sizes)}: only the dataset {SYNTHETIC} has a size to choose; leave it out")
     given = {"min_count": min_count, "max_history": max_history, "seed": seed}
-    if name == SYNTHETIC:
+    if name == SYNTHETIC or sized:
         options = LoadOptions.check(**given, sizes=sizes)
-        return _generate(options, options.sizes or SyntheticSizes())
+        return _generate(name, options, options.sizes or SyntheticSizes())
     return _load_files(name, data_dir, LoadOptions.check(**given))
 
 
-def _generate(options: LoadOptions, sizes: SyntheticSizes) -> Dataset:
+def _generate(name: str, options: LoadOptions, sizes: SyntheticSizes) -> Dataset:
     settings = {"version": synthetic.VERSION, "seed": options.seed, **sizes.model_dump()}
     prepared = prepare(synthetic.generate(sizes, options.seed), min_count=options.min_count, seed=options.seed)
     source = Source(
-        SYNTHETIC, _digest(settings), options.settings, synthetic=True, warnings=("generated data", *prepared.warnings)
+        name, _digest(settings), options.settings, synthetic=True, warnings=("generated data", *prepared.warnings)
     )
-    return prepared.dataset(SYNTHETIC, source, options.max_history)
+    return prepared.dataset(name, source, options.max_history)
 
 
 def _load_files(name: str, data_dir: Path | None, options: LoadOptions) -> Dataset:

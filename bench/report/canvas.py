@@ -43,7 +43,11 @@ def rendered(figure: Figure, kind: str) -> bytes:
 
 def looks_of(records: Sequence[Record]) -> dict[str, tuple[Any, str]]:
     """Give each recommender a colour that the colour-blind can tell apart, and a marker."""
-    names = list(dict.fromkeys(caption(record) for record in records))
+    return looks_by_name(list(dict.fromkeys(caption(record) for record in records)))
+
+
+def looks_by_name(names: Sequence[str]) -> dict[str, tuple[Any, str]]:
+    """Give each name a colour that the colour-blind can tell apart, and a marker."""
     palette = sns.color_palette("colorblind")
     return {name: (palette[row % len(palette)], MARKERS[row % len(MARKERS)]) for row, name in enumerate(names)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from bench.report.canvas import STYLE, WIDTH_IN, legend, log_milliseconds, looks
 from bench.report.labels import caption, case_labels, group_name, groups, milliseconds, significant
 from bench.report.phases import draw_phases, seconds_by_kind
 from bench.report.ratios import latency_of, measured, metric
+from bench.report.scaling import describe, draw_latency, draw_memory, has_memory, sweeps
 from bench.results.record import Flops, Memory, Quality, Record
 
 
@@ -49,26 +51,30 @@ def draw_all(records: Sequence[Record]) -> list[Drawing]:
         ("phases", "Where the time of a request goes", draw_phases, lambda record: isinstance(record.phases, list)),
         ("cost", "Operations and memory by case", _cost, lambda record: isinstance(record.flops, Flops)),
     ]
-    drawings = []
+    drawings: list[Drawing] = []
     for name, title, draw, has in wanted:
         shown = [record for record in measured(records) if has(record)]
         if not shown:
             continue
         left_out = [label for label, record in zip(case_labels(records), records, strict=True) if record not in shown]
-        with plt.style.context([STYLE]):
-            figure = draw(shown)
-            drawings.append(
-                Drawing(
-                    name,
-                    title,
-                    _describe(name, shown),
-                    rendered(figure, "svg"),
-                    rendered(figure, "png"),
-                    tuple(left_out),
-                )
-            )
-            plt.close(figure)
+        drawings.append(_drawing(name, title, partial(draw, shown), _describe(name, shown), left_out))
+    found = sweeps(measured(records))
+    if found:
+        title, text = "How latency grows", describe(found)
+        drawings.append(_drawing("scaling", title, partial(draw_latency, found), text, []))
+    heavy = [sweep for sweep in found if has_memory(sweep)]
+    if heavy:
+        title, text = "How memory grows", "What a request adds to memory, against what latency is drawn against."
+        drawings.append(_drawing("scaling_memory", title, partial(draw_memory, heavy), text, []))
     return drawings
+
+
+def _drawing(name: str, title: str, draw: Callable[[], Figure], text: str, left_out: Sequence[str]) -> Drawing:
+    with plt.style.context([STYLE]):
+        figure = draw()
+        drawing = Drawing(name, title, text, rendered(figure, "svg"), rendered(figure, "png"), tuple(left_out))
+        plt.close(figure)
+    return drawing
 
 
 def _has_quality(record: Record) -> bool:

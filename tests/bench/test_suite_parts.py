@@ -87,3 +87,13 @@ def test_decoders_are_compared_with_the_first_of_their_kind():
     assert exact.rstrip().endswith("missed")
     assert "exact, renormalised" in renormalised
     assert speedups([Planned(record.case) for record in records], {}) == []
+
+
+def test_a_part_may_have_datasets_of_its_own():
+    parts = [{"title": "small"}, {"title": "large", "datasets": ["synthetic-50"]}]
+    suite = Suite(description="a test", datasets=["toy"], recommenders=[P5], parts=parts)
+    cpu = torch.device("cpu")
+    for source, title in (("toy", "small"), ("synthetic-50", "large")):
+        (group,) = cases.expand(suite, source, source=source, device=cpu, threads=1, chosen={}, untrained=True)
+        assert {one.part for one in group} == {title}
+        assert {one.case.dataset for one in group} == {source}

@@ -5,6 +5,7 @@ import pytest
 
 from bench import data
 from bench.data import Split
+from models.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +110,16 @@ def test_text_tells_what_comes_next(generated):
 
     counts = popularity(generated)
     assert ndcg_at_10(generated, score) > 3 * ndcg_at_10(generated, lambda items: counts)
+
+
+def test_a_size_in_the_name_is_the_size_of_the_catalogue():
+    sized = data.load("synthetic-300")
+    assert sized.name == "synthetic-300"
+    assert len(sized.catalogue) == 300
+    assert sized.source.synthetic
+    assert sized.source.checksum != data.load("synthetic-301").source.checksum
+
+
+def test_a_size_too_small_for_generated_data_is_refused():
+    with pytest.raises(UserError, match="items"):
+        data.load("synthetic-3")

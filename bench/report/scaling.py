@@ -1,0 +1,184 @@
+"""How latency and memory grow with beam width, batch, history and catalogue, where a run has several of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from bench.report.canvas import WIDTH_IN, legend, looks_by_name
+from bench.report.labels import decoder_name, machine_name
+from bench.report.ratios import latency_of
+from bench.results.record import Memory, Record
+
+POINTS = 3
+"""Fewest values of a quantity that make a line."""
+
+HISTORY_SETTINGS = ("max_history", "max_length")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Cases that differ in one quantity, in lines of cases that differ in nothing else.
+
+    Attributes:
+        quantity: What differs.
+        setting: What all cases have in common.
+        lines: Values and records by what recommends, ascending.
+        level: Records that the quantity does not touch: one-pass recommenders have no beams.
+
+    """
+
+    quantity: str
+    setting: str
+    lines: dict[str, list[tuple[float, Record]]]
+    level: dict[str, Record]
+
+
+def _history(record: Record) -> float | None:
+    settings = record.weights.settings if record.weights is not None else {}
+    longest = next((settings[name] for name in HISTORY_SETTINGS if name in settings), None)
+    return None if longest is None else float(longest)
+
+
+def _catalogue(record: Record) -> float | None:
+    items = record.provenance.dataset.get("items")
+    return None if items is None else float(items)
+
+
+QUANTITIES: dict[str, tuple[Callable[[Record], float | None], tuple[str, ...]]] = {
+    "beam width": (lambda record: record.case.beam_width, ("beam_width",)),
+    "batch size": (lambda record: record.case.batch_size, ("batch_size",)),
+    "longest history, items": (_history, ("settings",)),
+    "catalogue, items": (_catalogue, ("dataset",)),
+}
+"""How each quantity is read from a record, and the parts of a case that go with it."""
+
+
+def sweeps(records: Sequence[Record]) -> list[Sweep]:
+    """Find every quantity of which some recommender was measured at `POINTS` values or more."""
+    found = []
+    for quantity, (value_of, fields) in QUANTITIES.items():
+        by_setting: dict[str, dict[str, dict[float, Record]]] = {}
+        for record in records:
+            value = value_of(record)
+            if value is not None:
+                line = by_setting.setdefault(_setting(record, quantity), {}).setdefault(_line(record, fields), {})
+                line[value] = record
+        for setting, lines in by_setting.items():
+            long = {name: sorted(line.items()) for name, line in lines.items() if len(line) >= POINTS}
+            if long:
+                named = {_name(line[0][1]): line for line in long.values()}
+                found.append(Sweep(quantity, setting, named, _level(records, quantity, setting)))
+    return found
+
+
+def _level(records: Sequence[Record], quantity: str, setting: str) -> dict[str, Record]:
+    if quantity != "beam width":
+        return {}
+    return {
+        _name(record): record
+        for record in records
+        if record.case.decoder is None and _setting(record, quantity) == setting
+    }
+
+
+def _line(record: Record, fields: tuple[str, ...]) -> str:
+    """Return what all cases of a line have in common, the settings that set the history's length aside."""
+    case = record.case.model_dump(mode="json", exclude=set(fields))
+    if "settings" in fields:
+        case["settings"] = {key: value for key, value in record.case.settings.items() if key not in HISTORY_SETTINGS}
+    return repr(sorted(case.items()))
+
+
+def _setting(record: Record, quantity: str) -> str:
+    """Name what all lines of a panel have in common, for readers."""
+    case = record.case
+    words = ["" if quantity == "catalogue, items" else case.dataset, case.device, case.dtype]
+    words += ["" if quantity == "batch size" else f"batch {case.batch_size}", f"top {case.k}", machine_name(record)]
+    return ", ".join(word for word in words if word)
+
+
+def _name(record: Record) -> str:
+    case = record.case
+    return f"{case.recommender}, {decoder_name(record)}" if case.decoder else case.recommender
+
+
+def draw_latency(found: Sequence[Sweep]) -> Figure:
+    """Draw latency against each quantity, one panel a sweep."""
+    return _draw(found, "latency of a request, ms", lambda record: np.array(latency_of(record).samples_s) * 1e3)
+
+
+def draw_memory(found: Sequence[Sweep]) -> Figure:
+    """Draw what a request adds to memory against each quantity, one panel a sweep."""
+    return _draw(found, "memory of a request, MiB", _mebibytes)
+
+
+def has_memory(sweep: Sweep) -> bool:
+    """Tell whether some line of a sweep has `POINTS` measured memories."""
+    return any(sum(_mebibytes(record).size > 0 for _, record in line) >= POINTS for line in sweep.lines.values())
+
+
+def _mebibytes(record: Record) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    memory = record.memory
+    known = isinstance(memory, Memory) and memory.request_bytes is not None and memory.request_bytes > 0
+    return np.array([memory.request_bytes / 2**20] if known and isinstance(memory, Memory) else [])
+
+
+def _draw(
+    found: Sequence[Sweep], unit: str, samples_of: Callable[[Record], np.ndarray[tuple[int], np.dtype[np.float64]]]
+) -> Figure:
+    columns = min(2, len(found))
+    rows = -(-len(found) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH_IN, 3.0 * rows + 0.2), squeeze=False)
+    names = list(dict.fromkeys(name for sweep in found for name in (*sweep.lines, *sweep.level)))
+    looks = looks_by_name(names)
+    handles = {}
+    for axis, sweep in zip(axes.flat, found, strict=False):
+        values = sorted({value for line in sweep.lines.values() for value, _ in line})
+        lines = sweep.lines | {name: [(value, record) for value in values] for name, record in sweep.level.items()}
+        for name, line in lines.items():
+            known = [(value, samples_of(record)) for value, record in line]
+            points = [(value, *np.percentile(samples, [5, 50, 95])) for value, samples in known if samples.size]
+            if not points:
+                continue
+            place, low, middle, high = np.array(points).T
+            colour, marker = looks[name]
+            style = "--" if name in sweep.level else "-"
+            (handles[name],) = axis.plot(place, middle, style, marker=marker, color=colour, markersize=5, linewidth=1.4)
+            axis.fill_between(place, low, high, color=colour, alpha=0.15, linewidth=0)
+        _logarithmic(axis, values)
+        axis.set_xlabel(sweep.quantity)
+        axis.set_ylabel(unit)
+        axis.set_title(sweep.setting, fontsize=8)
+    for axis in axes.flat[len(found) :]:
+        axis.set_visible(False)
+    legend(figure, list(handles.values()), list(handles))
+    return figure
+
+
+def _logarithmic(axis: Axes, values: Sequence[float]) -> None:
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xticks(values, [f"{value:,g}" for value in values])
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.yaxis.set_major_locator(LogLocator(10, subs=(1.0,)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def describe(found: Sequence[Sweep]) -> str:
+    """Say in words what the latencies do, from the smallest to the largest value."""
+    parts = []
+    for sweep in found:
+        for name, line in sweep.lines.items():
+            (least, first), (most, last) = line[0], line[-1]
+            factor = latency_of(last).p50_s / latency_of(first).p50_s
+            ends = f"at {sweep.quantity} {most:,g} as at {least:,g}"
+            parts.append(f"{name} ({sweep.setting}): {factor:.2g} times as long {ends}")
+    return "Median latency. " + "; ".join(parts) + "."

@@ -11,7 +11,7 @@ from bench.quality.ranks import Floats, Ints
 from bench.results.record import Agreement, ListAudit
 from models.recommender import PADDING, History, Recommendations
 
-TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 5e-3}
+TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 5e-3, "int8": 5e-2}
 """Scores this close, relative to their size, may change places with the order of arithmetic."""
 
 

@@ -13,6 +13,7 @@ from bench.cases import DTYPES, Planned
 from bench.data.dataset import Dataset
 from bench.measure import memory
 from bench.options import BEAM_WIDTH, all_cores, serving_for
+from bench.results.decoders import QUANTISED
 from bench.results.record import Case, Weights, WeightsKind
 from models import registry
 from models.recommender import Recommender, Scores, TrainableRecommender
@@ -57,11 +58,14 @@ class Builder:
         if key not in self._built:
             recommender, card, folder = self._open(case, planned.checkpoint)
             recommender = recommender.to(device=self._device, dtype=DTYPES[case.dtype]).eval()
+            parameters = sum(parameter.numel() for parameter in recommender.parameters())
+            if case.dtype in QUANTISED:
+                recommender.round_weights()
             settings, _ = recipes.resolve(case.recommender, case.dataset, dict(case.settings))
             weights = Weights(
                 checkpoint=folder and folder.name,
                 sha256=folder and checkpoints.weights_digest(folder),
-                parameters=sum(parameter.numel() for parameter in recommender.parameters()),
+                parameters=parameters,
                 parameter_bytes=memory.weight_bytes(recommender),
                 training={} if card is None else card.training,
                 settings=settings.model_dump(mode="json") if card is None else card.settings,

@@ -22,7 +22,8 @@ SUITES = Path(__file__).with_name("suites")
 OPTIONS = {"k": "top-k", "batch_sizes": "batch-size", "beam_widths": "beam-width"}
 """Options that are not spelled as what they change in a suite."""
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "int8": torch.float32}
+"""What weights and activations are kept in; under int8 the weights of products are rounded further."""
 
 
 class Entry(BaseModel):

@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--seed", type=int, help="Seed of weights.")
     add("--untrained", action="store_true", help="Seeded random weights: measures cost alone, and every row says so.")
     add("--device", help="cpu, cuda, cuda:1 ... Default: a GPU if there is one.")
-    add("--dtype", action="append", help="float32, bfloat16 or float16; may be repeated.")
+    add("--dtype", action="append", help="float32, bfloat16, float16 or int8; may be repeated.")
     add("--batch-size", action="append", type=int, help="Users a request; may be repeated.")
     add("--top-k", type=int, help="Length of the lists.")
     add("--beam-width", action="append", type=int, help="Beams of generative recommenders; may be repeated.")

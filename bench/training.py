@@ -78,6 +78,7 @@ class TimeBudget(TrainerCallback, ExportableState):
             bar_format=shape,
             dynamic_ncols=True,
             mininterval=1,
+            disable=None,  # where nobody watches, the lines of evaluations are enough
         )
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

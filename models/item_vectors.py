@@ -112,7 +112,7 @@ class ItemVectors(nn.Module):
         if not self.reads_text:
             return
         assert self.tokenizer is not None
-        device = self.projection.weight.device
+        device = self.norm.weight.device
         tokens, mask = tokenise_items(item_texts(catalogue), self.tokenizer, self._text_tokens)
         self.tokens, self.mask = tokens.to(device), mask.to(device)
         self.pooled = None

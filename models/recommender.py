@@ -30,6 +30,8 @@ from torch.profiler import record_function
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 from transformers import BatchFeature, PreTrainedModel
 
+from models.int8 import round_weights
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -212,6 +214,15 @@ class Recommender(nn.Module, ABC):
     def index_bytes(self) -> int:
         """Bytes of what `index` made and serving needs, beyond the weights."""
         return 0
+
+    @property
+    def compiles(self) -> bool:
+        """Whether the first request of each size takes long, because a program is made for it."""
+        return False
+
+    def round_weights(self) -> None:
+        """Turn the weights of matrix products into int8, for serving; called in eval mode, before `index`."""
+        round_weights(self)
 
     @abstractmethod
     def index(self, catalogue: Catalogue) -> None:

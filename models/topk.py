@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from models.int8 import Int8Rows, products
 from models.recommender import PADDING, Recommendations
 
 CHUNK = {"cpu": 1 << 14}
@@ -42,14 +43,14 @@ def top_items(scores: Tensor, k: int, seen_items: Tensor | None = None) -> Recom
 
 
 def rank_items(
-    query: Tensor, vectors: Tensor, k: int, seen_items: Tensor | None = None, bias: Tensor | None = None
+    query: Tensor, vectors: Tensor | Int8Rows, k: int, seen_items: Tensor | None = None, bias: Tensor | None = None
 ) -> Recommendations:
     """Rank the catalogue by inner product with a query, without ever holding a score for every user and item.
 
-    Items are scored a chunk at a time, and the best so far are carried on. In half precision the
-    scores only nominate `CANDIDATES` x k items, which are scored again in float32 and ranked by that:
-    products of rounded vectors differ by less than a half-precision score can tell. Exact as long as
-    rounding the scores moves no item of the list behind all nominees.
+    Items are scored a chunk at a time, and the best so far are carried on. In half precision and in
+    int8 the scores only nominate `CANDIDATES` x k items, which are scored again in float32 and ranked by
+    that: products of rounded vectors differ by less than a rounded score can tell. The list is that of
+    the rounded vectors as long as rounding the scores moves no item of it behind all nominees.
 
     Args:
         query: [B, D].
@@ -62,15 +63,12 @@ def rank_items(
         Lists [B, k], scores in float32.
 
     """
-    rounded = query.dtype in (torch.bfloat16, torch.float16)
+    rounded = isinstance(vectors, Int8Rows) or query.dtype in (torch.bfloat16, torch.float16)
     wanted = k * CANDIDATES if rounded else k
     best, items = query.new_empty(len(query), 0), torch.empty(len(query), 0, dtype=torch.int64, device=query.device)
     for start in range(0, len(vectors), size := CHUNK.get(query.device.type, CHUNK_ELSEWHERE)):
         end = min(start + size, len(vectors))
-        if bias is None:
-            scores = query @ vectors[start:end].T
-        else:
-            scores = torch.addmm(bias[start:end], query, vectors[start:end].T)
+        scores = products(query, vectors[start:end], None if bias is None else bias[start:end])
         if start == 0:
             scores[:, PADDING] = -torch.inf
         if seen_items is not None:

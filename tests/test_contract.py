@@ -6,6 +6,7 @@ import torch
 from bench import recipes
 from bench.audit import same_up_to_ties
 from bench.measure import flops
+from bench.measure.memory import weight_bytes
 from bench.measure.subject import Subject
 from models import registry
 from models.errors import UserError
@@ -193,6 +194,28 @@ def test_saving_and_loading_gives_equal_lists(recommender, tmp_path):
     assert torch.equal(before.items, after.items)
     assert torch.equal(before.scores, after.scores)
     assert again.index_bytes == recommender.index_bytes
+
+
+def test_in_int8_weights_are_lighter_work_is_the_same_and_lists_are_alike(case, recommender):
+    name, settings = case
+    rounded = build(name, serving=recommender.serving, **settings)
+    rounded.round_weights()
+    rounded.index(catalogue())
+    subjects = [Subject("tiny", one, [walks(8)], K, torch.device("cpu")) for one in (recommender, rounded)]
+    exact, int8 = (flops.request_flops(subject)[0] for subject in subjects)
+    if recommender.decoders:
+        assert int8.per_user == exact.per_user
+    else:
+        assert exact.per_user <= int8.per_user < 1.1 * exact.per_user + 1, "nominees are scored again"
+    assert int8.forward_per_user == pytest.approx(int8.fvcore_per_user, rel=0.01)
+    found = answer(rounded, walks(8))
+    assert_well_formed(found, 8, K)
+    truth = answer(recommender, walks(8))
+    overlap = [len(set(a) & set(b)) / K for a, b in zip(truth.items.tolist(), found.items.tolist(), strict=True)]
+    assert sum(overlap) / len(overlap) > 0.5
+    if isinstance(recommender, TrainableRecommender):
+        assert weight_bytes(rounded) < 0.9 * weight_bytes(recommender)
+        assert not torch.equal(truth.scores, found.scores)
 
 
 def test_another_catalogue_is_refused(recommender):

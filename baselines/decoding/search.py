@@ -24,11 +24,13 @@ from models.recommender import EXHAUSTIVE, Scores
 
 Search = Callable[..., Beams]
 
+COMPILED = "compiled"
+
 SEARCHES: dict[str, Search] = {
     "exact": exact,
     "reference": reference,
     "vectorised-trie": vectorised_trie,
-    "compiled": compiled,
+    COMPILED: compiled,
     EXHAUSTIVE: exhaustive,
 }
 """By decoder; the first is the default."""

@@ -25,6 +25,7 @@ from transformers import LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, T
 from baselines.decoding.attention import attend_gathered, attend_masked
 from baselines.decoding.beams import Prompt
 from models.errors import UserError
+from models.int8 import Int8Linear, products
 from models.recommender import phase
 
 DENSE_BEAMS = 64
@@ -119,9 +120,9 @@ class Stack(ABC):
         head = self.model.lm_head
         if tokens is None:
             logits: Tensor = head(states).float()
-        elif type(head) is nn.Linear:
+        elif type(head) in (nn.Linear, Int8Linear):
             bias = None if head.bias is None else head.bias[tokens]
-            logits = functional.linear(states, head.weight[tokens], bias).float()
+            logits = products(states, head.weight[tokens], bias).float()
         else:
             logits = head(states).float()[..., tokens]
         return logits

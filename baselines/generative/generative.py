@@ -12,7 +12,7 @@ from torch.nn import functional
 from transformers import BatchFeature
 
 from baselines.decoding.beams import Prompt
-from baselines.decoding.search import SEARCHES, check_trie, search
+from baselines.decoding.search import COMPILED, SEARCHES, check_trie, search
 from baselines.decoding.trie import Trie
 from baselines.generative.one_step import one_step
 from baselines.item_ids.item_tokens import ItemTokens
@@ -74,6 +74,11 @@ class Generative(TrainableRecommender):
     def index_bytes(self) -> int:
         """Bytes of the trie."""
         return 0 if self._trie is None else self._trie.nbytes
+
+    @property
+    def compiles(self) -> bool:
+        """Whether the decoder does."""
+        return self.serving.decoder == COMPILED
 
     def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
         """Search the trie as `serving` says; places beyond what was found hold `PADDING`.

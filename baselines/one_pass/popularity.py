@@ -58,7 +58,7 @@ class Popularity(Recommender):
         places = torch.full_like(self.counts, most)
         places[self.order[:most]] = torch.arange(most, device=seen.device)
         ranks = torch.arange(most + 1, device=seen.device).repeat(len(seen), 1)
-        ranks.scatter_(1, places[seen], most)  # [B, most + 1], the last for what lies behind
+        ranks.scatter_(1, places[seen], value=most)  # [B, most + 1], the last for what lies behind
         ranks = ranks[:, :most].topk(min(k, most), dim=1, largest=False).values
         items = functional.pad(self.order[:most], (0, 1), value=PADDING)[ranks]
         scores = self.counts[items].float().masked_fill(items == PADDING, -torch.inf)

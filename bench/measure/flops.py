@@ -2,7 +2,7 @@
 
 Convention: 1 multiply-accumulate = 2 operations; matrix-like operators only; causal attention is
 not halved. The authority is torch's `FlopCounterMode`, whose registry lacks the CPU's attention
-kernel, so that attention would count as nothing there; `CPU_ATTENTION` mends that. The second
+kernel and the product of int8 matrices, which would count as nothing; `MENDED` has their formulas. The second
 opinion is fvcore, which traces one forward pass and counts multiply-accumulates.
 """
 
@@ -32,10 +32,17 @@ def _cpu_attention(query: Any, key: Any, value: Any, *_: Any, out_shape: Any = N
     return int(sdpa_flop_count(query, key, value))
 
 
-CPU_ATTENTION: dict[Any, Callable[..., int]] = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _cpu_attention  # noqa: SLF001 - an operator's name
-}
+def _product(left: Any, right: Any, *_: Any, out_shape: Any = None, **__: Any) -> int:
+    """Count the product of matrices of shapes [R, D] and [D, n]."""
+    del out_shape
+    return int(2 * left[0] * left[1] * right[1])
 
+
+MENDED: dict[Any, Callable[..., int]] = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _cpu_attention,  # noqa: SLF001 - an operator's name
+    torch.ops.aten._int_mm: _product,  # noqa: SLF001 - as above
+}
+"""Formulas that torch's registry lacks; operations on int8 count as those on floats do."""
 
 UNDECLARED_VIEWS = {torch.ops.aten._unsafe_view, torch.ops.aten.unsafe_split}  # noqa: SLF001 - as above
 """Operators that move nothing, yet whose schemas do not say that they return views."""
@@ -92,7 +99,7 @@ class _Watcher(TorchDispatchMode):
         elementwise = torch.Tag.pointwise in getattr(func, "tags", ())
         aliases = any(argument.alias_info is not None for argument in func._schema.arguments)  # noqa: SLF001
         view = aliases or packet in UNDECLARED_VIEWS
-        return packet in flop_registry or packet in CPU_ATTENTION or elementwise or view
+        return packet in flop_registry or packet in MENDED or elementwise or view
 
 
 def _is_float(result: Any) -> bool:
@@ -102,7 +109,7 @@ def _is_float(result: Any) -> bool:
 
 def count(call: Callable[[], Any]) -> Counted:
     """Count the operations of one call; it runs many times slower than it otherwise would."""
-    counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
+    counter = FlopCounterMode(display=False, custom_mapping=MENDED)
     watcher = _Watcher(counter)
     # Not inference_mode: there, composite operators would reach the watcher undecomposed.
     with torch.no_grad(), counter, watcher:
@@ -158,6 +165,7 @@ def fvcore_flops(module: torch.nn.Module, tensors: tuple[torch.Tensor, ...]) -> 
         analysis = FlopCountAnalysis(module, tensors)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         analysis.set_op_handle("aten::scaled_dot_product_attention", _fvcore_attention)
+        analysis.set_op_handle("aten::_int_mm", _fvcore_product)
         for norm in ("layer_norm", "batch_norm", "group_norm"):
             analysis.set_op_handle(f"aten::{norm}", _nothing)
         return 2.0 * float(analysis.total())
@@ -168,6 +176,13 @@ def _fvcore_attention(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     del outputs
     query, key, value = (item.type().sizes() for item in inputs[:3])
     return int(math.prod(query[:-1]) * key[-2] * (query[-1] + value[-1]))
+
+
+def _fvcore_product(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """Count multiply-accumulates of matrices [R, D] and [D, n]."""
+    del outputs
+    left, right = (item.type().sizes() for item in inputs)
+    return int(math.prod(left) * right[1])
 
 
 def _nothing(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:

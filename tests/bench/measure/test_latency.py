@@ -50,6 +50,14 @@ def test_cases_take_turns_there_and_back():
     assert all(len(samples.timed) == 6 for samples in results.values())
 
 
+def test_what_compiles_is_asked_every_request_before_it_is_timed(monkeypatch):
+    log = []
+    compiling = subject("a", log)
+    monkeypatch.setattr(type(compiling.recommender), "compiles", True)
+    latency.interleave([compiling], PLAN, Clock(CPU), silent)
+    assert [number for _, number in log][:4] == [0, 1, 2, 3]
+
+
 def test_users_rotate_and_the_first_request_of_a_turn_repeats_the_one_before():
     """Two timed rounds a turn over four users: each is asked in turn, none is skipped."""
     log = []

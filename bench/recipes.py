@@ -32,9 +32,11 @@ class Recipe(BaseModel):
     Attributes:
         batch_size: Examples a step.
         optimizer: AdamW, or Adafactor for T5s from scratch.
-        learning_rate: Constant after warm-up; relative to each parameter's size with Adafactor.
+        learning_rate: Constant between warm-up and cool-down; relative to each parameter's size with Adafactor.
         weight_decay: Of AdamW.
         warmup_steps: Steps over which the learning rate rises.
+        cooldown: Last part of the time budget, over which the learning rate falls to 0 (as in MiniCPM's
+            warm-up, stable, decay; Hu et al. 2024, arXiv 2404.06395, section 4); 0 for none.
         epochs: Upper bound.
         evaluate_every: Steps between evaluations on validation.
         validation_users: Users ranked at each, a seeded sample.
@@ -51,6 +53,7 @@ class Recipe(BaseModel):
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     warmup_steps: int = Field(ge=0)
+    cooldown: float = Field(default=0.0, ge=0, le=1)
     epochs: int = Field(ge=1)
     evaluate_every: int = Field(ge=1)
     validation_users: int = Field(ge=1)

@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import TrainerCallback
 from typer.testing import CliRunner
 
+from baselines.generative.tiger import Tiger
 from bench import checkpoints, commands, data, evaluate, options, recipes, train, training
 from bench.recipes import Recipe
+from bench.training import TimeBudget
 from models.errors import UserError
 from models.recommender import Scores, Serving
 
@@ -171,6 +174,53 @@ def test_the_time_budget_ends_training_and_counts_earlier_parts():
     assert result.exit_code == 0
     assert checkpoints.read_card(folder()).training["steps"] == 1
     assert checkpoints.read_card(folder()).training["best step"] == 1
+
+
+def test_the_learning_rate_rises_holds_and_falls_with_the_time_left():
+    arguments = training.Arguments(output_dir="run", max_seconds=100, warmup_steps=4, cooldown=0.2, use_cpu=True)
+    rates = [TimeBudget(spent).rate(arguments, step) for spent, step in [(1, 0), (2, 3), (79, 90), (90, 95), (101, 99)]]
+    assert rates == pytest.approx([0.25, 1.0, 1.0, 0.5, 0.0])
+    whole = training.Arguments(output_dir="run", max_seconds=100, use_cpu=True)
+    assert TimeBudget(99).rate(whole, 5) == 1
+
+
+def test_the_last_step_of_a_cooled_training_hardly_learns(monkeypatch):
+    cooled = RECIPE.model_copy(update={"cooldown": 1.0, "warmup_steps": 0, "max_minutes": 0.05, "epochs": 500})
+    resolve = train.resolve
+    monkeypatch.setattr(train, "resolve", lambda *given: (resolve(*given)[0], cooled))
+    rates = []
+
+    class Noting(TimeBudget):
+        def on_step_end(self, args, state, control, **told):
+            super().on_step_end(args, state, control, **told)
+            rates.append(told["lr_scheduler"].get_last_lr()[0])
+
+    monkeypatch.setattr(training, "TimeBudget", Noting)
+    assert trained().exit_code == 0
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 0.2 * rates[0] <= 0.2 * cooled.learning_rate
+
+
+@pytest.mark.parametrize(("has", "is_used"), [({"avx512_bf16": True}, True), ({"avx512_bf16": False}, False)])
+def test_bfloat16_is_used_where_recipe_and_cpu_have_it_and_attention_is_given_back(has, is_used, monkeypatch):
+    low = RECIPE.model_copy(update={"bf16_on_cpu": True})
+    monkeypatch.setattr(train, "resolve", lambda *given: (recipes.resolve(*given)[0], low))
+    monkeypatch.setattr(training.torch.cpu, "get_capabilities", lambda: has)
+    kinds, forward = set(), Tiger.forward
+
+    def noting_forward(self, input_ids, attention_mask, labels):
+        kinds.add(self.backbone.config._attn_implementation)
+        return forward(self, input_ids, attention_mask, labels)
+
+    monkeypatch.setattr(Tiger, "forward", noting_forward)
+    result = CliRunner().invoke(train.app, ["tiger", "--threads", "1", "--max-minutes", "0.001"])
+    assert result.exit_code == 0, result.output
+    (made,) = Path("home/checkpoints").glob("*/tiger-*")
+    assert checkpoints.read_card(made).training["bfloat16"] is is_used
+    assert kinds == {"eager" if is_used else "sdpa"}
+    model, _ = checkpoints.load(made)
+    assert model.backbone.config._attn_implementation == "sdpa"
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
 
 
 def test_evaluate_prints_a_table_and_writes_json():

@@ -40,6 +40,10 @@ def attend_masked(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale
     return found.transpose(1, 2).flatten(2)
 
 
+BLOCK = 64
+"""Beams whose scores over the context are held at a time, or memory would grow with beams x prompt."""
+
+
 def attend_gathered(
     query: Tensor,
     key: Tensor,
@@ -64,6 +68,23 @@ def attend_gathered(
         [B, K, m, H * d].
 
     """
+    parts = [
+        _attend_block(some, key, value, context, own, masks, scale)
+        for some, own in zip(query.split(BLOCK, dim=1), slots.split(BLOCK, dim=1), strict=True)
+    ]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def _attend_block(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    context: int,
+    slots: Tensor,
+    masks: tuple[Tensor | None, Tensor | None],
+    scale: float,
+) -> Tensor:
+    """Do what `attend_gathered` does for some of the beams."""
     users, beams, row, heads, width = query.shape
     groups = key.shape[2]
     folded = query.view(users, beams, row, groups, heads // groups, width)

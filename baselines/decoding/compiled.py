@@ -9,11 +9,11 @@ of a size pays for compiling it, seconds to minutes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
@@ -32,10 +32,11 @@ SEEN_BUCKET = 64
 SIZES = 256
 """Most sizes of requests that one process compiles."""
 
+RECOMPUTED = ("dynamic", "longrope")
+"""Rotary positions that transformers makes anew from the longest prompt, which it reads back to the host."""
+
 Program = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor, Tensor]]
 """From prompt embeddings, mask and seen items to the three parts of `Beams`."""
-
-_programs: WeakKeyDictionary[nn.Module, dict[Any, Program]] = WeakKeyDictionary()
 
 
 def compiled(
@@ -46,20 +47,22 @@ def compiled(
     While operations are counted, the same operators run one by one.
 
     Raises:
-        UserError: The model's family is not known, or on a CPU there is no C++ compiler.
+        UserError: The model's family is not known or its positions cannot be compiled, or on a CPU there
+            is no C++ compiler.
 
     """
     inputs = _bucketed(prompt, seen_items, left=not model.config.is_encoder_decoder)
     here = trie.on(prompt.mask.device)
     sizes = tuple(None if value is None else value.shape for value in inputs)
-    key = (id(here), width, scores, prompt.embeddings.dtype, sizes)
-    programs = _programs.setdefault(model, {})
-    if key not in programs:
-        programs[key] = _program(model, inputs, here, width, scores)
+    key = (id(model), width, scores, prompt.embeddings.dtype, sizes)  # a program holds its model: no id comes twice
+    if key not in here.programs:
+        here.programs[key] = _program(model, inputs, here, width, scores)
     with phase("compiled search"):
         try:
-            return Beams(*programs[key](*inputs))
-        except torch._inductor.exc.InvalidCxxCompiler as error:  # noqa: SLF001 - where torch keeps it
+            return Beams(*here.programs[key](*inputs))
+        except torch._inductor.exc.InductorError as error:  # noqa: SLF001 - where torch keeps it
+            if "InvalidCxxCompiler" not in str(error):
+                raise
             raise UserError(
                 "--decoder compiled needs a C++ compiler, such as g++: install one, or use exact"
             ) from error
@@ -78,6 +81,9 @@ def _program(
     model: Any, inputs: tuple[Tensor, Tensor, Tensor | None], here: DeviceTrie, width: int, scores: Scores
 ) -> Program:
     stack = stack_of(model)
+    kind = (getattr(model.config, "rope_parameters", None) or {}).get("rope_type", "default")
+    if kind in RECOMPUTED:
+        raise UserError(f"--decoder compiled cannot compile rotary positions of type {kind}: use exact")
     if scores is Scores.RENORMALISED:
         _ = here.vocabularies  # made on the host, so not while compiling
 
@@ -100,26 +106,39 @@ def _program(
 
 
 def _graph(whole: Program, inputs: tuple[Tensor, Tensor, Tensor | None]) -> Program:
-    """Capture `whole` as a CUDA graph over inputs and outputs that stay where they are."""
-    still = tuple(None if value is None else value.clone() for value in inputs)
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):  # libraries set themselves up outside of the capture
-        for _ in range(3):
-            whole(*still)  # type: ignore[arg-type]
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        outputs = whole(*still)  # type: ignore[arg-type]
+    """Capture `whole` as a CUDA graph over inputs and outputs that stay where they are.
+
+    All graphs share one pool of memory: none runs beside another, and each result is copied out at once.
+    """
+    # Not inference mode, if the caller is in it: what it makes could not be written to from outside of it.
+    with torch.cuda.device(inputs[0].device), torch.inference_mode(False), torch.no_grad():
+        still = tuple(None if value is None else value.clone() for value in inputs)
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):  # libraries set themselves up outside of the capture
+            for _ in range(3):
+                whole(*still)  # type: ignore[arg-type]
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=_pool(inputs[0].device)):
+            outputs = whole(*still)  # type: ignore[arg-type]
 
     def replay(embeddings: Tensor, mask: Tensor, seen_items: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         if _get_current_dispatch_mode() is not None:
             return whole(embeddings, mask, seen_items)
-        for place, value in zip(still, (embeddings, mask, seen_items), strict=True):
-            if place is not None and value is not None:
-                place.copy_(value, non_blocking=True)
-        graph.replay()
-        tokens, scores, items = (output.clone() for output in outputs)
+        with torch.cuda.device(embeddings.device):
+            for place, value in zip(still, (embeddings, mask, seen_items), strict=True):
+                if place is not None and value is not None:
+                    place.copy_(value, non_blocking=True)
+            graph.replay()
+            tokens, scores, items = (output.clone() for output in outputs)
         return tokens, scores, items
 
     return replay
+
+
+@cache
+def _pool(device: torch.device) -> Any:
+    """Return the device's one pool of memory for graphs."""
+    del device
+    return torch.cuda.graph_pool_handle()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -62,6 +62,7 @@ class DeviceTrie:
         sequences: Tokens of item i in row i, padded with 0, int32 [n + 1, depth].
         levels: What is known of each level.
         starts: First node of each level, and the number of nodes.
+        programs: Searches of this trie that have been compiled, by size; they live as long as it does.
 
     """
 
@@ -74,6 +75,7 @@ class DeviceTrie:
     sequences: Tensor
     levels: tuple[Level, ...]
     starts: tuple[int, ...]
+    programs: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def vocabularies(self) -> tuple[Vocabulary, ...]:

@@ -37,7 +37,12 @@ def renormalised(stack: Stack, states: Tensor, children: Children, allowed: Tens
         float32 [B, K, C]; meaningless where nothing is allowed.
 
     """
-    logits = stack.logits(states, vocabulary.tokens)  # [B, K, W]
-    logits = logits.gather(2, vocabulary.place[children.tokens])
+    rows = max(1, LOGITS // len(vocabulary.tokens))
+    flat, wanted = states.flatten(0, 1), vocabulary.place[children.tokens].flatten(0, 1)
+    parts = [
+        stack.logits(some, vocabulary.tokens).gather(1, these)  # [rows, W] to [rows, C]
+        for some, these in zip(flat.split(rows), wanted.split(rows), strict=True)
+    ]
+    logits = torch.cat(parts).view(children.tokens.shape)
     least = torch.finfo(logits.dtype).min  # not -inf: where nothing is allowed, the softmax must not be NaN
     return logits.masked_fill(~allowed, least).log_softmax(-1)

@@ -18,7 +18,7 @@ from baselines.decoding.compiled import compiled
 from baselines.decoding.exact import exact
 from baselines.decoding.exhaustive import exhaustive
 from baselines.decoding.reference import reference, vectorised_trie
-from baselines.decoding.trie import Trie
+from baselines.decoding.trie import Leaves, Trie
 from models.errors import UserError
 from models.recommender import EXHAUSTIVE, Scores
 
@@ -52,7 +52,7 @@ def search(
         decoder: One of `SEARCHES`.
         model: A transformers T5 with its language-model head, or a Llama, Qwen2 or Qwen3 with it.
         prompt: What B users ask, on the model's device.
-        trie: The items' token sequences; where some begin others', all end with the model's end of sequence.
+        trie: The items' token sequences; unless equally long, all end with the model's end of sequence.
         width: Number of beams; may exceed the catalogue.
         scores: What the log-probabilities are taken over.
         seen_items: Items that may not come back, int64 [B, H] padded with 0; None removes nothing.
@@ -61,14 +61,30 @@ def search(
         As many beams as there are, `width` at most (under `exhaustive` too).
 
     Raises:
-        UserError: There is no such decoder, a prompt is empty, or prompt and ID together are longer
-            than the model has positions for.
+        UserError: There is no such decoder, a prompt is empty, prompt and ID together are longer than
+            the model has positions for, or IDs of unequal length have no common end.
 
     """
     if decoder not in SEARCHES:
         raise UserError(f"there is no decoder {decoder!r}: use one of {', '.join(SEARCHES)}")
     check_prompt(model.config, prompt, trie)
+    check_ends(model.config, trie)
     return SEARCHES[decoder](model, prompt, trie, width=width, scores=scores, seen_items=seen_items)
+
+
+def check_ends(config: Any, trie: Trie) -> None:
+    """Refuse IDs of unequal length whose end the model does not write: `generate` would write on behind the short ones.
+
+    Raises:
+        UserError: See `search`.
+
+    """
+    unequal = any(level.leaves is Leaves.SOME for level in trie.levels)
+    if unequal and (config.eos_token_id is None or trie.last_token != config.eos_token_id):
+        raise UserError(
+            "item IDs have unequal lengths and do not all end with the model's end of sequence "
+            f"({config.eos_token_id}): end each with it, or make them equally long"
+        )
 
 
 def check_prompt(config: Any, prompt: Prompt, trie: Trie) -> None:

@@ -148,15 +148,19 @@ def stack_of(model: Any) -> Stack:
     """Return the stack of a transformers model.
 
     Raises:
-        UserError: Its family is not known here.
+        UserError: Its family is not known here, or its layers do not attend to all that came before.
 
     """
     if isinstance(model, T5ForConditionalGeneration):
         return T5Decoder(model)
-    if isinstance(model, CAUSAL):
+    if not isinstance(model, CAUSAL):
+        problem = f"this is a {type(model).__name__}"
+    elif "sliding_attention" in (getattr(model.config, "layer_types", None) or ()):
+        problem = f"this {type(model).__name__} attends within a sliding window"
+    else:
         return CausalDecoder(model)
     raise UserError(
-        f"the exact searches know T5, Llama, Qwen2 and Qwen3, and this is a {type(model).__name__}: "
+        f"the exact searches know T5, and Llama, Qwen2 and Qwen3 with full attention, and {problem}: "
         "use --decoder reference or vectorised-trie"
     )
 
@@ -210,7 +214,7 @@ class T5Decoder(Stack):
             attention, inner = own.SelfAttention, normalise(own.layer_norm, states)
             shape = (*states.shape[:2], attention.n_heads, attention.key_value_proj_dim)
             query, key, value = (project(inner).view(shape) for project in (attention.q, attention.k, attention.v))
-            states = states + attention.o(attend_masked(query, key, value, mask, 1.0))
+            states = _finite(states + attention.o(attend_masked(query, key, value, mask, 1.0)))
             states = _finite(states + forward.DenseReluDense(normalise(forward.layer_norm, states)))
         return normalise(encoder.final_layer_norm, states)
 
@@ -236,7 +240,7 @@ class T5Decoder(Stack):
                 self._write(memory, number, attention.k(inner), attention.v(inner))
                 if attend is None:
                     attend = _Attend(memory, step, biases=biases)
-                states = states + attention.o(attend(memory, number, attention.q(inner), scale=1.0))
+                states = _finite(states + attention.o(attend(memory, number, attention.q(inner), scale=1.0)))
                 inner = normalise(cross.layer_norm, states)
                 attention = cross.EncDecAttention
                 query = attention.q(inner).view(users, beams * row, attention.n_heads, -1).transpose(1, 2)
@@ -244,7 +248,7 @@ class T5Decoder(Stack):
                 found = functional.scaled_dot_product_attention(
                     query, key, value, attn_mask=memory.shared["padding"], scale=1.0
                 )
-                states = states + attention.o(found.transpose(1, 2).flatten(2))
+                states = _finite(states + attention.o(found.transpose(1, 2).flatten(2)))
             with phase(f"{step.name}: feed-forward"):
                 states = _finite(states + forward.DenseReluDense(normalise(forward.layer_norm, states)))
         self._note(memory, step)

@@ -40,6 +40,7 @@ class Generative(TrainableRecommender):
     decoders: ClassVar[tuple[str, ...]] = tuple(SEARCHES)
     items: ItemTokens | None = None
     _trie: Trie | None = None
+    _indexed: ItemTokens | None = None
 
     @property
     @abstractmethod
@@ -63,7 +64,8 @@ class Generative(TrainableRecommender):
             known = ", ".join(self.decoders)
             raise UserError(f"{self.config.model_type} has no decoder {self.serving.decoder!r}: use one of {known}")
         self.items.check(catalogue)
-        self._trie = self.items.trie()
+        if self._trie is None or self._indexed is not self.items:  # or what was compiled for it would be lost
+            self._trie, self._indexed = self.items.trie(), self.items
         check_trie(self._trie, self.generator.config.vocab_size)
         if self.serving.decoder != EXHAUSTIVE and self._width > len(catalogue):
             warnings.warn(

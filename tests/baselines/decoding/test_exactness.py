@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.decoding import stacks
+from baselines.decoding import attention, scoring, stacks
 from baselines.decoding.exhaustive import item_scores
 from baselines.decoding.search import search
 from baselines.decoding.trie import Trie
@@ -82,6 +82,18 @@ def test_lists_and_scores_are_those_of_a_search_that_recomputes_everything(famil
                     torch.testing.assert_close(found.scores[user, : len(pairs)], expected, atol=2e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("scores", list(Scores))
+@torch.inference_mode()
+def test_logits_held_a_few_rows_at_a_time_are_the_same(scores, monkeypatch):
+    ids = sequences(rng(1), "unequal")
+    built, prompt, trie = model("t5", 1), prompts("t5", 3, 1), Trie.build(ids)
+    for decoder in ("exact", "exhaustive"):
+        with monkeypatch.context() as patch:
+            whole = search(decoder, built, prompt, trie, width=20, scores=scores)
+            patch.setattr(scoring, "LOGITS", 64)
+            assert live_beams(whole, search(decoder, built, prompt, trie, width=20, scores=scores)) > 0
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("scores", list(Scores))
 @torch.inference_mode()
@@ -113,6 +125,7 @@ def test_masked_and_gathered_attention_agree(family, monkeypatch):
     with torch.inference_mode():
         masked = search("exact", built, prompt, trie, width=10)
         monkeypatch.setattr(stacks, "DENSE_BEAMS", 0)
+        monkeypatch.setattr(attention, "BLOCK", 3)
         gathered = search("exact", built, prompt, trie, width=10)
     assert live_beams(masked, gathered) > 0
 

@@ -106,6 +106,21 @@ def test_an_unknown_family_is_pointed_to_the_reference():
         search("exact", Other(), prompts("t5", 1), Trie.build(EQUAL), width=2)
 
 
+def test_layers_that_see_a_window_only_are_pointed_to_the_reference():
+    built = model("qwen3")
+    built.config.layer_types = ["full_attention", "sliding_attention"]
+    with pytest.raises(UserError, match=r"this Qwen3ForCausalLM attends within a sliding window: use --decoder ref"):
+        search("exact", built, prompts("qwen3", 1), Trie.build(EQUAL), width=2)
+
+
+@pytest.mark.parametrize("family", ["t5", "llama"])
+def test_ids_of_unequal_length_must_end_with_the_models_end(family, decoder):
+    """Or else `generate`, which does not know that an ID has ended, adds another token's probability."""
+    trie = Trie.build([(3,), (4, 5), (4, 6), (7, 8, 9)])
+    with pytest.raises(UserError, match=r"unequal lengths and do not all end with the model's end of sequence \(1\)"):
+        search(decoder, model(family), prompts(family, 1), trie, width=2)
+
+
 def phases(decoder):
     built, prompt = model("t5"), prompts("t5", USERS)
     with profile(activities=[ProfilerActivity.CPU]) as profiled, torch.inference_mode():

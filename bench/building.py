@@ -75,10 +75,6 @@ class Builder:
         recommender, weights = self._built[key]
         return sharing_weights(recommender), weights
 
-    def forget(self) -> None:
-        """Let the weights go."""
-        self._built.clear()
-
     def _open(self, case: Case, checkpoint: Path | None) -> tuple[Recommender, checkpoints.Card | None, Path | None]:
         kind = registry.load(case.recommender)
         settings, recipe = recipes.resolve(case.recommender, case.dataset, dict(case.settings))

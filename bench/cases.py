@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +21,9 @@ SUITES = Path(__file__).with_name("suites")
 OPTIONS = {"k": "top-k", "batch_sizes": "batch-size", "beam_widths": "beam-width"}
 """Options that are not spelled as what they change in a suite."""
 
+WITHOUT_GOALS = {"case_seconds", "min_rounds", "train_minutes"}
+"""What may be changed without the suite's goals being lost."""
+
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "int8": torch.float32}
 """What weights and activations are kept in; under int8 the weights of products are rounded further."""
 
@@ -34,6 +36,7 @@ class Entry(BaseModel):
         settings: What differs from its defaults.
         decoders: Which decoders to measure; none named means the default one.
         scores: What their scores mean; none named means as the suite says.
+        dtypes: Of these cases alone, timed in turns with the first of the suite's; none named means as the suite says.
         checkpoint: Trained weights; None looks for the recommender's own and trains when there are none.
 
     """
@@ -44,6 +47,7 @@ class Entry(BaseModel):
     settings: dict[str, str | int | float | bool] = {}
     decoders: list[str] = []
     scores: list[Scores] = []
+    dtypes: list[str] = []
     checkpoint: Path | None = None
 
 
@@ -59,7 +63,8 @@ class Part(BaseModel):
         scores: See `recommenders`.
         dtypes: See `recommenders`.
         min_rounds: See `recommenders`.
-        goals: For each batch size, at least how many times as long as the exact decoder the reference is to take.
+        goals: At least how many times as long as the exact decoder the reference is to take, by kind of device
+            and batch size.
 
     """
 
@@ -73,7 +78,7 @@ class Part(BaseModel):
     scores: list[Scores] | None = None
     dtypes: list[str] | None = None
     min_rounds: int | None = Field(default=None, ge=1)
-    goals: list[float] = []
+    goals: dict[str, dict[PositiveInt, float]] = {}
 
 
 class Suite(BaseModel):
@@ -92,6 +97,7 @@ class Suite(BaseModel):
         scores: What the scores of generated items mean.
         dtypes: Of weights and activations.
         seen: Whether items of the history may come back.
+        threads: CPU threads of every case; None leaves one core to all else.
         train_minutes: Bound on training a recommender on the fly; None leaves it to the recipe.
         case_seconds: Timed seconds a case.
         min_rounds: Timed rounds a case, however long they take.
@@ -112,6 +118,7 @@ class Suite(BaseModel):
     scores: list[Scores] = Field(default=[Scores.FULL_VOCAB], min_length=1)
     dtypes: list[str] = Field(default=["float32"], min_length=1)
     seen: SeenItems = SeenItems.REMOVE
+    threads: int | None = Field(default=None, ge=1)
     train_minutes: float | None = Field(default=None, gt=0)
     case_seconds: float = Field(default=5.0, gt=0)
     min_rounds: int = Field(default=10, ge=1)
@@ -122,8 +129,9 @@ class Suite(BaseModel):
         if not all(named):
             raise ValueError("no recommenders: name some, here or in every part")
         for part in self.parts:
-            if len(part.goals) > len(part.batch_sizes or self.batch_sizes):
-                raise ValueError(f"{part.title}: more goals than batch sizes")
+            held = {size for goals in part.goals.values() for size in goals}
+            if loose := held.difference(part.batch_sizes or self.batch_sizes):
+                raise ValueError(f"{part.title}: a goal for batch size {min(loose)}, which is not measured")
         return self
 
     def pieces(self) -> list[tuple[Part, Suite]]:
@@ -192,10 +200,15 @@ def changed(suite: Suite, **changes: Any) -> Suite:
     """
     named = {name: value for name, value in changes.items() if value is not None}
     values = suite.model_dump() | named
+    settled = not named.keys() - WITHOUT_GOALS
     values["parts"] = [
-        {name: value for name, value in part.items() if name not in named and (name != "goals" or not named)}
+        {name: value for name, value in part.items() if name not in named and (name != "goals" or settled)}
         for part in values["parts"]
     ]
+    own = named.keys() & {"scores", "dtypes"}
+    for piece in (values, *values["parts"]):
+        for entry in piece.get("recommenders") or ():
+            entry.update({key: [] for key in own})
     try:
         return Suite(**values)
     except ValidationError as error:
@@ -210,6 +223,7 @@ def expand(
     dataset: str,
     *,
     source: str | None = None,
+    loaded_with: dict[str, str | int | bool | None] | None = None,
     device: torch.device,
     threads: int,
     chosen: dict[str, Any],
@@ -223,6 +237,7 @@ def expand(
         suite: What is compared.
         dataset: The loaded dataset's name.
         source: What the suite calls it; None takes the parts of all datasets.
+        loaded_with: Unusual options of the dataset, which the cases' names tell.
         device: Where all cases run.
         threads: CPU threads of all cases.
         chosen: Settings named on the command line; they go to every recommender that has them.
@@ -232,20 +247,28 @@ def expand(
         UserError: A recommender, setting, decoder or dtype does not exist.
 
     """
-    shared = {"dataset": dataset, "device": str(device), "k": suite.k, "seen": suite.seen.value, "threads": threads}
+    shared = {"dataset": dataset, "loaded_with": loaded_with or {}, "device": str(device), "threads": threads}
+    shared |= {"k": suite.k, "seen": suite.seen.value}
     groups: list[list[Planned]] = []
     known: set[str] = set()
     for part, piece in suite.pieces():
         if source is not None and source not in piece.datasets:
             continue
+        for unknown in {*piece.dtypes, *(dtype for entry in piece.recommenders for dtype in entry.dtypes)} - {*DTYPES}:
+            raise UserError(f"--dtype {unknown}: use one of {', '.join(DTYPES)}")
+        goals = part.goals.get(device.type, {})
         for dtype in piece.dtypes:
-            if dtype not in DTYPES:
-                raise UserError(f"--dtype {dtype}: use one of {', '.join(DTYPES)}")
-            for batch_size, goal in zip_longest(piece.batch_sizes, part.goals):
-                common = shared | {"dtype": dtype, "batch_size": batch_size}
+            for batch_size in piece.batch_sizes:
+                common = shared | {"batch_size": batch_size}
+                plan: dict[str, Any] = {
+                    "min_rounds": piece.min_rounds,
+                    "part": part.title,
+                    "goal": goals.get(batch_size),
+                }
                 group = [
-                    Planned(Case(**common, **serving), entry.checkpoint, piece.min_rounds, part.title, goal)
+                    Planned(Case(**common, **serving, dtype=own), entry.checkpoint, **plan)
                     for entry in piece.recommenders
+                    for own in entry.dtypes or [dtype]
                     for serving in _servings(entry, piece, dataset, chosen, untrained=untrained or suite.untrained)
                 ]
                 fresh = {one.case.name: one for one in reversed(group) if one.case.name not in known}

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.results.record import Flops, Outcome, Quality, Record
-from bench.speedups import Speedup, speedup_table
+from bench.speedups import Speedup, speedup_table, where_time_goes
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -84,6 +84,9 @@ def print_summary(
         if speedups:
             console.print()
             console.print(speedup_table(speedups))
+            if (explained := where_time_goes(speedups)) is not None:
+                console.print()
+                console.print(explained)
     reporter.write_line("")
     reporter.write(capture.get())
     reporter.write_line("python -m bench.report renders these results")

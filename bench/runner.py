@@ -229,7 +229,12 @@ class Runner:
                 Phase(name=name, seconds=value, flops_per_user=by_phase.get(name)) for name, value in seconds.items()
             ],
             "flops": counted,
-            "memory": memory.request_memory(lambda: subject.request(0), resident=resident, device=device),
+            "memory": memory.request_memory(
+                lambda: subject.request(0),
+                resident=resident,
+                device=device,
+                captured=subject.recommender.compiles,
+            ),
             "energy_j_per_1000_users": energy.joules_per_1000_users(
                 lambda: subject.request(0), users=subject.batch_size, device=device
             ),

@@ -64,7 +64,7 @@ class Session:
         option = self._config.option
         suite = self._suite(cases.read_suite(option.suite))
         device = choose_device(option.device)
-        threads = set_threads(option.threads or max(1, (os.cpu_count() or 2) - 1))
+        threads = set_threads(option.threads or suite.threads or max(1, (os.cpu_count() or 2) - 1))
         chosen: dict[str, Any] = parse_settings(option.set)
         chosen |= {key: value for key in ("preset", "seed") if (value := getattr(option, key)) is not None}
         for source in dict.fromkeys(name for _, piece in suite.pieces() for name in piece.datasets):
@@ -95,6 +95,7 @@ class Session:
                 suite,
                 dataset.name,
                 source=source,
+                loaded_with=dataset.source.unusual,
                 device=device,
                 threads=threads,
                 chosen=chosen,

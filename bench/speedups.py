@@ -10,6 +10,7 @@ from rich.table import Table
 from bench.cases import Planned
 from bench.results.compare import Ratio, latency_ratio
 from bench.results.decoders import REFERENCE
+from bench.results.phases import place_of, seconds_by_kind
 from bench.results.record import FULL_VOCAB, Record
 
 HELD_TO_GOALS = "exact"
@@ -34,6 +35,11 @@ class Speedup:
     ratio: Ratio
     goal: float | None
 
+    @property
+    def missed(self) -> bool:
+        """Whether there is a goal that was not reached."""
+        return self.goal is not None and self.ratio.value < self.goal
+
 
 def speedups(group: Sequence[Planned], records: Mapping[str, Record]) -> list[Speedup]:
     """Compare the decoders of a group of cases with the first of the same recommender and beam width.
@@ -52,7 +58,8 @@ def speedups(group: Sequence[Planned], records: Mapping[str, Record]) -> list[Sp
         slow, fast = records.get(base.case.name), records.get(one.case.name)
         if base is one or slow is None or fast is None or slow.latency is None or fast.latency is None:
             continue
-        held = base.case.decoder == REFERENCE and one.case.decoder == HELD_TO_GOALS and one.case.scores == FULL_VOCAB
+        same = one.case.scores == FULL_VOCAB and one.case.dtype == base.case.dtype
+        held = same and base.case.decoder == REFERENCE and one.case.decoder == HELD_TO_GOALS
         found.append(
             Speedup(one.part, slow, fast, latency_ratio(slow.latency, fast.latency), one.goal if held else None)
         )
@@ -60,28 +67,28 @@ def speedups(group: Sequence[Planned], records: Mapping[str, Record]) -> list[Sp
 
 
 def _in_common(planned: Planned) -> str:
-    return planned.case.model_dump_json(exclude={"decoder", "scores"})
+    return planned.case.model_dump_json(exclude={"decoder", "scores", "dtype"})
 
 
 def _decoder(record: Record) -> str:
     case = record.case
-    return f"{case.decoder}{'' if case.scores == FULL_VOCAB else f', {case.scores}'}"
+    unusual = [str(case.scores) if case.scores != FULL_VOCAB else "", case.dtype if case.dtype != "float32" else ""]
+    return ", ".join([str(case.decoder), *filter(None, unusual)])
 
 
 def speedup_table(found: Sequence[Speedup]) -> Table:
     """Lay speedups out, one row each."""
     table = Table(title="decoders timed in turns [95 % interval]", title_justify="left", box=None)
-    for name in ("part", "dtype", "beam", "batch", "slow", "fast"):
+    for name in ("part", "beam", "batch", "slow", "fast"):
         table.add_column(name, overflow="fold")
     for name in ("slow ms", "fast ms", "slow / fast", "goal", ""):
         table.add_column(name, justify="right", no_wrap=True)
     for one in found:
         case, ratio = one.fast.case, one.ratio
-        reached = "" if one.goal is None else "reached" if ratio.value >= one.goal else "missed"
+        reached = "" if one.goal is None else "missed" if one.missed else "reached"
         times = [f"{record.latency.p50_s * 1e3:.3g}" for record in (one.slow, one.fast) if record.latency is not None]
         table.add_row(
             one.part,
-            case.dtype,
             str(case.beam_width),
             str(case.batch_size),
             _decoder(one.slow),
@@ -91,4 +98,25 @@ def speedup_table(found: Sequence[Speedup]) -> Table:
             "" if one.goal is None else f"{one.goal:g}",
             reached,
         )
+    return table
+
+
+def where_time_goes(found: Sequence[Speedup]) -> Table | None:
+    """Lay out, for each missed goal, the milliseconds of both sides by kind of step; None where none is missed."""
+    missed = [one for one in found if one.missed]
+    if not missed:
+        return None
+    sides = [(one, record) for one in missed for record in (one.slow, one.fast) if isinstance(record.phases, list)]
+    times = [seconds_by_kind(record) for _, record in sides]
+    kinds = sorted({kind for row in times for kind in row}, key=place_of)
+    table = Table(
+        title="where goals were missed: ms of one profiled request by kind of step", title_justify="left", box=None
+    )
+    for name in ("part", "batch", "decoder"):
+        table.add_column(name, overflow="fold")
+    for kind in kinds:
+        table.add_column(kind, justify="right", no_wrap=True)
+    for (one, record), row in zip(sides, times, strict=True):
+        cells = [f"{row[kind] * 1e3:.3g}" if kind in row else "" for kind in kinds]
+        table.add_row(one.part, str(record.case.batch_size), _decoder(record), *cells)
     return table

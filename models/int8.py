@@ -79,8 +79,10 @@ def _padded_sums(left: Tensor, right: Tensor) -> Tensor:
     """Do the same with zeros put where CUDA's product wants them."""
     (rows, width), columns = left.shape, len(right)
     wide, below = -width % MULTIPLE, max(0, CUDA_ROWS - rows)
-    left = functional.pad(left, (0, wide, 0, below))
-    right = functional.pad(right, (0, wide, 0, -columns % MULTIPLE))
+    if wide or below:
+        left = functional.pad(left, (0, wide, 0, below))
+    if wide or columns % MULTIPLE:  # a copy of the weight, where its sizes ask for it
+        right = functional.pad(right, (0, wide, 0, -columns % MULTIPLE))
     return torch._int_mm(left, right.T)[:rows, :columns]  # noqa: SLF001 - as above
 
 

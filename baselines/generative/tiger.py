@@ -1,9 +1,10 @@
 """TIGER: the codes of the history's items in, the next item's codes out.
 
-After Rajput et al. 2023 (arXiv 2305.05065) in the size of its public re-implementations: a T5 from
-scratch, 4 + 4 layers of width 128, items as semantic IDs of 3 x 256 codes and one that tells apart what
-collides. On a decoder alone (`preset` ``llama-256`` or any other Llama) it has the shape of LC-Rec,
-prompt and target in one sequence. IDs have equal length, so no end of sequence is written.
+After Rajput et al. 2023 (arXiv 2305.05065): a T5 from scratch, items as semantic IDs of 3 x 256 codes and
+one that tells apart what collides. `preset` ``tiger`` has the size of its public re-implementations, 4 + 4
+layers of width 128; ``compact`` has half the layers, for CPUs. On a decoder alone (``llama-256`` or any
+other Llama) it has the shape of LC-Rec, prompt and target in one sequence. IDs have equal length, so no
+end of sequence is written.
 
 Differences: unless a text encoder is named, codes quantise weighted words (see
 `baselines.item_ids.semantic`); hashed user tokens are left out unless `user_tokens` asks for them.
@@ -39,12 +40,9 @@ SPECIAL = 3
 NOTHING = 2
 """The token of an empty history."""
 
-BACKBONES = {"compact": "tiger"}
-"""Which backbone goes with a preset; the preset itself where nothing is said."""
-
 
 class Settings(semantic.Settings):
-    """Settings of TIGER; `preset` is ``compact``, another preset, a local directory or a hub name.
+    """Settings of TIGER; `preset` is ``compact``, ``tiger``, another preset, a local directory or a hub name.
 
     Attributes:
         max_history: Most items of a prompt, each as long as its ID.
@@ -107,7 +105,7 @@ class Tiger(Generative):
         """
         del histories
         assert isinstance(settings, Settings)
-        name = BACKBONES.get(settings.preset, settings.preset)
+        name = settings.preset
         first = _text_rows(name) + settings.user_tokens
         codes = item_codes(catalogue, settings)
         size, levels = settings.codebook_size, codes.shape[1]

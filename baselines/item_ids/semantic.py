@@ -93,8 +93,15 @@ def item_codes(catalogue: Catalogue, settings: Settings) -> Codes:
 
 def random_codes(items: int, levels: int, size: int, seed: int) -> Codes:
     """Draw distinct random codes, int64 [items, levels] below `size`, a million in about a second."""
-    numbers = np.random.default_rng(seed).choice(size**levels, items, replace=False)
-    return np.column_stack(np.unravel_index(numbers, (size,) * levels)).astype(np.int64)
+    if size**levels <= np.iinfo(np.int64).max:
+        numbers = np.random.default_rng(seed).choice(size**levels, items, replace=False)
+        return np.column_stack(np.unravel_index(numbers, (size,) * levels)).astype(np.int64)
+    rng = np.random.default_rng(seed)
+    codes = np.zeros((0, levels), dtype=np.int64)
+    while len(codes) < items:  # of so many, hardly two are equal
+        codes = np.concatenate([codes, rng.integers(size, size=(items - len(codes), levels))])
+        codes = codes[np.sort(np.unique(codes, axis=0, return_index=True)[1])]
+    return codes
 
 
 def places_among_equals(codes: Codes) -> Codes:

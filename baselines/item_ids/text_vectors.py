@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,7 +35,10 @@ def word_vectors(texts: Sequence[str], seed: int) -> Vectors:
     greatest singular values. Needs no pretrained model. Items without text are read as `UNTITLED`.
     """
     words = TfidfVectorizer(sublinear_tf=True, token_pattern=WORD, dtype=np.float32)
-    weights = words.fit_transform([text or UNTITLED for text in texts])  # sparse [n, words]
+    readable = re.compile(WORD)
+    weights = words.fit_transform([text if readable.search(text) else UNTITLED for text in texts])  # sparse [n, words]
+    if weights.shape[1] == 1:  # all texts say the same word
+        return np.asarray(weights.toarray(), dtype=np.float32)
     reduction = TruncatedSVD(min(DIMENSIONS, *weights.shape), random_state=seed)
     return np.asarray(reduction.fit_transform(weights), dtype=np.float32)
 

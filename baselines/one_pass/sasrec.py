@@ -21,7 +21,7 @@ from transformers.utils.generic import ModelOutput
 
 from models import recommender
 from models.errors import UserError
-from models.int8 import Int8Rows
+from models.int8 import Int8Linear
 from models.recommender import PADDING, Catalogue, History, Recommendations, TrainableRecommender, phase
 from models.sequences import Windows, collate_windows, request_batch
 from models.topk import rank_items
@@ -82,11 +82,12 @@ class SASRec(TrainableRecommender):
     settings_type = Settings
     config_class = SASRecConfig
     config: SASRecConfig
-    _rounded: Int8Rows | None = None
+    rounded: Int8Linear | None
 
     def __init__(self, config: SASRecConfig) -> None:
         super().__init__(config)
         self.backbone = GPT2Model(GPT2Config(**config.backbone))
+        self.rounded = None
         self.post_init()
 
     @classmethod
@@ -164,12 +165,13 @@ class SASRec(TrainableRecommender):
             hidden = self.backbone(input_ids=inputs["input_ids"]).last_hidden_state
             query = hidden[torch.arange(len(hidden), device=hidden.device), inputs["last"]]  # [B, D]
         with phase("rank"):
-            return rank_items(query, self._rounded or self._item_vectors, k, inputs.get("seen_items"))
+            vectors = self._item_vectors if self.rounded is None else self.rounded.weight
+            return rank_items(query, vectors, k, inputs.get("seen_items"))
 
     def round_weights(self) -> None:
         """Round the item vectors too; as what the network reads they stay what they are."""
         super().round_weights()
-        self._rounded = Int8Rows.of(self._item_vectors)
+        self.rounded = Int8Linear(self._item_vectors, None)
 
     @property
     def _item_vectors(self) -> Tensor:

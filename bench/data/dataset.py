@@ -31,6 +31,7 @@ class Source:
         name: As given on the command line.
         checksum: SHA-256 over the source files, or over the generator's settings.
         options: What it was loaded with (5-core, maximum history, seed of the numbering ...).
+        unusual: Those of the options that its name does not imply.
         synthetic: True for generated data; every page that shows it must say so.
         warnings: What a reader should know, such as dropped duplicates, one line each.
 
@@ -39,6 +40,7 @@ class Source:
     name: str
     checksum: str
     options: dict[str, str | int | bool | None]
+    unusual: dict[str, str | int | bool | None] = field(default_factory=dict)
     synthetic: bool = False
     warnings: tuple[str, ...] = ()
 

@@ -63,31 +63,35 @@ def load(
 
     """
     sizes = {key: value for key, value in (("users", users), ("items", items), ("length", length)) if value is not None}
-    sized = SIZED.fullmatch(name)
-    if sized:
-        sizes = {"users": int(sized[1]), "length": SIZED_LENGTH} | sizes | {"items": int(sized[1])}
+    implied = {}
+    if sized := SIZED.fullmatch(name):
+        implied = {"users": int(sized[1]), "items": int(sized[1]), "length": SIZED_LENGTH}
+        sizes = implied | sizes | {"items": implied["items"]}
     elif sizes and name != SYNTHETIC:
         raise UserError(f"{', '.join(sizes)}: only the dataset {SYNTHETIC} has a size to choose; leave it out")
     given = {"min_count": min_count, "max_history": max_history, "seed": seed}
     if name == SYNTHETIC or sized:
         options = LoadOptions.check(**given, sizes=sizes)
-        return _generate(name, options, options.sizes or SyntheticSizes())
+        unusual = options.unlike(LoadOptions.check(sizes=implied))
+        return _generate(name, options, options.sizes or SyntheticSizes(), unusual)
     return _load_files(name, data_dir, LoadOptions.check(**given))
 
 
-def _generate(name: str, options: LoadOptions, sizes: SyntheticSizes) -> Dataset:
+def _generate(
+    name: str, options: LoadOptions, sizes: SyntheticSizes, unusual: dict[str, str | int | bool | None]
+) -> Dataset:
     settings = {"version": synthetic.VERSION, "seed": options.seed, **sizes.model_dump()}
     prepared = prepare(synthetic.generate(sizes, options.seed), min_count=options.min_count, seed=options.seed)
-    source = Source(
-        name, _digest(settings), options.settings, synthetic=True, warnings=("generated data", *prepared.warnings)
-    )
+    warnings = ("generated data", *prepared.warnings)
+    source = Source(name, _digest(settings), options.settings, unusual, synthetic=True, warnings=warnings)
     return prepared.dataset(name, source, options.max_history)
 
 
 def _load_files(name: str, data_dir: Path | None, options: LoadOptions) -> Dataset:
     layout, files = find_layout(_locate(name, data_dir))
     readable = _readable(name)
-    source = Source(name, checksum(files), options.settings | {"layout": layout.name})
+    unusual = options.unlike(LoadOptions())
+    source = Source(name, checksum(files), options.settings | {"layout": layout.name}, unusual)
     made_with = {"min_count": options.min_count, "seed": options.seed}
     key = _digest({"version": cache.VERSION, "files": source.checksum, "layout": layout.name, **made_with})
     place = cache.folder(readable, key)

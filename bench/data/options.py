@@ -52,6 +52,11 @@ class LoadOptions(BaseModel):
             name = ".".join(map(str, first["loc"])).replace("sizes.", "")
             raise UserError(f"{name} {first['input']!r}: {first['msg'].lower()}; change it") from error
 
+    def unlike(self, usual: LoadOptions) -> dict[str, str | int | bool | None]:
+        """Return the settings that differ from the usual ones."""
+        before = usual.settings
+        return {name: value for name, value in self.settings.items() if value != before.get(name)}
+
     @property
     def settings(self) -> dict[str, str | int | bool | None]:
         """All of them by name, for the record."""

@@ -38,7 +38,7 @@ class Plan:
         min_rounds: Timed rounds of each case, however long they take.
         max_rounds: Timed rounds of each case at most.
         turns: How often each case has its turn.
-        warmup_rounds: Untimed rounds before everything, of what does not compile.
+        warmup_rounds: Untimed rounds before everything.
         timeout_s: What warming up and all rounds of one case may take together; None for any time.
 
     """
@@ -130,7 +130,10 @@ class _charged:  # noqa: N801 - reads as a statement
 def _warm_up(subject: Subject, plan: Plan, clock: Clock) -> int:
     """Run the warm-up and choose how many rounds the case gets; what compiles does so now, for every request."""
     last = 0.0
-    for number in range(len(subject.batches) if subject.recommender.compiles else plan.warmup_rounds):
+    if subject.recommender.compiles:
+        for number in range(len(subject.batches)):
+            subject.request(number)
+    for number in range(plan.warmup_rounds):
         _, timed = clock.time(lambda number=number: subject.request(number))  # type: ignore[misc]
         last = timed.wall_s
     return int(np.clip(plan.case_s / max(last, 1e-6), plan.min_rounds, plan.max_rounds))

@@ -23,7 +23,9 @@ def weight_bytes(module: nn.Module) -> int:
     return sum(tensor.nbytes for tensor in tensors.values())
 
 
-def request_memory(call: Callable[[], Any], *, resident: int, device: torch.device) -> Memory | Unavailable:
+def request_memory(
+    call: Callable[[], Any], *, resident: int, device: torch.device, captured: bool = False
+) -> Memory | Unavailable:
     """Measure what one request needs beyond what stays resident.
 
     On CUDA: peak allocated minus allocated before. On Linux CPUs: the exact rise of the peak
@@ -34,9 +36,12 @@ def request_memory(call: Callable[[], Any], *, resident: int, device: torch.devi
         call: One request.
         resident: Bytes of weights and index, added on the CPU, where other cases share the process.
         device: Where it computes.
+        captured: Whether a request replays a CUDA graph, whose memory stays its own between requests.
 
     """
     if device.type == "cuda":
+        if captured:
+            return Unavailable(unavailable="a captured graph keeps its memory from one request to the next")
         return _cuda_memory(call, device)
     try:
         gc.collect()

@@ -15,9 +15,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 from bench.report.canvas import STYLE, WIDTH_IN, legend, log_milliseconds, looks_of, rendered, rows_of_cases, two_lines
 from bench.report.labels import caption, case_labels, group_name, groups, milliseconds, significant
-from bench.report.phases import draw_phases, seconds_by_kind
+from bench.report.phases import draw_phases
 from bench.report.ratios import latency_of, measured, metric
 from bench.report.scaling import describe, draw_latency, draw_memory, has_memory, sweeps
+from bench.results.phases import seconds_by_kind
 from bench.results.record import Flops, Memory, Quality, Record
 
 

@@ -20,7 +20,8 @@ class Rung:
         record: What was measured.
         setting: What all rungs have in common.
         to_reference: How many times as long the reference decoder takes; None where it was not measured, or is this.
-        to_before: How many times as long the rung before takes; None for the first.
+        to_before: How many times as long the rung before takes; None for the first, and for what is no rung: another
+            dtype, or a search without beams.
         ndcg_change: NDCG@10 minus the reference's; None where either has none.
 
     """
@@ -61,11 +62,16 @@ def _rungs(group: list[Record]) -> list[Rung]:
                 record,
                 setting,
                 to_reference=None if others is None else ratio_of(others, record),
-                to_before=None if before is None else ratio_of(before, record),
+                to_before=ratio_of(before, record) if before is not None and _is_next(before, record) else None,
                 ndcg_change=None if others is None else _change(others, record),
             )
         )
     return rungs
+
+
+def _is_next(before: Record, record: Record) -> bool:
+    same = before.case.dtype == record.case.dtype
+    return same and before.case.decoder in LADDER and record.case.decoder in LADDER
 
 
 def _change(reference: Record, record: Record) -> float | None:

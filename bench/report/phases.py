@@ -1,8 +1,7 @@
-"""The steps of a request by kind: a search's attention is one kind, however many steps it takes."""
+"""How the time of a request is shared between kinds of steps, drawn."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,43 +11,18 @@ from matplotlib.patches import Patch
 
 from bench.report.canvas import legend, rows_of_cases
 from bench.report.labels import milliseconds
+from bench.results.phases import KINDS, place_of, seconds_by_kind
 from bench.results.record import Record
 
-KINDS = (
-    "prepare", "encode", "cross K/V", "attention", "feed-forward", "head", "trie + top-k", "trie", "decode steps",
-    "compiled search", "rank",
-)  # fmt: skip
-"""The kinds that have a colour of their own, in the order in which they are drawn."""
-
 COLOURS = (7, 0, 9, 1, 8, 2, 4, 6, 3, 5)
-"""Places in the palette of the kinds above; those beyond, and unknown ones, start over."""
-
-
-def kind_of(phase: str) -> str:
-    """Return what a phase is a part of: ``decode step 2: head`` of ``head``, ``decode step 2`` of ``decode steps``."""
-    _, colon, part = phase.partition(": ")
-    return part if colon else re.sub(r" \d+$", "s", phase)
-
-
-def seconds_by_kind(record: Record) -> dict[str, float]:
-    """Add up a record's phases by kind, in the order of `KINDS`; unknown ones stand before ``rank``."""
-    assert isinstance(record.phases, list)
-    found: dict[str, float] = {}
-    for phase in record.phases:
-        kind = kind_of(phase.name)
-        found[kind] = found.get(kind, 0.0) + phase.seconds
-    return {kind: found[kind] for kind in sorted(found, key=_place)}
-
-
-def _place(kind: str) -> float:
-    return KINDS.index(kind) if kind in KINDS else len(KINDS) - 1.5
+"""Places in the palette of `KINDS`; those beyond, and unknown ones, start over."""
 
 
 def draw_phases(records: Sequence[Record]) -> Figure:
     """Draw the shares of a request's time by kind of phase, one row a case."""
     figure, (axis,) = rows_of_cases(records)
     rows = [seconds_by_kind(record) for record in records]
-    kinds = sorted(dict.fromkeys(kind for row in rows for kind in row), key=_place)
+    kinds = sorted(dict.fromkeys(kind for row in rows for kind in row), key=place_of)
     colours = _colours(kinds)
     for place, seconds in enumerate(rows):
         total = sum(seconds.values()) or 1.0

@@ -55,7 +55,7 @@ QUANTITIES: dict[str, tuple[Callable[[Record], float | None], tuple[str, ...]]] 
     "beam width": (lambda record: record.case.beam_width, ("beam_width",)),
     "batch size": (lambda record: record.case.batch_size, ("batch_size",)),
     "longest history, items": (_history, ("settings",)),
-    "catalogue, items": (_catalogue, ("dataset",)),
+    "catalogue, items": (_catalogue, ("dataset", "loaded_with")),
 }
 """How each quantity is read from a record, and the parts of a case that go with it."""
 
@@ -71,9 +71,10 @@ def sweeps(records: Sequence[Record]) -> list[Sweep]:
                 line = by_setting.setdefault(_setting(record, quantity), {}).setdefault(_line(record, fields), {})
                 line[value] = record
         for setting, lines in by_setting.items():
-            long = {name: sorted(line.items()) for name, line in lines.items() if len(line) >= POINTS}
+            long = [sorted(line.items()) for line in lines.values() if len(line) >= POINTS]
             if long:
-                named = {_name(line[0][1]): line for line in long.values()}
+                names = _names([line[0][1] for line in long], fields)
+                named = dict(zip(names, long, strict=True))
                 found.append(Sweep(quantity, setting, named, _level(records, quantity, setting)))
     return found
 
@@ -81,11 +82,8 @@ def sweeps(records: Sequence[Record]) -> list[Sweep]:
 def _level(records: Sequence[Record], quantity: str, setting: str) -> dict[str, Record]:
     if quantity != "beam width":
         return {}
-    return {
-        _name(record): record
-        for record in records
-        if record.case.decoder is None and _setting(record, quantity) == setting
-    }
+    level = [record for record in records if record.case.decoder is None and _setting(record, quantity) == setting]
+    return dict(zip(_names(level, ()), level, strict=True))
 
 
 def _line(record: Record, fields: tuple[str, ...]) -> str:
@@ -104,9 +102,32 @@ def _setting(record: Record, quantity: str) -> str:
     return ", ".join(word for word in words if word)
 
 
-def _name(record: Record) -> str:
+def _names(records: Sequence[Record], fields: tuple[str, ...]) -> list[str]:
+    """Name the lines that begin with `records`, by as much as tells them apart; `fields` are what is swept."""
+    parts = [_parts(record, fields) for record in records]
+    common = set.intersection(*map(set, parts)) if len(parts) > 1 else set(parts[0][2:]) if parts else set()
+    names = [
+        ", ".join(word for place, word in enumerate(words) if word and (place < HEAD or word not in common))
+        for words in parts
+    ]
+    assert len(set(names)) == len(names), "cases that differ in nothing else than what is swept are one line"
+    return names
+
+
+HEAD = 2
+"""Parts of a name that are always said: recommender and decoder."""
+
+
+def _parts(record: Record, fields: tuple[str, ...]) -> list[str]:
+    """Return recommender and decoder, then all else that may tell two lines of a panel apart."""
     case = record.case
-    return f"{case.recommender}, {decoder_name(record)}" if case.decoder else case.recommender
+    swept = HISTORY_SETTINGS if "settings" in fields else ()
+    words = [case.recommender, decoder_name(record) if case.decoder else ""]
+    words += [f"{name} {value}" for name, value in sorted(case.settings.items()) if name not in swept]
+    words += [f"beam {case.beam_width}" if case.beam_width and "beam_width" not in fields else ""]
+    words += [f"{case.weights.value} weights", f"{case.threads} threads", f"seen items: {case.seen}"]
+    loaded = [f"{name} {value}" for name, value in case.loaded_with.items()]
+    return words + ([] if "dataset" in fields else loaded)
 
 
 def draw_latency(found: Sequence[Sweep]) -> Figure:

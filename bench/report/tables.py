@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.report.findings import comparisons, percent_saved, recall_change, times
+from bench.report.findings import FULL_PRECISION, comparisons, percent_saved, recall_change, times
 from bench.report.labels import (
     caption,
     case_labels,
@@ -178,16 +178,18 @@ def _rung_cells(rung: Rung) -> dict[str, str]:
         "p50": milliseconds(latency_of(record).p50_s),
         "times as fast as reference": _times(rung.to_reference),
         "times as fast as the row above": _times(rung.to_before),
-        **_agreement_cells(record.agreement),
+        **_agreement_cells(record),
         "NDCG@10 difference": NOT_AVAILABLE if rung.ndcg_change is None else f"{rung.ndcg_change:+.4f}",
     }
 
 
-def _agreement_cells(found: Agreement | None) -> dict[str, str]:
-    names = ("lists compared with", "identical lists", "overlap of lists")
+def _agreement_cells(record: Record) -> dict[str, str]:
+    """Tell how far lists agree; where weights are rounded, scores lie too close for an order of ties to be told."""
+    names, found = ("lists compared with", "identical lists", "overlap of lists"), record.agreement
     if found is None:
         return dict.fromkeys(names, NOT_AVAILABLE)
-    ties = f", {found.ties / found.users:.1%} but for ties" if found.ties else ""
+    told = found.ties and record.case.dtype == FULL_PRECISION
+    ties = f", {found.ties / found.users:.1%} but for ties" if told else ""
     cells = (f"{found.compared_with}, {found.users} users", f"{found.identical / found.users:.1%}{ties}")
     return dict(zip(names, (*cells, f"{found.overlap:.1%}"), strict=True))
 

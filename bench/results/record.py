@@ -245,7 +245,7 @@ class ListAudit(Model):
     Attributes:
         users: Users whose last timed list was compared with the evaluated one.
         identical: Lists equal place by place.
-        ties: Lists that differ only where scores are equal to within 1e-4.
+        ties: Lists that differ only where scores are equal to within what the dtype rounds (1e-4 in float32).
         different: All others; more than 0 makes the case an error.
 
     """

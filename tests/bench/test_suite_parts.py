@@ -6,7 +6,8 @@ from rich.console import Console
 
 from bench import cases
 from bench.cases import Entry, Planned, Suite
-from bench.speedups import speedup_table, speedups
+from bench.results.record import Phase
+from bench.speedups import speedup_table, speedups, where_time_goes
 from models.errors import UserError
 from tests.bench.factories import make_case, make_record
 
@@ -20,7 +21,7 @@ def expand(**values):
 
 def test_what_a_part_does_not_name_is_the_suites():
     parts = [
-        {"title": "small", "batch_sizes": [1, 8], "goals": [4.5]},
+        {"title": "small", "batch_sizes": [1, 8], "goals": {"cpu": {1: 4.5}, "cuda": {8: 30}}},
         {"title": "wide", "beam_widths": [50], "recommenders": [{"name": "p5"}], "min_rounds": 3},
     ]
     small, larger, wide = expand(recommenders=[P5], batch_sizes=[4], min_rounds=7, parts=parts, untrained=True)
@@ -44,13 +45,51 @@ def test_an_entry_may_have_scores_of_its_own_and_no_case_is_measured_twice():
     ]
 
 
+def test_an_entry_may_have_dtypes_of_its_own_which_are_timed_with_the_others_unless_the_user_names_some():
+    entries = [P5, {"name": "p5", "decoders": ["exact"], "dtypes": ["bfloat16", "int8"]}]
+    (group,) = expand(recommenders=entries)
+    assert [one.case.dtype for one in group] == ["float32", "float32", "bfloat16", "int8"]
+    suite = Suite(description="a test", datasets=["toy"], recommenders=entries)
+    named = cases.changed(suite, dtypes=["float16"])
+    (group,) = cases.expand(named, "toy", device=torch.device("cpu"), threads=1, chosen={}, untrained=False)
+    assert {one.case.dtype for one in group} == {"float16"}
+    with pytest.raises(UserError, match="--dtype float8: use one of float32"):
+        expand(recommenders=[{"name": "p5", "dtypes": ["float8"]}])
+
+
+def test_missed_goals_are_laid_out_step_by_step():
+    steps = {
+        "reference": ["encode", "decode step 1"],
+        "exact": ["encode", "decode step 1: head", "decode step 2: head"],
+    }
+    records = [
+        make_record(
+            case=make_case("p5", decoder=decoder, beam_width=20, scores="full-vocab"),
+            median_s=median_s,
+            phases=[Phase(name=name, seconds=0.002) for name in steps[decoder]],
+        )
+        for decoder, median_s in (("reference", 0.08), ("exact", 0.02))
+    ]
+    by_name = {record.case.name: record for record in records}
+    for goal, is_missed in ((3.0, False), (5.0, True)):
+        found = speedups([Planned(record.case, part="small", goal=goal) for record in records], by_name)
+        table = where_time_goes(found)
+        assert (table is not None) is is_missed
+    console = Console(width=140, no_color=True, record=True)
+    console.print(table)
+    header, slow, fast = console.export_text().rstrip().splitlines()[-3:]
+    assert header.split() == ["part", "batch", "decoder", "encode", "head", "decode", "steps"]
+    assert slow.split() == ["small", "32", "reference", "2", "2"]
+    assert fast.split() == ["small", "32", "exact", "2", "4"]
+
+
 def test_what_the_user_names_goes_before_parts_and_their_goals():
-    parts = [{"title": "small", "batch_sizes": [1, 8], "goals": [4.5, 7], "recommenders": [P5]}]
+    parts = [{"title": "small", "batch_sizes": [1, 8], "goals": {"cpu": {1: 4.5}}, "recommenders": [P5]}]
     suite = Suite(description="a test", datasets=["toy"], recommenders=[Entry(name="p5")], parts=parts)
-    assert cases.changed(suite).parts[0].goals == [4.5, 7]
+    assert cases.changed(suite, min_rounds=3).parts[0].goals == {"cpu": {1: 4.5}}
     ((_, piece),) = cases.changed(suite, batch_sizes=[3]).pieces()
     assert piece.batch_sizes == [3]
-    assert cases.changed(suite, batch_sizes=[3]).parts[0].goals == []
+    assert cases.changed(suite, batch_sizes=[3]).parts[0].goals == {}
     assert piece.recommenders[0].decoders == ["reference", "exact"]
 
 
@@ -59,7 +98,10 @@ def test_what_the_user_names_goes_before_parts_and_their_goals():
     [
         ("batch_sizes = [1]", "no recommenders: name some"),
         ('[[parts]]\ntitle = "small"', "no recommenders: name some"),
-        ('[[recommenders]]\nname = "p5"\n[[parts]]\ntitle = "small"\ngoals = [1, 2]', "small: more goals than batch"),
+        (
+            '[[recommenders]]\nname = "p5"\n[[parts]]\ntitle = "small"\ngoals = { cpu = { 4 = 2 } }',
+            "small: a goal for batch size 4",
+        ),
         ('[[recommenders]]\nname = "p5"\n[[parts]]\ntitle = "small"\nk = 3', "parts.0.k: Extra inputs"),
     ],
 )
@@ -83,7 +125,7 @@ def test_decoders_are_compared_with_the_first_of_their_kind():
     console = Console(width=140, no_color=True, record=True)
     console.print(speedup_table(found))
     _, _, exact, renormalised = console.export_text().rstrip().splitlines()
-    assert exact.split()[:6] == ["small", "float32", "20", "32", "reference", "exact"]
+    assert exact.split()[:5] == ["small", "20", "32", "reference", "exact"]
     assert exact.rstrip().endswith("missed")
     assert "exact, renormalised" in renormalised
     assert speedups([Planned(record.case) for record in records], {}) == []

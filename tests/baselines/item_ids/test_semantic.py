@@ -63,6 +63,19 @@ def test_an_unknown_encoder_is_one_line():
         item_codes(catalogue(), Settings(text_encoder="./no-such-encoder"))
 
 
+def test_random_codes_of_more_kinds_than_an_integer_counts_are_distinct():
+    codes = item_codes(catalogue(), Settings(codes="random", codebooks=8, codebook_size=65536))
+    assert codes.shape == (120, 9)
+    assert len(np.unique(codes, axis=0)) == 120
+    assert np.array_equal(codes, item_codes(catalogue(), Settings(codes="random", codebooks=8, codebook_size=65536)))
+
+
+@pytest.mark.parametrize("text", ["!?!", "thing"])
+def test_texts_without_words_or_with_one_word_are_coded(text):
+    alike = catalogue(20, text=lambda _: text)
+    assert len(np.unique(item_codes(alike, Settings(codebook_size=32, quantiser="rq-kmeans")), axis=0)) == 20
+
+
 def test_equals_are_counted_in_the_order_of_items():
     codes = np.array([[1, 2], [0, 0], [1, 2], [0, 1], [1, 2], [0, 0]])
     assert places_among_equals(codes).tolist() == [0, 0, 1, 0, 2, 1]

@@ -120,6 +120,13 @@ def test_a_size_in_the_name_is_the_size_of_the_catalogue():
     assert sized.source.checksum != data.load("synthetic-301").source.checksum
 
 
+def test_what_the_name_does_not_imply_is_told():
+    assert data.load("synthetic").source.unusual == {}
+    assert data.load("synthetic-300").source.unusual == {}
+    assert data.load("synthetic-300", max_history=5, length=9).source.unusual == {"max_history": 5, "length": 9}
+    assert data.load("synthetic", users=50, min_count=2).source.unusual == {"min_count": 2, "users": 50}
+
+
 def test_a_size_too_small_for_generated_data_is_refused():
     with pytest.raises(UserError, match="items"):
         data.load("synthetic-3")

@@ -4,8 +4,8 @@ import pytest
 
 from bench.report.findings import answer, distrust
 from bench.report.ladder import ladders, reference_of, strongest
-from bench.report.phases import kind_of, seconds_by_kind
 from bench.report.tables import ladder
+from bench.results.phases import kind_of, seconds_by_kind
 from bench.results.record import Agreement, Phase
 from tests.bench.factories import make_case, make_record
 

@@ -56,6 +56,21 @@ def test_batches_histories_and_catalogues_make_lines():
     assert [value for value, _ in found["catalogue, items"].lines["popularity"]] == [3000, 12000, 100000]
 
 
+def test_lines_of_other_sizes_are_told_apart_and_none_is_lost():
+    presets = [
+        tiger("exact", 20, step * size, case={"batch_size": size, "settings": {"preset": preset}})
+        for preset, step in (("compact", 0.001), ("t5-small", 0.01))
+        for size in (1, 8, 32)
+    ]
+    beams = [tiger("exact", 50, size * 0.1, case={"batch_size": size}) for size in (1, 8, 32)]
+    (found,) = sweeps([*presets, *beams])
+    assert sorted(found.lines) == [
+        "tiger, exact, preset compact, beam 20",
+        "tiger, exact, preset compact, beam 50",
+        "tiger, exact, preset t5-small, beam 20",
+    ]
+
+
 def test_two_values_are_no_line():
     assert sweeps([one for one in BEAMS if one.case.beam_width != 100] + [LITE]) == []
 

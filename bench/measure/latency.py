@@ -38,7 +38,7 @@ class Plan:
         min_rounds: Timed rounds of each case, however long they take.
         max_rounds: Timed rounds of each case at most.
         turns: How often each case has its turn.
-        warmup_rounds: Untimed rounds before everything.
+        warmup_rounds: Untimed rounds before everything; one where a request is long.
         timeout_s: What warming up and all rounds of one case may take together; None for any time.
 
     """
@@ -136,6 +136,8 @@ def _warm_up(subject: Subject, plan: Plan, clock: Clock) -> int:
     for number in range(plan.warmup_rounds):
         _, timed = clock.time(lambda number=number: subject.request(number))  # type: ignore[misc]
         last = timed.wall_s
+        if last > LONG_S:
+            break
     return int(np.clip(plan.case_s / max(last, 1e-6), plan.min_rounds, plan.max_rounds))
 
 

@@ -1,0 +1,239 @@
+"""Whether a machine is fit to measure on: what disturbs timings here, and what cannot be measured.
+
+Each check reads one thing and says what it means; none needs rights or packages beyond the suite's.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+import torch
+
+FEW_CORES = 4
+"""Fewer, and the system's own work has no core to itself."""
+
+STEAL = 0.01
+"""Share of time that other virtual machines may take unnoticed."""
+
+SPREAD_CAUTION, SPREAD_FAULT = 0.1, 0.5
+"""How much longer than the median the slowest twentieth of equal pieces of work may take."""
+
+FREE_MEMORY = 2 * 2**30
+
+
+class Level(StrEnum):
+    """How much a finding weighs."""
+
+    FIT = "fit"
+    """As it should be."""
+    CAUTION = "caution"
+    """Numbers can be had, with wider intervals or without this quantity."""
+    FAULT = "fault"
+    """Numbers taken now would mislead."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        about: What was looked at.
+        level: How much it weighs.
+        said: What was found and what it means, in plain words.
+        remedy: What to change; empty where nothing needs to be.
+
+    """
+
+    about: str
+    level: Level
+    said: str
+    remedy: str = ""
+
+
+def examine(device: torch.device, *, root: Path = Path("/"), seconds: float = 2.0) -> list[Finding]:
+    """Look at everything.
+
+    Args:
+        device: Where one wants to measure.
+        root: Below it lie ``proc`` and ``sys``.
+        seconds: How long equal pieces of work are timed, to see how much their times spread.
+
+    """
+    before = _cpu_times(root)
+    spread = _spread(seconds)
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        _cores,
+        lambda: _quota(root),
+        _load,
+        lambda: _steal(before, _cpu_times(root)),
+        lambda: spread,
+        lambda: _clock_frequency(root),
+        lambda: _memory(root),
+        lambda: _peak_memory(root),
+        _compiler,
+        lambda: _energy(device, root),
+    ]
+    return [finding for check in checks for finding in check()]
+
+
+def _cores() -> Iterator[Finding]:
+    cores = os.cpu_count() or 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    if usable < cores:
+        said = f"{usable} of {cores} cores may be used: taskset or a container keeps this process from the others"
+        yield Finding(
+            "cores", Level.CAUTION, said, "record it; measure both sides of a comparison under the same limit"
+        )
+    if usable == 1:
+        said = "one core: whatever else runs interrupts what is measured"
+        yield Finding("cores", Level.FAULT, said, "measure on a machine with more cores")
+    elif usable < FEW_CORES:
+        said = f"{usable} cores: one is left to all else when {usable - 1} measures; with --threads {usable} none is"
+        yield Finding("cores", Level.CAUTION, said, "quote ratios of cases timed in turns, not times")
+    else:
+        yield Finding("cores", Level.FIT, f"{usable} cores")
+
+
+def _quota(root: Path) -> Iterator[Finding]:
+    text = _read(root / "sys/fs/cgroup/cpu.max")
+    if text is None or text.startswith("max"):
+        return
+    quota, period = map(int, text.split())
+    said = f"a container's quota stops this process after {quota / period:.2g} cores' worth of each {period / 1e3:g} ms"
+    yield Finding("quota", Level.FAULT, said, "run without a CPU limit, with whole cores pinned instead")
+
+
+def _load() -> Iterator[Finding]:
+    if not hasattr(os, "getloadavg"):
+        return
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    said = f"load average {load:.2f} on {cores} cores"
+    if load > cores:
+        yield Finding("load", Level.FAULT, f"{said}: work waits for a core", "stop what else runs, or wait for its end")
+    elif load > cores / 2:
+        yield Finding("load", Level.CAUTION, f"{said}: other work runs", "stop what else runs, or wait for its end")
+    else:
+        yield Finding("load", Level.FIT, said)
+
+
+def _cpu_times(root: Path) -> list[int]:
+    """Return the ticks of ``/proc/stat``: user, nice, system, idle, iowait, irq, softirq, steal."""
+    line = (_read(root / "proc/stat") or "").partition("\n")[0]
+    return [int(value) for value in line.split()[1:9]]
+
+
+def _steal(before: list[int], after: list[int]) -> Iterator[Finding]:
+    if len(before) < 8 or len(after) < 8:  # noqa: PLR2004 - steal is the eighth
+        return
+    passed = [later - earlier for earlier, later in zip(before, after, strict=True)]
+    share = passed[7] / max(1, sum(passed))
+    said = f"the host gave {share:.1%} of the time to other virtual machines"
+    if share > STEAL:
+        yield Finding("steal", Level.CAUTION, said, "measure on a machine of your own, or repeat and compare intervals")
+    else:
+        yield Finding("steal", Level.FIT, said)
+
+
+def _spread(seconds: float) -> Iterator[Finding]:
+    """Time equal pieces of work on one thread, and say how much their times spread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    matrix = torch.randn(192, 192)
+    switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    try:
+        while (start := time.perf_counter()) < end or len(times) < 20:  # noqa: PLR2004 - a twentieth must be one at least
+            for _ in range(8):
+                torch.mm(matrix, matrix)
+            times.append(time.perf_counter() - start)
+    finally:
+        torch.set_num_threads(threads)
+    switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switches
+    median, slow, worst = np.percentile(times, [50, 95, 100])
+    spread = slow / median - 1
+    said = (
+        f"equal work takes {median * 1e3:.2g} ms, {spread:.0%} longer in the slowest twentieth, {worst / median:.1f} "
+        f"times as long at worst; interrupted {switches} times in {sum(times):.1f} s"
+    )
+    remedy = "stop what else runs; if nothing does, the host is shared: take more rounds and quote intervals"
+    if spread > SPREAD_FAULT:
+        yield Finding("spread", Level.FAULT, said, remedy)
+    elif spread > SPREAD_CAUTION:
+        yield Finding("spread", Level.CAUTION, said, remedy)
+    else:
+        yield Finding("spread", Level.FIT, said)
+
+
+def _clock_frequency(root: Path) -> Iterator[Finding]:
+    cpu = root / "sys/devices/system/cpu"
+    governor = _read(cpu / "cpu0/cpufreq/scaling_governor")
+    if governor is None:
+        said = "the clock's governor cannot be seen: this is a virtual machine, or the system hides it"
+        yield Finding("clock", Level.CAUTION, said, "compare only what was timed in turns in one run")
+    elif governor != "performance":
+        said = f"the clock's governor is {governor}: the first requests of a run are slower than the rest"
+        yield Finding("clock", Level.CAUTION, said, "sudo cpupower frequency-set --governor performance")
+    else:
+        yield Finding("clock", Level.FIT, "the clock's governor is performance")
+    if _read(cpu / "intel_pstate/no_turbo") == "0" or _read(cpu / "cpufreq/boost") == "1":
+        said = "the clock rises above its base while few cores work, and falls as they heat"
+        yield Finding("boost", Level.CAUTION, said, "switch boost off for absolute times; ratios in turns bear it")
+    if _read(cpu / "smt/active") == "1":
+        said = "two hardware threads share a core: a neighbour on the same core halves it"
+        yield Finding("threads", Level.CAUTION, said, "--threads no more than the physical cores, pinned with taskset")
+
+
+def _memory(root: Path) -> Iterator[Finding]:
+    fields = dict(line.split(":", 1) for line in (_read(root / "proc/meminfo") or "").splitlines() if ":" in line)
+    if "MemAvailable" not in fields:
+        return
+    kib = {name: int(fields[name].split()[0]) for name in ("MemAvailable", "SwapTotal", "SwapFree") if name in fields}
+    available, swapped = kib["MemAvailable"] * 1024, (kib.get("SwapTotal", 0) - kib.get("SwapFree", 0)) * 1024
+    said = f"{available / 2**30:.1f} GiB of memory are available"
+    if available < FREE_MEMORY:
+        yield Finding("memory", Level.FAULT, f"{said}: cases will fail or swap", "stop what else holds memory")
+    elif swapped > FREE_MEMORY / 8:
+        said += f", {swapped / 2**30:.1f} GiB are swapped out"
+        yield Finding("memory", Level.CAUTION, said, "sudo swapoff --all while measuring")
+    else:
+        yield Finding("memory", Level.FIT, said)
+
+
+def _peak_memory(root: Path) -> Iterator[Finding]:
+    if os.access(root / "proc/self/clear_refs", os.W_OK):
+        yield Finding("peak memory", Level.FIT, "can be measured exactly")
+    else:
+        said = "/proc/self/clear_refs cannot be written: the peak memory of a request will be n/a on the CPU"
+        yield Finding("peak memory", Level.CAUTION, said, "run on Linux, in a container that mounts /proc writable")
+
+
+def _compiler() -> Iterator[Finding]:
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        said = "there is no C++ compiler: --decoder compiled will be unsupported on the CPU"
+        yield Finding("compiler", Level.CAUTION, said, "install g++")
+
+
+def _energy(device: torch.device, root: Path) -> Iterator[Finding]:
+    if device.type == "cuda":
+        yield Finding("energy", Level.FIT, "is read from NVIDIA's counter")
+        return
+    counters = list((root / "sys/class/powercap").glob("intel-rapl:*/energy_uj"))
+    why = "cannot be read by this user" if counters else "there is none"
+    said = f"a CPU's energy is not measured (its counter, RAPL: {why}); it will be n/a"
+    yield Finding("energy", Level.CAUTION, said, "measure energy on an NVIDIA GPU")
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None

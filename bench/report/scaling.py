@@ -75,7 +75,9 @@ def sweeps(records: Sequence[Record]) -> list[Sweep]:
             if long:
                 names = _names([line[0][1] for line in long], fields)
                 named = dict(zip(names, long, strict=True))
-                found.append(Sweep(quantity, setting, named, _level(records, quantity, setting)))
+                beams = {line[0][1].case.beam_width for line in long} - {None}
+                whole = f"{setting}, beam {beams.pop()}" if len(beams) == 1 and quantity != "beam width" else setting
+                found.append(Sweep(quantity, whole, named, _level(records, quantity, setting)))
     return found
 
 
@@ -102,14 +104,27 @@ def _setting(record: Record, quantity: str) -> str:
     return ", ".join(word for word in words if word)
 
 
+def _titles(found: Sequence[Sweep]) -> tuple[list[str], str]:
+    """Return each panel's own part of its setting, and what all panels have in common."""
+    settings = [sweep.setting.split(", ") for sweep in found]
+    common = [word for word in settings[0] if all(word in words for words in settings)]
+    return [", ".join(word for word in words if word not in common) for words in settings], ", ".join(common)
+
+
 def _names(records: Sequence[Record], fields: tuple[str, ...]) -> list[str]:
-    """Name the lines that begin with `records`, by as much as tells them apart; `fields` are what is swept."""
+    """Name the lines that begin with `records`: recommender, decoder, and what else tells those of a recommender apart.
+
+    Args:
+        records: One a line, all of one panel.
+        fields: What is swept.
+
+    """
     parts = [_parts(record, fields) for record in records]
-    common = set.intersection(*map(set, parts)) if len(parts) > 1 else set(parts[0][2:]) if parts else set()
-    names = [
-        ", ".join(word for place, word in enumerate(words) if word and (place < HEAD or word not in common))
-        for words in parts
-    ]
+    names = []
+    for words in parts:
+        common = set.intersection(*(set(others) for others in parts if others[0] == words[0]))
+        told = words[:HEAD] + [word for word in words[HEAD:] if word not in common]
+        names.append(", ".join(word for word in told if word))
     assert len(set(names)) == len(names), "cases that differ in nothing else than what is swept are one line"
     return names
 
@@ -160,7 +175,9 @@ def _draw(
     names = list(dict.fromkeys(name for sweep in found for name in (*sweep.lines, *sweep.level)))
     looks = looks_by_name(names)
     handles = {}
-    for axis, sweep in zip(axes.flat, found, strict=False):
+    titles, common = _titles(found)
+    figure.suptitle(common, fontsize=8, fontweight="normal")
+    for axis, sweep, title in zip(axes.flat, found, titles, strict=False):
         values = sorted({value for line in sweep.lines.values() for value, _ in line})
         lines = sweep.lines | {name: [(value, record) for value in values] for name, record in sweep.level.items()}
         for name, line in lines.items():
@@ -176,7 +193,7 @@ def _draw(
         _logarithmic(axis, values)
         axis.set_xlabel(sweep.quantity)
         axis.set_ylabel(unit)
-        axis.set_title(sweep.setting, fontsize=8)
+        axis.set_title(title, fontsize=8, fontweight="normal")
     for axis in axes.flat[len(found) :]:
         axis.set_visible(False)
     legend(figure, list(handles.values()), list(handles))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
+from transformers.utils import logging
 
 from bench.data.dataset import Dataset
 from bench.home import atomic, home
@@ -110,6 +111,7 @@ def load(folder: Path) -> tuple[TrainableRecommender, Card]:
     card = read_card(folder)
     kind = registry.load(card.recommender)
     assert issubclass(kind, TrainableRecommender)
+    logging.disable_progress_bar()  # transformers' own, for loading that takes no time
     try:
         return kind.from_pretrained(folder), card
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:

@@ -78,7 +78,7 @@ def print_summary(
         table.add_column(name, justify="left" if name in ("case", "outcome") else "right", overflow="fold")
     for record in records:
         table.add_row(*_row(record))
-    console = Console(width=max(100, reporter._tw.fullwidth), no_color=True)  # noqa: SLF001 - its public width is of the past
+    console = Console(width=max(132, reporter._tw.fullwidth), no_color=True)  # noqa: SLF001 - its public width is of the past
     with console.capture() as capture:
         console.print(table)
         if speedups:

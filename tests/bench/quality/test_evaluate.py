@@ -29,7 +29,7 @@ def expected_places(scores, target):
 def test_popularity_with_many_equal_counts_equals_brute_force_over_all_scores():
     """Sixty walks over forty items leave a handful of distinct counts, so lists end inside ties."""
     recommender = build("popularity")
-    counts = recommender.counts.numpy()
+    counts = recommender.counts.double().numpy()
     assert len(np.unique(counts[1:])) < ITEMS / 2
     histories, targets = dataset(40).queries(Split.TEST)
     lists = rank(recommender, histories, targets, k=5)

@@ -203,7 +203,7 @@ def _draw(
 def _logarithmic(axis: Axes, values: Sequence[float]) -> None:
     axis.set_xscale("log")
     axis.set_yscale("log")
-    axis.set_xticks(values, [f"{value:,g}" for value in values])
+    axis.set_xticks(values, [f"{value:,.10g}" for value in values])
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.yaxis.set_major_locator(LogLocator(10, subs=(1.0,)))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
@@ -217,6 +217,6 @@ def describe(found: Sequence[Sweep]) -> str:
         for name, line in sweep.lines.items():
             (least, first), (most, last) = line[0], line[-1]
             factor = latency_of(last).p50_s / latency_of(first).p50_s
-            ends = f"at {sweep.quantity} {most:,g} as at {least:,g}"
+            ends = f"at {sweep.quantity} {most:,.10g} as at {least:,.10g}"
             parts.append(f"{name} ({sweep.setting}): {factor:.2g} times as long {ends}")
     return "Median latency. " + "; ".join(parts) + "."

@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Version 2 added what measuring can be trusted by; records of version 1 lack it and are read."""
 
 FULL_VOCAB = "full-vocab"
 """The usual scores of generated items; see `models.recommender.Scores`."""
@@ -147,6 +148,9 @@ class Latency(Model):
             number of two cases of one run was taken side by side.
         p90_s, p95_s, p99_s: None with fewer than 50, 100, 500 rounds (five samples beyond the percentile).
         device_s: Median time between CUDA events before and after a request.
+        host_overhead_s: Median of wall time minus device time: what the host adds that no GPU makes up for.
+        warmup_rounds: Untimed requests before the first timed one.
+        stationary: Whether warming up ended because times no longer fell; None in records of version 1.
         users_per_second: Batch size over mean latency.
 
     """
@@ -160,15 +164,29 @@ class Latency(Model):
     p95_s: float | None = None
     p99_s: float | None = None
     device_s: float | Unavailable
+    host_overhead_s: float | Unavailable | None = None
+    warmup_rounds: int | None = None
+    stationary: bool | None = None
     users_per_second: float
 
 
 class Phase(Model):
-    """One step of a request, in the order it happens; `seconds` is wall time under the profiler."""
+    """One step of a request, in the order it happens.
+
+    Attributes:
+        name: Such as ``encode`` or ``decode step 1``.
+        seconds: Wall time under the profiler (on CUDA, the device's).
+        flops_per_user: By the authority, see `Flops`.
+        bytes_per_user: What its operators read and wrote, each for itself: the traffic of an unfused run.
+        bound_s: The least time the step can take on this machine, see `Roofline`.
+
+    """
 
     name: str
     seconds: float
     flops_per_user: float | None = None
+    bytes_per_user: float | None = None
+    bound_s: float | None = None
 
 
 class Flops(Model):
@@ -178,6 +196,8 @@ class Flops(Model):
         per_user: torch's `FlopCounterMode` with the CPU attention gap mended, over one whole request.
         forward_per_user: The same counter over one forward pass that fvcore can trace, too.
         fvcore_per_user: fvcore over that forward pass: the second opinion on `forward_per_user`.
+        closed_form_per_user: The recommender's own closed formula for that forward pass: the third opinion.
+        operators: How many operators one request dispatched.
         uncounted: Operators with floating-point outputs that no formula covers, with how often they ran.
 
     """
@@ -185,7 +205,18 @@ class Flops(Model):
     per_user: float
     forward_per_user: float | None = None
     fvcore_per_user: float | Unavailable
+    closed_form_per_user: float | Unavailable | None = None
+    operators: int | None = None
     uncounted: dict[str, int] = {}
+
+    @property
+    def disagreement(self) -> float | None:
+        """The largest relative difference of another opinion to ours; None where there is none to compare."""
+        others = [self.fvcore_per_user, self.closed_form_per_user]
+        known = [other for other in others if isinstance(other, float | int)]
+        if self.forward_per_user is None or not known:
+            return None
+        return max(abs(other - self.forward_per_user) for other in known) / max(self.forward_per_user, 1.0)
 
 
 class Memory(Model):
@@ -194,11 +225,137 @@ class Memory(Model):
     Attributes:
         peak_bytes: Weights + index + request on the CPU; peak allocated on CUDA.
         request_bytes: What one request needs beyond what is resident before it.
+        process_bytes: All that the process held at the peak, interpreter and libraries included: on the CPU the peak
+            resident set of a process that served this case alone, on CUDA what NVML says of the process.
+        reserved_bytes: Peak of what the allocator had reserved on CUDA.
+        parts: What the peak is made of: weights, item vectors, trie, K/V cache, activations.
+        phases: Peak of what was allocated in each phase beyond what was before the request.
 
     """
 
     peak_bytes: int
     request_bytes: int
+    process_bytes: int | Unavailable | None = None
+    reserved_bytes: int | None = None
+    parts: dict[str, int] = {}
+    phases: dict[str, int] = {}
+
+
+class Energy(Model):
+    """Energy of repeated requests, read from a counter around a window.
+
+    Attributes:
+        source: ``NVML`` or ``RAPL``.
+        joules_per_1000_users: What the device drew in the window, idle power included, over the users answered.
+        power_w: Mean power in the window.
+        idle_power_w: Mean power in a window of the same length without requests.
+        window_s: Length of the window.
+        updates: How often the counter moved in it.
+
+    """
+
+    source: str
+    joules_per_1000_users: float
+    power_w: float
+    idle_power_w: float
+    window_s: float
+    updates: int
+
+
+class Roofline(Model):
+    """What the machine could do at best, measured on it, and how near a request comes.
+
+    Attributes:
+        flops_per_s: Of the fastest matrix product in the case's dtype, with the case's threads.
+        bytes_per_s: Read and written by the fastest large copy.
+        flops: Of one request.
+        bytes: What its operators read and wrote, each for itself.
+        touched_bytes: Weights, index and inputs that it reads, each byte once.
+        bound_s: The greater of ``flops / flops_per_s`` and ``touched_bytes / bytes_per_s``: no implementation
+            of the same arithmetic is faster.
+
+    """
+
+    flops_per_s: float
+    bytes_per_s: float
+    flops: float
+    bytes: float
+    touched_bytes: float
+    bound_s: float
+
+
+class MachineState(Model):
+    """What the machine was doing at one moment; None where it does not tell."""
+
+    load_average: float | None = None
+    cpu_mhz: float | None = None
+    governor: str | None = None
+    gpu_sm_mhz: int | None = None
+    gpu_memory_mhz: int | None = None
+    gpu_temperature_c: int | None = None
+    gpu_power_w: float | None = None
+    gpu_throttled: list[str] = []
+
+
+class Conditions(Model):
+    """Under what conditions a case was timed.
+
+    Attributes:
+        before: The machine before the first turn of the case.
+        after: The machine after its last.
+        threads: CPU threads that computed.
+        affinity: Cores that the process might use.
+        involuntary_switches: How often the system took the core away while the case was timed.
+        other_cores: Cores that other processes kept busy while the case was timed, on average.
+        stolen: Share of the time that the host gave to other virtual machines.
+        disturbed_turns: Turns during which the machine was disturbed, and that could not be repeated any more.
+        repeated_turns: Turns that were taken again because the machine was disturbed.
+        unstable: Why the numbers are to be distrusted; empty where they are not.
+
+    """
+
+    before: MachineState
+    after: MachineState
+    threads: int
+    affinity: int | None = None
+    involuntary_switches: int | None = None
+    other_cores: float | None = None
+    stolen: float | None = None
+    disturbed_turns: int = 0
+    repeated_turns: int = 0
+    unstable: str = ""
+
+
+class Overhead(Model):
+    """What timing adds to a call: the same request timed one by one, and in a bare loop, in turns.
+
+    Attributes:
+        seconds: Median difference.
+        low, high: Its 95 % interval.
+        allowed_s: 2 % of the call, or 20 microseconds, whichever is larger.
+
+    """
+
+    seconds: float
+    low: float
+    high: float
+    allowed_s: float
+
+
+class Repeats(Model):
+    """Is a user who asks again answered sooner? Then answers are kept, and latency is not what it says.
+
+    Attributes:
+        pairs: How many fresh requests were repeated.
+        ratio: Median time of the second over that of the first.
+        low, high: Its 95 % interval.
+
+    """
+
+    pairs: int
+    ratio: float
+    low: float
+    high: float
 
 
 class Index(Model):
@@ -296,7 +453,7 @@ class Record(Model):
     `agreement` is None where there is no other decoder of the same weights to compare with.
     """
 
-    schema_version: Annotated[int, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = SCHEMA_VERSION
+    schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
     suite: str
     case: Case
     outcome: Outcome
@@ -308,6 +465,11 @@ class Record(Model):
     flops: Flops | Unavailable | None = None
     memory: Memory | Unavailable | None = None
     energy_j_per_1000_users: float | Unavailable | None = None
+    energy: Energy | None = None
+    roofline: Roofline | Unavailable | None = None
+    conditions: Conditions | None = None
+    overhead: Overhead | Unavailable | None = None
+    repeats: Repeats | Unavailable | None = None
     index: Index | None = None
     quality: Quality | Unavailable | None = None
     audit: ListAudit | Unavailable | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from typing import Any
@@ -10,15 +9,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench import cases, checkpoints, data
-from bench.cases import Entry, Planned, Suite
+from bench.cases import Planned
 from bench.measure import machine
-from bench.options import choose_device, parse_settings, set_threads
+from bench.options import parse_settings
+from bench.planning import Job, lay_out
 from bench.results.record import Outcome, Record
 from bench.runner import Options, Runner
 from bench.speedups import Speedup, speedups
 from bench.unfinished import Unfinished
-from models import registry
 
 
 class Session:
@@ -62,73 +60,23 @@ class Session:
     def _plan(self) -> None:
         """Load the datasets and expand the suite."""
         option = self._config.option
-        suite = self._suite(cases.read_suite(option.suite))
-        device = choose_device(option.device)
-        threads = set_threads(option.threads or suite.threads or max(1, (os.cpu_count() or 2) - 1))
-        chosen: dict[str, Any] = parse_settings(option.set)
-        chosen |= {key: value for key in ("preset", "seed") if (value := getattr(option, key)) is not None}
-        for source in dict.fromkeys(name for _, piece in suite.pieces() for name in piece.datasets):
-            sizes = suite.synthetic if source == "synthetic" else {}
-            dataset = data.load(
-                source, data_dir=option.data_dir, min_count=option.min_count, max_history=option.max_history, **sizes
-            )
-            options = Options(
-                suite_name=option.suite,
-                suite=suite,
-                device=device,
-                timeout_s=option.case_timeout,
-                quality_users=option.quality_users,
-                command=shlex.join(["pytest", *sys.argv[1:]]),
-            )
-            what = [
-                suite.model_dump(mode="json"),
-                str(device),
-                option.case_timeout,
-                option.quality_users,
-                threads,
-                chosen,
-            ]
-            unfinished = Unfinished([*what, option.untrained, machine.code_identity(), dataset.source])
+        job = job_of(option)
+        layout = lay_out(job)
+        options = Options(
+            suite_name=option.suite,
+            suite=layout.suite,
+            device=layout.device,
+            timeout_s=option.case_timeout,
+            quality_users=option.quality_users,
+            command=shlex.join(["pytest", *sys.argv[1:]]),
+        )
+        for dataset, groups in layout.pieces:
+            what = [layout.suite.model_dump(mode="json"), str(layout.device), option.case_timeout, option.quality_users]
+            what += [layout.threads, job.chosen, job.untrained, machine.code_identity(), dataset.source]
+            unfinished = Unfinished(what)
             self._unfinished.append(unfinished)
             self._runners[dataset.name] = Runner(options, dataset, unfinished, self._progress)
-            groups = cases.expand(
-                suite,
-                dataset.name,
-                source=source,
-                loaded_with=dataset.source.unusual,
-                device=device,
-                threads=threads,
-                chosen=chosen,
-                untrained=option.untrained,
-            )
             self._groups |= {planned.case.name: (dataset.name, group) for group in groups for planned in group}
-
-    def _suite(self, suite: Suite) -> Suite:
-        """Put in what the command line names."""
-        option = self._config.option
-        entries = [Entry(name=name) for name in option.recommender or []]
-        entries += [_entry_of(folder) for folder in option.checkpoint or []]
-        suite = cases.changed(suite, recommenders=[entry.model_dump() for entry in entries] or None)
-        if option.decoder:
-            parts = [
-                part.model_copy(update={"recommenders": _with_decoders(part.recommenders, option.decoder) or None})
-                for part in suite.parts
-            ]
-            entries = _with_decoders(suite.recommenders, option.decoder)
-            suite = suite.model_copy(update={"recommenders": entries, "parts": parts})
-        return cases.changed(
-            suite,
-            datasets=option.dataset,
-            batch_sizes=option.batch_size,
-            k=option.top_k,
-            beam_widths=option.beam_width,
-            scores=option.scores,
-            dtypes=option.dtype,
-            seen=option.seen,
-            train_minutes=option.train_minutes,
-            case_seconds=option.case_seconds,
-            min_rounds=option.min_rounds,
-        )
 
     def _progress(self, message: str) -> None:
         """Show what goes on, past pytest's capture."""
@@ -155,16 +103,38 @@ class Session:
             unfinished.finish()
 
 
-def _entry_of(folder: Any) -> Entry:
-    card = checkpoints.read_card(folder)
-    settings = registry.load(card.recommender).settings_type(**card.settings)
-    changed = {"preset": settings.preset} | settings.model_dump(mode="json", exclude_defaults=True)
-    return Entry(name=card.recommender, settings=changed, checkpoint=folder)
+def job_of(option: Any) -> Job:
+    """Read pytest's options as a job.
 
+    Raises:
+        UserError: A setting is not written as one.
 
-def _with_decoders(entries: list[Entry] | None, decoders: list[str]) -> list[Entry]:
-    """Ask the generative ones for decoders; one-pass recommenders have none."""
-    return [
-        entry.model_copy(update={"decoders": decoders}) if registry.load(entry.name).decoders else entry
-        for entry in entries or []
-    ]
+    """
+    chosen: dict[str, Any] = parse_settings(option.set)
+    chosen |= {key: value for key in ("preset", "seed") if (value := getattr(option, key)) is not None}
+    changes = {
+        "datasets": option.dataset,
+        "batch_sizes": option.batch_size,
+        "k": option.top_k,
+        "beam_widths": option.beam_width,
+        "scores": option.scores,
+        "dtypes": option.dtype,
+        "seen": option.seen,
+        "train_minutes": option.train_minutes,
+        "case_seconds": option.case_seconds,
+        "min_rounds": option.min_rounds,
+    }
+    return Job(
+        suite=option.suite,
+        recommenders=option.recommender or [],
+        checkpoints=option.checkpoint or [],
+        decoders=option.decoder or [],
+        changes=changes,
+        data_dir=option.data_dir,
+        min_count=option.min_count,
+        max_history=option.max_history,
+        device=option.device,
+        threads=option.threads,
+        chosen=chosen,
+        untrained=option.untrained,
+    )

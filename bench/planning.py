@@ -1,0 +1,130 @@
+"""From what a command line asks for to datasets and groups of cases."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from bench import cases, checkpoints, data
+from bench.cases import Entry, Planned, Suite
+from bench.data.dataset import Dataset
+from bench.options import choose_device, set_threads
+from models import registry
+
+
+class Job(BaseModel):
+    """What is asked for: a suite, and what differs from it. It crosses to other processes as JSON.
+
+    Attributes:
+        suite: Name, or path of a TOML file.
+        recommenders: Measured instead of the suite's.
+        checkpoints: Trained weights, measured instead of the suite's recommenders.
+        decoders: Of generative recommenders, instead of the suite's.
+        changes: Fields of `Suite` to put in; None leaves one as it is.
+        data_dir: Folder with the datasets' files.
+        min_count: Least interactions of users and items (k-core).
+        max_history: Last items kept of each history.
+        device: As torch calls it; None takes a GPU if there is one.
+        threads: CPU threads; None takes the suite's, else one fewer than the cores.
+        chosen: Settings for every recommender that has them.
+        untrained: Whether weights are random, which measures cost alone.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    suite: str
+    recommenders: list[str] = []
+    checkpoints: list[Path] = []
+    decoders: list[str] = []
+    changes: dict[str, Any] = {}
+    data_dir: Path | None = None
+    min_count: int = 0
+    max_history: int | None = None
+    device: str | None = None
+    threads: int | None = None
+    chosen: dict[str, Any] = {}
+    untrained: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a job comes to.
+
+    Attributes:
+        suite: The suite, changed as asked.
+        device: Where all cases run.
+        threads: CPU threads, which torch is now set to.
+        pieces: Each dataset, and the groups of cases that are measured on it.
+
+    """
+
+    suite: Suite
+    device: torch.device
+    threads: int
+    pieces: list[tuple[Dataset, list[list[Planned]]]]
+
+
+def lay_out(job: Job) -> Layout:
+    """Read the suite, choose the device, load the datasets, list the cases.
+
+    Raises:
+        UserError: An option, a suite, a dataset or a checkpoint is not as it must be.
+
+    """
+    suite = _changed(job, cases.read_suite(job.suite))
+    device = choose_device(job.device)
+    threads = set_threads(job.threads or suite.threads or max(1, (os.cpu_count() or 2) - 1))
+    pieces = []
+    for source in dict.fromkeys(name for _, piece in suite.pieces() for name in piece.datasets):
+        sizes = suite.synthetic if source == "synthetic" else {}
+        dataset = data.load(
+            source, data_dir=job.data_dir, min_count=job.min_count, max_history=job.max_history, **sizes
+        )
+        groups = cases.expand(
+            suite,
+            dataset.name,
+            source=source,
+            loaded_with=dataset.source.unusual,
+            device=device,
+            threads=threads,
+            chosen=job.chosen,
+            untrained=job.untrained,
+        )
+        pieces.append((dataset, groups))
+    return Layout(suite, device, threads, pieces)
+
+
+def _changed(job: Job, suite: Suite) -> Suite:
+    """Put in what the command line names."""
+    entries = [Entry(name=name) for name in job.recommenders]
+    entries += [_entry_of(folder) for folder in job.checkpoints]
+    suite = cases.changed(suite, recommenders=[entry.model_dump() for entry in entries] or None)
+    if job.decoders:
+        parts = [
+            part.model_copy(update={"recommenders": _with_decoders(part.recommenders, job.decoders) or None})
+            for part in suite.parts
+        ]
+        entries = _with_decoders(suite.recommenders, job.decoders)
+        suite = suite.model_copy(update={"recommenders": entries, "parts": parts})
+    return cases.changed(suite, **job.changes)
+
+
+def _entry_of(folder: Path) -> Entry:
+    card = checkpoints.read_card(folder)
+    settings = registry.load(card.recommender).settings_type(**card.settings)
+    changed = {"preset": settings.preset} | settings.model_dump(mode="json", exclude_defaults=True)
+    return Entry(name=card.recommender, settings=changed, checkpoint=folder)
+
+
+def _with_decoders(entries: list[Entry] | None, decoders: list[str]) -> list[Entry]:
+    """Ask the generative ones for decoders; one-pass recommenders have none."""
+    return [
+        entry.model_copy(update={"decoders": decoders}) if registry.load(entry.name).decoders else entry
+        for entry in entries or []
+    ]

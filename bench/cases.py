@@ -21,7 +21,7 @@ SUITES = Path(__file__).with_name("suites")
 OPTIONS = {"k": "top-k", "batch_sizes": "batch-size", "beam_widths": "beam-width"}
 """Options that are not spelled as what they change in a suite."""
 
-WITHOUT_GOALS = {"case_seconds", "min_rounds", "train_minutes"}
+WITHOUT_GOALS = {"case_seconds", "min_rounds", "train_minutes", "margin"}
 """What may be changed without the suite's goals being lost."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "int8": torch.float32}
@@ -38,6 +38,7 @@ class Entry(BaseModel):
         scores: What their scores mean; none named means as the suite says.
         dtypes: Of these cases alone, timed in turns with the first of the suite's; none named means as the suite says.
         checkpoint: Trained weights; None looks for the recommender's own and trains when there are none.
+        margin: See `Suite`, for these cases alone.
 
     """
 
@@ -49,6 +50,7 @@ class Entry(BaseModel):
     scores: list[Scores] = []
     dtypes: list[str] = []
     checkpoint: Path | None = None
+    margin: float | None = Field(default=None, gt=0, lt=1)
 
 
 class Part(BaseModel):
@@ -101,6 +103,7 @@ class Suite(BaseModel):
         train_minutes: Bound on training a recommender on the fly; None leaves it to the recipe.
         case_seconds: Timed seconds a case.
         min_rounds: Timed rounds a case, however long they take.
+        margin: By which share latency may change and still count as the same, for `bench.gate`.
 
     """
 
@@ -122,6 +125,7 @@ class Suite(BaseModel):
     train_minutes: float | None = Field(default=None, gt=0)
     case_seconds: float = Field(default=5.0, gt=0)
     min_rounds: int = Field(default=10, ge=1)
+    margin: float = Field(default=0.05, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _compares(self) -> Self:
@@ -156,6 +160,7 @@ class Planned:
         min_rounds: Timed rounds at least.
         part: Title of the suite's part; empty where it has none.
         goal: How many times as long as the exact decoder the reference is to take, at least.
+        margin: By which share its latency may change and still count as the same.
 
     """
 
@@ -164,6 +169,7 @@ class Planned:
     min_rounds: int = 10
     part: str = ""
     goal: float | None = None
+    margin: float = 0.05
 
 
 def suites() -> dict[str, str]:
@@ -266,7 +272,12 @@ def expand(
                     "goal": goals.get(batch_size),
                 }
                 group = [
-                    Planned(Case(**common, **serving, dtype=own), entry.checkpoint, **plan)
+                    Planned(
+                        Case(**common, **serving, dtype=own),
+                        entry.checkpoint,
+                        margin=entry.margin or suite.margin,
+                        **plan,
+                    )
                     for entry in piece.recommenders
                     for own in entry.dtypes or [dtype]
                     for serving in _servings(entry, piece, dataset, chosen, untrained=untrained or suite.untrained)

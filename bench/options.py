@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from bench.results.record import Case
 from models.errors import UserError
 from models.recommender import EXHAUSTIVE, Recommender, Scores, SeenItems, Serving
 
@@ -62,6 +63,12 @@ def serving_for(
         raise UserError(f"--decoder {decoder}: {name} has {', '.join(recommender.decoders)}")
     width = None if chosen == EXHAUSTIVE else beam_width
     return Serving(seen=seen, decoder=chosen, beam_width=width, scores=scores)
+
+
+def serving_of(case: Case) -> Serving:
+    """Return how a case is to be served."""
+    scores = {} if case.scores is None else {"scores": Scores(case.scores)}
+    return Serving(seen=SeenItems(case.seen), decoder=case.decoder, beam_width=case.beam_width, **scores)
 
 
 def choose_device(name: str | None) -> torch.device:

@@ -20,6 +20,7 @@ from bench.measure.clock import Clock
 from bench.measure.latency import Plan, Samples
 from bench.measure.outcome import Failure, deadline, failure
 from bench.measure.subject import Subject, user_batches
+from bench.options import serving_of
 from bench.quality import evaluate
 from bench.results.record import (
     Case,
@@ -35,10 +36,7 @@ from bench.results.record import (
     WeightsKind,
 )
 from bench.unfinished import Unfinished
-from models.recommender import History, Recommender, Scores, SeenItems, Serving
-
-EVALUATION_BATCH = 32
-"""Users ranked at a time for quality: lists must not depend on it."""
+from models.recommender import History, Recommender, Scores
 
 RENORMALISED = "renormalised scores rank otherwise than scores over the whole vocabulary"
 
@@ -147,7 +145,7 @@ class Runner:
     def _get_ready(self, planned: Planned) -> Ready:
         case = planned.case
         recommender, weights = self._builder.get(planned)
-        recommender.serving = _serving(case)
+        recommender.serving = serving_of(case)
         self._progress(f"indexing for {case.variant}")
         with deadline(self._options.timeout_s):
             start = time.perf_counter()
@@ -166,18 +164,18 @@ class Runner:
     ) -> tuple[Listed | None, Quality | Unavailable]:
         if case.weights is WeightsKind.UNTRAINED:
             return None, Unavailable(unavailable="the weights are random (--untrained)")
-        rows = _sample(len(histories), self._options.quality_users)
+        rows = evaluate.sample(len(histories), self._options.quality_users)
         histories, targets = [histories[row] for row in rows], [targets[row] for row in rows]
         key = case.model_dump(mode="json", exclude={"batch_size"}) | {"weights": weights.sha256, "users": len(rows)}
         lists = self._unfinished.lists(key)
         if lists is None:
             parts: list[evaluate.Lists] = []
             batches = evaluate.rank_users(
-                recommender, histories, targets, k=case.k, batch_size=EVALUATION_BATCH, device=self._options.device
+                recommender, histories, targets, k=case.k, batch_size=evaluate.BATCH, device=self._options.device
             )
             for part in batches:
                 parts.append(part)
-                ranked = min(len(parts) * EVALUATION_BATCH, len(rows))
+                ranked = min(len(parts) * evaluate.BATCH, len(rows))
                 self._progress(f"ranking for {case.variant}: {ranked} of {len(rows)} users")
             lists = evaluate.join(parts)
             self._unfinished.keep_lists(key, lists)
@@ -224,6 +222,7 @@ class Runner:
         seconds = phases.phase_seconds(lambda: subject.request(0), device=device)
         counted, by_phase = flops.request_flops(subject)
         resident = one.weights.parameter_bytes + one.index.bytes
+        used = energy.request_energy(lambda: subject.request(0), users=subject.batch_size, device=device)
         return {
             "phases": [
                 Phase(name=name, seconds=value, flops_per_user=by_phase.get(name)) for name, value in seconds.items()
@@ -235,9 +234,8 @@ class Runner:
                 device=device,
                 captured=subject.recommender.compiles,
             ),
-            "energy_j_per_1000_users": energy.joules_per_1000_users(
-                lambda: subject.request(0), users=subject.batch_size, device=device
-            ),
+            "energy": None if isinstance(used, Unavailable) else used,
+            "energy_j_per_1000_users": used if isinstance(used, Unavailable) else used.joules_per_1000_users,
         }
 
     def _failed(self, case: Case, why: Failure, started: str) -> Record:
@@ -266,17 +264,6 @@ class Runner:
         )
 
 
-def _serving(case: Case) -> Serving:
-    scores = {} if case.scores is None else {"scores": Scores(case.scores)}
-    return Serving(seen=SeenItems(case.seen), decoder=case.decoder, beam_width=case.beam_width, **scores)
-
-
 def _labels(case: Case) -> list[str]:
     """Return the cautions that the way of serving gives cause for."""
     return [RENORMALISED] if case.scores == Scores.RENORMALISED else []
-
-
-def _sample(users: int, most: int | None) -> list[int]:
-    if most is None or most >= users:
-        return list(range(users))
-    return torch.randperm(users, generator=torch.Generator().manual_seed(0))[:most].sort().values.tolist()

@@ -19,14 +19,12 @@ import numpy as np
 from bench.measure.clock import Clock, Timed
 from bench.measure.outcome import CaseTimeoutError, Failure, deadline, failure
 from bench.measure.subject import Subject
-from bench.results.record import Latency
+from bench.measure.warmup import LONG_S, WarmUp, warm_up
+from bench.results.record import Latency, Unavailable
 from models.recommender import History, Recommendations
 
 PERCENTILE_ROUNDS = {90: 50, 95: 100, 99: 500}
 """Rounds that a percentile needs: five samples beyond it."""
-
-LONG_S = 0.5
-"""A request this long fills the caches itself: its turns begin without an untimed one."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Plan:
         min_rounds: Timed rounds of each case, however long they take.
         max_rounds: Timed rounds of each case at most.
         turns: How often each case has its turn.
-        warmup_rounds: Untimed rounds before everything; one where a request is long.
+        warmup_s: When warming up ends though times still fall.
         timeout_s: What warming up and all rounds of one case may take together; None for any time.
 
     """
@@ -47,8 +45,12 @@ class Plan:
     min_rounds: int = 10
     max_rounds: int = 2000
     turns: int = 10
-    warmup_rounds: int = 2
+    warmup_s: float = 2.0
     timeout_s: float | None = None
+
+    def rounds(self, request_s: float) -> int:
+        """Choose the number of timed rounds for requests that take so long."""
+        return int(np.clip(self.case_s / max(request_s, 1e-6), self.min_rounds, max(self.min_rounds, self.max_rounds)))
 
 
 @dataclass
@@ -60,6 +62,7 @@ class Samples:
         turns: Number of the turn of each round.
         answers: The users and lists of the last round of each distinct request.
         spent_s: Time taken by this case, untimed rounds included.
+        warmup: How the case was warmed up.
 
     """
 
@@ -67,6 +70,7 @@ class Samples:
     turns: list[int] = field(default_factory=list)
     answers: dict[int, tuple[Sequence[History], Recommendations]] = field(default_factory=dict, repr=False)
     spent_s: float = 0.0
+    warmup: WarmUp | None = None
 
 
 def interleave(
@@ -90,18 +94,18 @@ def interleave(
         samples = Samples()
         try:
             with _charged(samples, plan):
-                rounds = _warm_up(subject, plan, clock)
+                samples.warmup = warm_up(subject, clock, most_s=plan.warmup_s)
         except Exception as error:  # noqa: BLE001 - a failed case is a row, not the end of the run
             results[subject.name] = failure(error)
         else:
-            alive.append((subject, samples, rounds))
+            alive.append((subject, samples, plan.rounds(samples.warmup.request_s)))
     for turn in range(plan.turns):
         progress(f"timing {len(alive)} recommenders in turns: {turn + 1} of {plan.turns}")
         for entry in alive[:: -1 if turn % 2 else 1]:
             subject, samples, rounds = entry
             try:
                 with _charged(samples, plan):
-                    _take_turn(subject, samples, clock, turn, _share(rounds, turn, plan.turns))
+                    take_turn(subject, samples, clock, turn, share(rounds, turn, plan.turns))
             except Exception as error:  # noqa: BLE001 - as above
                 results[subject.name] = failure(error)
                 alive.remove(entry)
@@ -127,26 +131,13 @@ class _charged:  # noqa: N801 - reads as a statement
         return self._deadline.__exit__(*error)  # type: ignore[arg-type]
 
 
-def _warm_up(subject: Subject, plan: Plan, clock: Clock) -> int:
-    """Run the warm-up and choose how many rounds the case gets; what compiles does so now, for every request."""
-    last = 0.0
-    if subject.recommender.compiles:
-        for number in range(len(subject.batches)):
-            subject.request(number)
-    for number in range(plan.warmup_rounds):
-        _, timed = clock.time(lambda number=number: subject.request(number))  # type: ignore[misc]
-        last = timed.wall_s
-        if last > LONG_S:
-            break
-    return int(np.clip(plan.case_s / max(last, 1e-6), plan.min_rounds, plan.max_rounds))
-
-
-def _share(rounds: int, turn: int, turns: int) -> int:
+def share(rounds: int, turn: int, turns: int) -> int:
     """Deal `rounds` over the turns as evenly as they go."""
     return rounds * (turn + 1) // turns - rounds * turn // turns
 
 
-def _take_turn(subject: Subject, samples: Samples, clock: Clock, turn: int, rounds: int) -> None:
+def take_turn(subject: Subject, samples: Samples, clock: Clock, turn: int, rounds: int) -> None:
+    """Take one turn of a case: an untimed request unless requests are long, then the timed ones, users going on."""
     if rounds == 0:
         return
     first = len(samples.timed)
@@ -175,5 +166,14 @@ def summarise(samples: Samples, batch_size: int, clock: Clock) -> Latency:
         p95_s=tail.get("p95_s"),
         p99_s=tail.get("p99_s"),
         device_s=float(np.median(device)) if device else clock.no_device_time(),
+        host_overhead_s=_host_overhead(samples.timed, clock),
+        warmup_rounds=samples.warmup and samples.warmup.rounds,
+        stationary=samples.warmup and samples.warmup.stationary,
         users_per_second=float(batch_size / wall.mean()),
     )
+
+
+def _host_overhead(timed: Sequence[Timed], clock: Clock) -> float | Unavailable:
+    """Return the median of what a request takes beyond the device's own time."""
+    gaps = [one.wall_s - one.device_s for one in timed if one.device_s is not None]
+    return float(np.median(gaps)) if gaps else clock.no_device_time()

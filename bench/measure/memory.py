@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from bench.measure.phases import quiet_profile
 from bench.results.record import Memory, Unavailable
 
 _STATUS = Path("/proc/self/status")
@@ -53,6 +55,35 @@ def request_memory(
     except OSError as error:
         return Unavailable(unavailable=f"peak resident memory needs Linux's {_CLEAR}: {error}")
     return Memory(peak_bytes=resident + rise, request_bytes=rise)
+
+
+def allocated_peak(call: Callable[[], Any], *, device: torch.device) -> int:
+    """Return the most bytes that torch's allocator held at once during a call, beyond what it held before.
+
+    On the CPU the profiler reports every allocation and every release in order, so this is exact and
+    the same each time; what libraries allocate past torch is not seen. The call is made once before,
+    since a first call may leave something behind for good.
+
+    Args:
+        call: One request.
+        device: Where it computes.
+
+    """
+    call()
+    if device.type == "cuda":
+        return _cuda_memory(call, device).request_bytes
+    return max((live for _, live in _live_bytes(call)), default=0)
+
+
+def _live_bytes(call: Callable[[], Any]) -> list[tuple[int, int]]:
+    """Return for each allocation and release its time in nanoseconds and the bytes then held, relative to before."""
+    with quiet_profile(profile_memory=True) as profiler:
+        call()
+    assert profiler.profiler is not None
+    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
+    events.sort(key=lambda event: event.start_ns())
+    live = np.cumsum([event.nbytes() for event in events])
+    return [(event.start_ns(), int(held)) for event, held in zip(events, live, strict=True)]
 
 
 def _cuda_memory(call: Callable[[], Any], device: torch.device) -> Memory:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
 from models.recommender import PHASE
+
+
+def quiet_profile(*, activities: Sequence[ProfilerActivity] = (ProfilerActivity.CPU,), **options: Any) -> profile:
+    """Return torch's profiler, which else reports its starts on standard error."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+    return profile(activities=activities, **options)
 
 
 def phase_seconds(call: Callable[[], Any], *, device: torch.device, repeats: int = 3) -> dict[str, float]:
@@ -28,12 +34,11 @@ def phase_seconds(call: Callable[[], Any], *, device: torch.device, repeats: int
         Seconds by phase, in the order in which phases begin.
 
     """
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler else reports its starts on standard error
     on_cuda = device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_cuda else [])]
     runs = []
     for _ in range(repeats):
-        with profile(activities=activities) as profiler:
+        with quiet_profile(activities=activities) as profiler:
             call()
         seconds: dict[str, float] = {}
         for event in sorted(profiler.events() or (), key=lambda event: event.time_range.start):

@@ -19,6 +19,9 @@ from models.recommender import PADDING, History, Recommender
 CUTOFFS = (1, 5, 10, 20)
 RESAMPLES = 1000
 
+BATCH = 32
+"""Users ranked at a time: lists must not depend on it."""
+
 
 @dataclass(frozen=True)
 class Lists:
@@ -36,6 +39,13 @@ class Lists:
     items: Ints
     scores: Floats
     ranks: Ranks
+
+
+def sample(users: int, most: int | None) -> list[int]:
+    """Choose `most` of so many users, always the same, in order; None chooses all."""
+    if most is None or most >= users:
+        return list(range(users))
+    return torch.randperm(users, generator=torch.Generator().manual_seed(0))[:most].sort().values.tolist()
 
 
 def rank_users(

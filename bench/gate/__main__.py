@@ -1,0 +1,156 @@
+"""``python -m bench.gate --against REV``: may this change be merged?"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from bench import commands
+from bench.gate import render
+from bench.gate.judge import Judge
+from bench.gate.process import WorkerProcess
+from bench.gate.run import Gate, Limits
+from bench.gate.sides import Side, base_side, head_side
+from bench.gate.stored import read_stored
+from bench.home import atomic, home
+from bench.options import parse_settings
+from bench.planning import Job
+from bench.results.gate import Check, GateResult
+from bench.results.paired import LEAST_PAIRS
+
+app = typer.Typer(add_completion=False, help=__doc__)
+
+INTERRUPTED = 130
+
+Words = list[str]
+
+
+@app.command()
+def main(
+    against: Annotated[str, typer.Option(help="A git revision, the folder of another checkout, or a results file.")],
+    suite: Annotated[
+        str, typer.Option(help="Suite of cases: a name, or a .toml file; each side reads its own.")
+    ] = "gate",
+    recommender: Annotated[Words | None, typer.Option(help="Instead of the suite's; may be repeated.")] = None,
+    checkpoint: Annotated[list[Path] | None, typer.Option(help="Trained weights, for both sides.")] = None,
+    dataset: Annotated[Words | None, typer.Option(help="Instead of the suite's; may be repeated.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with the datasets' files.")] = None,
+    decoder: Annotated[Words | None, typer.Option(help="Of generative recommenders; may be repeated.")] = None,
+    beam_width: Annotated[list[int] | None, typer.Option(help="Beams; may be repeated.")] = None,
+    batch_size: Annotated[list[int] | None, typer.Option(help="Users a request; may be repeated.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Length of the lists.")] = None,
+    dtype: Annotated[Words | None, typer.Option(help="Of weights and activations; may be repeated.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Size of the recommenders.")] = None,
+    set_: Annotated[
+        Words | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting; may be repeated.")
+    ] = None,
+    untrained: Annotated[bool, typer.Option("--untrained", help="Seeded random weights.")] = False,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default: one fewer than the cores.")] = None,
+    case_seconds: Annotated[float | None, typer.Option(help="Timed seconds a case and process.")] = None,
+    margin: Annotated[
+        float | None, typer.Option(min=0.1, max=99, help="Percent by which latency may change; default: the suite's.")
+    ] = None,
+    pairs: Annotated[int, typer.Option(min=LEAST_PAIRS, help="Process pairs at least.")] = LEAST_PAIRS,
+    budget_minutes: Annotated[
+        float, typer.Option(help="More pairs are taken for so long while a case is open.")
+    ] = 10.0,
+    case_timeout: Annotated[float, typer.Option(min=1, help="Seconds that one step of a worker may take.")] = 300.0,
+    quality_users: Annotated[int, typer.Option(min=1, help="Users ranked where weights are given.")] = 500,
+    accept: Annotated[
+        list[Check] | None, typer.Option(help="A check whose failure is told and forgiven; may be repeated.")
+    ] = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Forgive missing, new and failed cases.")
+    ] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop as soon as the gate must fail.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for gate.json, gate.md, gate.xml.")] = None,
+) -> None:
+    """Measure base and head in pairs of fresh processes, and compare latency, cost and answers.
+
+    Exit status: 0 same or faster, 1 slower or broken, 2 wrong usage, 3 ambiguous.
+    """
+    os.environ["BENCH_HOME"] = str(home().resolve())  # workers run elsewhere
+    console = Console(stderr=True)
+    job = Job(
+        suite=suite,
+        recommenders=recommender or [],
+        checkpoints=[folder.resolve() for folder in checkpoint or []],
+        decoders=decoder or [],
+        changes={
+            "datasets": dataset,
+            "batch_sizes": batch_size,
+            "beam_widths": beam_width,
+            "k": top_k,
+            "dtypes": dtype,
+            "case_seconds": case_seconds,
+        },
+        data_dir=data_dir and data_dir.resolve(),
+        device=device,
+        threads=threads,
+        chosen=parse_settings(set_ or []) | ({"preset": preset} if preset else {}),
+        untrained=untrained,
+    )
+    base = base_side(against)
+    accepted = {*(accept or []), *([Check.PRESENCE] if allow_missing else [])}
+    stored = None if isinstance(base, Side) else read_stored(base, device)
+    folder = out or home("gate", "latest")
+    gate = Gate(
+        head_side(),
+        base if isinstance(base, Side) else None,
+        base_name=base.name if isinstance(base, Side) else f"file {base}",
+        job=job,
+        judge=Judge(margin and margin / 100, accepted, stored),
+        limits=Limits(pairs, budget_minutes * 60, fail_fast),
+        command=shlex.join(["python", "-m", "bench.gate", *sys.argv[1:]]),
+        start=lambda side: WorkerProcess(side, timeout_s=case_timeout),
+        quality_users=quality_users,
+        progress=lambda message: console.print(message, soft_wrap=True, highlight=False, markup=False),
+        keep=lambda result: _write(result, folder),
+    )
+    try:
+        result = gate.run()
+    except KeyboardInterrupt:
+        result = gate.result("it was interrupted")
+        _write(result, folder)
+        _show(result, folder)
+        raise typer.Exit(INTERRUPTED) from None
+    _summarise(result)
+    _show(result, folder)
+    raise typer.Exit(result.exit_status)
+
+
+def _write(result: GateResult, folder: Path) -> None:
+    texts = {"json": result.model_dump_json(indent=1), "md": render.markdown(result), "xml": render.junit(result)}
+    for suffix, text in texts.items():
+        with atomic(folder / f"gate.{suffix}") as path:
+            path.write_text(text, encoding="utf-8")
+
+
+def _summarise(result: GateResult) -> None:
+    """Append to the summary of a GitHub job, where this is one."""
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(render.markdown(result))
+
+
+def _show(result: GateResult, folder: Path) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    console.print(render.table(result))
+    console.print()
+    lines = [*render.findings(result), *result.notes, render.power(result), render.conclusion(result)]
+    lines.append(f"{result.pairs} pairs in {result.seconds:.0f} s; {folder}/gate.json, gate.md, gate.xml")
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+if __name__ == "__main__":
+    commands.run(app)

@@ -1,0 +1,172 @@
+"""From a ledger to verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench.gate.checks import compare_facts
+from bench.gate.pairs import Ledger
+from bench.results import paired
+from bench.results.gate import CaseResult, Check, Facts, Process, Role, Verdict, Violation
+from bench.results.paired import Comparison
+from bench.results.record import Case
+
+NOISY = "the same code differs from itself"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A side that was measured earlier.
+
+    Attributes:
+        cases: What it lists.
+        processes: By case.
+        facts: By case.
+        foreign: Why its latency cannot be compared, such as that another machine measured it; empty where it can.
+
+    """
+
+    cases: dict[str, Case]
+    processes: dict[str, list[Process]]
+    facts: dict[str, Facts]
+    foreign: str = ""
+
+
+@dataclass
+class Judge:
+    """Gives verdicts; those once given stay.
+
+    Attributes:
+        margin: For all cases, whatever their suite says; None leaves it to the suite.
+        accepted: Checks whose failure is forgiven.
+        stored: The base, where it is a file.
+        given: Verdicts on latency so far, without AMBIGUOUS ones.
+
+    """
+
+    margin: float | None = None
+    accepted: Collection[Check] = ()
+    stored: Stored | None = None
+    given: dict[str, Verdict] = field(default_factory=dict)
+
+    def look(self, ledger: Ledger, number: int) -> list[CaseResult]:
+        """Judge all cases by what is known, at the so-manieth look (from 0)."""
+        base = self.stored.cases if self.stored else {n: case for n, (case, _) in ledger.cases[Role.BASE].items()}
+        head = {name: case for name, (case, _) in ledger.cases[Role.HEAD].items()}
+        compared = {
+            name: self._compare(ledger, name, self._margin(ledger, name))
+            for name in head
+            if name in base and name not in ledger.failures and _pairs_of(ledger, name) > 1
+        }
+        slower = _adjusted({name: one.p_slower for name, (one, _) in compared.items()})
+        faster = _adjusted({name: one.p_faster for name, (one, _) in compared.items()})
+        risk = paired.risk_at(number)
+        results = []
+        for name in dict.fromkeys([*head, *base]):
+            result = self._facts(ledger, name, head.get(name), base.get(name))
+            if name in compared:
+                timing = _timing(compared[name], slower[name], faster[name], risk=risk, cases=len(compared))
+                timing |= self._verdict(name, compared[name], slower[name], faster[name], risk)
+                result = result.model_copy(update=timing | {"p95": self._tail(ledger, name)})
+            results.append(result)
+        return results
+
+    def _margin(self, ledger: Ledger, name: str) -> float:
+        return self.margin or ledger.cases[Role.HEAD][name][1]
+
+    def _sides(self, ledger: Ledger, name: str) -> tuple[Sequence[Process], Sequence[Process]]:
+        timed = ledger.processes[name]
+        return timed[Role.HEAD], self.stored.processes.get(name, []) if self.stored else timed[Role.BASE]
+
+    def _compare(self, ledger: Ledger, name: str, margin: float) -> tuple[Comparison, Comparison]:
+        """Compare head with base, and the same code with itself."""
+        head, base = self._sides(ledger, name)
+        again = ledger.processes[name][Role.AGAIN]
+        if self.stored:
+            return paired.compare_with_stored(head, base, margin=margin), paired.compare_pairs(
+                again, head, margin=margin
+            )
+        return paired.compare_pairs(head, base, margin=margin), paired.compare_pairs(again, base, margin=margin)
+
+    def _tail(self, ledger: Ledger, name: str) -> object:
+        head, base = self._sides(ledger, name)
+        return None if self.stored else paired.tail_ratio(head, base)
+
+    def _verdict(
+        self, name: str, found: tuple[Comparison, Comparison], slower: float, faster: float, risk: float
+    ) -> dict[str, object]:
+        comparison, noise = found
+        if self.stored and self.stored.foreign:
+            return {"verdict": Verdict.AMBIGUOUS, "why": self.stored.foreign}
+        if name in self.given:
+            return {"verdict": self.given[name]}
+        verdict = paired.decide(comparison, p_slower=slower, p_faster=faster, risk=risk)
+        itself = paired.decide(noise, p_slower=noise.p_slower, p_faster=noise.p_faster, risk=risk)
+        if verdict is not Verdict.SAME and itself in (Verdict.SLOWER, Verdict.FASTER):
+            said = f"{NOISY} by {noise.estimate.ratio - 1:+.1%}: other work disturbs this machine"
+            return {"verdict": Verdict.AMBIGUOUS, "why": said}
+        if verdict is not Verdict.AMBIGUOUS:
+            self.given[name] = verdict
+        return {"verdict": verdict}
+
+    def _facts(self, ledger: Ledger, name: str, head: Case | None, base: Case | None) -> CaseResult:
+        """Return what is known without a clock."""
+        case = head or base
+        assert case is not None
+        facts = dict(ledger.facts.get(name, {}))
+        if self.stored and name in self.stored.facts:
+            facts[Role.BASE] = self.stored.facts[name]
+        violations = []
+        if absent := _absence(head, base, ledger.failures.get(name, {})):
+            forgiven = Check.PRESENCE in self.accepted
+            violations.append(Violation(check=Check.PRESENCE, said=absent, accepted=forgiven))
+        elif Role.BASE in facts and Role.HEAD in facts:
+            violations = compare_facts(facts[Role.BASE], facts[Role.HEAD], dtype=case.dtype, accepted=self.accepted)
+        processes = dict(ledger.processes.get(name, {}))
+        if self.stored and name in self.stored.processes:
+            processes[Role.BASE] = self.stored.processes[name]
+        return CaseResult(
+            case=case,
+            verdict=Verdict.NOT_MEASURED if absent else Verdict.AMBIGUOUS,
+            why="" if absent else "too few processes were measured",
+            margin=self._margin(ledger, name) if head else self.margin or 0.05,
+            facts=facts,
+            processes=processes,
+            violations=violations,
+        )
+
+
+def _pairs_of(ledger: Ledger, name: str) -> int:
+    return len(ledger.processes.get(name, {}).get(Role.HEAD, []))
+
+
+def _timing(
+    found: tuple[Comparison, Comparison], slower: float, faster: float, *, risk: float, cases: int
+) -> dict[str, object]:
+    comparison, noise = found
+    spread = float(np.sqrt((comparison.spread**2 + noise.spread**2) / 2))
+    return {
+        "latency": comparison.estimate,
+        "noise": noise.estimate,
+        "p_slower": slower,
+        "p_faster": faster,
+        "detectable": paired.detectable(spread, comparison.pairs, risk=risk / cases),
+        "why": "",
+    }
+
+
+def _absence(head: Case | None, base: Case | None, failures: Mapping[Role, str]) -> str:
+    """Say why a case is not on both sides; empty where it is."""
+    if head is None:
+        return "missing: base has this case and head does not (deleted or renamed?)"
+    if base is None:
+        return "new: head has this case and base does not"
+    sides = {("head" if role is Role.HEAD else "base"): said for role, said in failures.items()}
+    return "; ".join(f"failed on {side}: {said}" for side, said in sides.items())
+
+
+def _adjusted(p_values: dict[str, float]) -> dict[str, float]:
+    return dict(zip(p_values, paired.holm(list(p_values.values())), strict=True))

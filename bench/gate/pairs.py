@@ -1,0 +1,203 @@
+"""Measures pairs of processes: both sides alive together, one of them computing at a time.
+
+A pair is a process of base, one of head, and base's once more, which shows what noise is. For each
+case they take turns in an order in which nobody follows itself::
+
+    turn 0: base head again | turn 1: head again base | turn 2: again base head | ...
+
+Whoever is not asked waits in a read. A worker that dies or hangs loses the case it was at, which is
+measured once more with fresh workers; a second time fails it on that side.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.gate.process import CaseFailedError, Worker, WorkerDiedError
+from bench.gate.sides import Side
+from bench.measure.latency import share
+from bench.planning import Job
+from bench.results.gate import PROTOCOL, Facts, Process, Role
+from bench.results.record import Case
+from models.errors import UserError
+
+ORDERS = {
+    2: ((0, 1), (1, 0)),
+    3: ((0, 1, 2), (1, 2, 0), (2, 0, 1), (0, 2, 1), (2, 1, 0), (1, 0, 2)),
+}
+"""By number of roles, the orders in which they take turns."""
+
+TURNS = 12
+
+TRIES = 2
+"""How often a worker may die at a case before the case counts as failed."""
+
+
+@dataclass
+class Ledger:
+    """What was found so far, by case name and role.
+
+    Attributes:
+        cases: What each side lists, with margins.
+        processes: What was timed; equal places were measured together.
+        facts: Of base and head.
+        failures: Why a case cannot be measured on a side.
+        machine, software: As head's worker describes them.
+        pairs: Pairs that were measured.
+
+    """
+
+    cases: dict[Role, dict[str, tuple[Case, float]]] = field(default_factory=dict)
+    processes: dict[str, dict[Role, list[Process]]] = field(default_factory=dict)
+    facts: dict[str, dict[Role, Facts]] = field(default_factory=dict)
+    failures: dict[str, dict[Role, str]] = field(default_factory=dict)
+    machine: dict[str, str | int | float | None] = field(default_factory=dict)
+    software: dict[str, str | None] = field(default_factory=dict)
+    pairs: int = 0
+
+    def measurable(self) -> list[str]:
+        """Return the cases that all sides list and none failed at, in head's order."""
+        listed = [names.keys() for names in self.cases.values()]
+        return [
+            name
+            for name in self.cases.get(Role.HEAD, {})
+            if all(name in names for names in listed) and name not in self.failures
+        ]
+
+
+class Pairs:
+    """Measures pairs into a ledger.
+
+    Args:
+        sides: Whose code each role runs.
+        job: What each side is asked to plan.
+        start: Starts a worker of a side.
+        quality_users: Users ranked for quality where weights are given.
+        progress: Told what goes on.
+
+    """
+
+    def __init__(
+        self,
+        sides: Mapping[Role, Side],
+        job: Job,
+        *,
+        start: Callable[[Side], Worker],
+        quality_users: int,
+        progress: Callable[[str], None],
+    ) -> None:
+        self.ledger = Ledger()
+        self._sides = sides
+        self._job = job.model_dump(mode="json")
+        self._start = start
+        self._quality_users = quality_users
+        self._progress = progress
+        self._rounds: dict[str, int] = {}
+        self._deaths: Counter[tuple[str, Role]] = Counter()
+
+    def measure(self, wanted: Callable[[Ledger], Sequence[str]]) -> None:
+        """Measure one more pair of each wanted case.
+
+        Args:
+            wanted: Chooses cases once the sides have listed theirs.
+
+        Raises:
+            UserError: A side cannot plan the job.
+
+        """
+        done: set[str] = set()
+        while True:
+            with ExitStack() as stack:
+                workers = {role: stack.enter_context(self._start(side)) for role, side in self._sides.items()}
+                self._plan(workers)
+                left = [name for name in wanted(self.ledger) if name in self.ledger.measurable() and name not in done]
+                if self._measure_all(workers, left, done):
+                    break
+        self.ledger.pairs += 1
+
+    def _plan(self, workers: Mapping[Role, Worker]) -> None:
+        self._progress(f"pair {self.ledger.pairs + 1}: starting {len(workers)} processes")
+        try:
+            for worker in workers.values():
+                worker.tell("plan", job=self._job)
+            for role, worker in workers.items():
+                found = worker.answer("plan")
+                if found["protocol"] != PROTOCOL:
+                    raise UserError(
+                        f"{self._sides[role].name} speaks another version of the gate's protocol: update it"
+                    )
+                listed = [(Case.model_validate(case), margin) for case, margin in found["cases"]]
+                self.ledger.cases[role] = {case.name: (case, margin) for case, margin in listed}
+                if role is Role.HEAD:
+                    self.ledger.machine, self.ledger.software = found["machine"], found["software"]
+        except WorkerDiedError as error:
+            raise UserError(f"{self._sides[role].name} {error}") from error
+
+    def _measure_all(self, workers: Mapping[Role, Worker], names: Sequence[str], done: set[str]) -> bool:
+        """Measure cases one after the other; False where a worker died and the rest needs fresh ones."""
+        for name in names:
+            self._progress(f"pair {self.ledger.pairs + 1}: {name}")
+            asking = _Asking(workers)
+            try:
+                self._measure_case(asking, name)
+            except CaseFailedError as error:
+                self._fail(name, asking.last, str(error))
+                asking.ask_all("close")
+            except WorkerDiedError as error:
+                said = f"a process {error}"
+                self._deaths[name, asking.last] += 1
+                if self._deaths[name, asking.last] >= TRIES:
+                    self._fail(name, asking.last, f"{said}, {TRIES} times")
+                else:
+                    self._progress(f"{self._sides[asking.last].name}: {said}; measuring {name} once more")
+                return False
+            done.add(name)
+        return True
+
+    def _measure_case(self, asking: _Asking, name: str) -> None:
+        asking.ask_all("open", case=name)
+        facts = self.ledger.facts.setdefault(name, {})
+        for role in asking.roles:
+            if role is not Role.AGAIN and role not in facts:
+                found = asking.ask(role, "facts", quality_users=self._quality_users)
+                facts[role] = Facts.model_validate(found)
+        warmed = asking.ask_all("warm")
+        rounds = self._rounds.setdefault(name, max(found["rounds"] for found in warmed.values()))
+        timed: dict[Role, Process] = {role: Process(samples_s=[], turns=[]) for role in asking.roles}
+        orders = ORDERS[len(asking.roles)]
+        for turn in range(TURNS):
+            size = share(rounds, turn, TURNS)
+            for place in orders[(turn + self.ledger.pairs) % len(orders)]:
+                role = asking.roles[place]
+                samples = asking.ask(role, "turn", number=turn, rounds=size)
+                timed[role].samples_s.extend(samples)
+                timed[role].turns.extend([turn] * len(samples))
+        asking.ask_all("close")
+        for role, process in timed.items():
+            self.ledger.processes.setdefault(name, {}).setdefault(role, []).append(process)
+
+    def _fail(self, name: str, role: Role, said: str) -> None:
+        if role is Role.AGAIN:
+            role = Role.BASE if Role.BASE in self._sides else Role.HEAD
+        self.ledger.failures.setdefault(name, {})[role] = said
+        self._progress(f"{self._sides[role].name}: {name}: {said}")
+
+
+class _Asking:
+    """Asks workers in turn and knows whom it asked last."""
+
+    def __init__(self, workers: Mapping[Role, Worker]) -> None:
+        self._workers = workers
+        self.roles = list(workers)
+        self.last = self.roles[0]
+
+    def ask(self, role: Role, what: str, **details: Any) -> Any:
+        self.last = role
+        return self._workers[role].ask(what, **details)
+
+    def ask_all(self, what: str, **details: Any) -> dict[Role, Any]:
+        return {role: self.ask(role, what, **details) for role in self.roles}

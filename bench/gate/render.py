@@ -1,0 +1,136 @@
+"""A gate's result as a table, Markdown and JUnit XML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from xml.etree import ElementTree as ET
+
+from rich.table import Table
+
+from bench.results.gate import CaseResult, Estimate, Facts, GateResult, Role, Verdict
+
+COLUMNS = ("case", "verdict", "head / base [95 %]", "margin", "p95", "itself", "sees", "FLOPs", "ops", "peak")
+
+LEGEND = (
+    "head / base: ratio of median latencies; itself: the same code against itself in the same run; sees: the "
+    "slow-down that this run would have called SLOWER four times in five; FLOPs, ops, peak: change of FLOPs per user, "
+    "dispatched operators and peak bytes of a request."
+)
+
+CONCLUSIONS = {
+    0: "PASS: nothing is slower, costs more or answers otherwise.",
+    1: "FAIL: see below.",
+    3: "AMBIGUOUS: this run cannot tell; raise --budget-minutes, or quiet the machine.",
+}
+
+
+def conclusion(result: GateResult) -> str:
+    """Say in one line what the gate decides."""
+    if result.interrupted:
+        return f"INCOMPLETE: {result.interrupted}"
+    return CONCLUSIONS[result.exit_status]
+
+
+def table(result: GateResult) -> Table:
+    """Lay the cases out for a terminal."""
+    laid = Table(box=None, padding=(0, 2, 0, 0))
+    for name in COLUMNS:
+        laid.add_column(name, justify="left" if name in ("case", "verdict") else "right", overflow="fold")
+    for case in result.cases:
+        laid.add_row(*row(case))
+    return laid
+
+
+def row(one: CaseResult) -> list[str]:
+    """Return the cells of a case, under `COLUMNS`."""
+    base, head = one.facts.get(Role.BASE), one.facts.get(Role.HEAD)
+    return [
+        one.case.name,
+        one.verdict.value,
+        _ratio(one.latency),
+        f"{one.margin:.0%}",
+        _ratio(one.p95),
+        _ratio(one.noise),
+        "" if one.detectable is None else f"{one.detectable:+.1%}",
+        *(_change(base, head, name) for name in ("flops_per_user", "operators", "peak_bytes")),
+    ]
+
+
+def _ratio(estimate: Estimate | None) -> str:
+    return "" if estimate is None else f"{estimate.ratio:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def _change(base: Facts | None, head: Facts | None, name: str) -> str:
+    before, after = getattr(base, name, None), getattr(head, name, None)
+    if before is None or after is None:
+        return "n/a"
+    return "=" if before == after else f"{(after / before - 1):+.1%}" if before else f"{after:,.0f}"
+
+
+def findings(result: GateResult) -> list[str]:
+    """Say what fails, what is forgiven and what could not be told, a line each."""
+    lines = []
+    for one in result.cases:
+        name = one.case.name
+        if one.verdict is Verdict.SLOWER and one.latency is not None:
+            lines.append(f"{name}: SLOWER, {one.latency.ratio - 1:+.1%}, p {one.p_slower:.2g}")
+        if one.verdict is Verdict.AMBIGUOUS:
+            lines.append(f"{name}: AMBIGUOUS: {one.why or 'neither a difference nor sameness could be shown'}")
+        for violation in one.violations:
+            forgiven = " (accepted)" if violation.accepted else ""
+            lines.append(f"{name}: {violation.check}{forgiven}: {violation.said}")
+    return lines
+
+
+def power(result: GateResult) -> str:
+    """Say how small a slow-down the run could have seen."""
+    seen = [one.detectable for one in result.cases if one.detectable is not None]
+    if not seen:
+        return "No latency was compared."
+    most, least = max(seen), min(seen)
+    spread = f"{most:.1%}" if len(seen) == 1 else f"{least:.1%} to {most:.1%}, by case"
+    return f"This run could have seen a slow-down of {spread} (four times in five)."
+
+
+def markdown(result: GateResult) -> str:
+    """Write the result for a pull request or a job summary."""
+    head = [f"### Latency gate: {conclusion(result)}", "", f"{result.head} against {result.base}. {power(result)}", ""]
+    cells = [[cell.replace("|", "\\|") for cell in row(case)] for case in result.cases]
+    lines = [f"| {' | '.join(line)} |" for line in (COLUMNS, ["---"] * len(COLUMNS), *cells)]
+    said = [f"- {_escaped(line)}" for line in (*findings(result), *result.notes)]
+    facts = f"{result.pairs} process pairs in {result.seconds:.0f} s; `{result.command}`"
+    return "\n".join([*head, *lines, "", *said, *([""] if said else []), LEGEND, "", facts, ""])
+
+
+def _escaped(line: str) -> str:
+    return line.replace("<", "&lt;").replace("|", "\\|")
+
+
+def junit(result: GateResult) -> str:
+    """Write the result as JUnit XML: a test case a case; what is ambiguous is an error, what fails a failure."""
+    cases = result.cases
+    failed = [one for one in cases if one.fails]
+    ambiguous = [one for one in cases if one.verdict is Verdict.AMBIGUOUS and not one.fails]
+    suite = ET.Element(
+        "testsuite",
+        name="bench.gate",
+        tests=str(len(cases)),
+        failures=str(len(failed)),
+        errors=str(len(ambiguous)),
+        time=f"{result.seconds:.1f}",
+        timestamp=result.started,
+    )
+    for one in cases:
+        test = ET.SubElement(suite, "testcase", classname="bench.gate", name=one.case.name)
+        lines = findings(result.model_copy(update={"cases": [one]}))
+        kind = "failure" if one in failed else "error" if one in ambiguous else "system-out"
+        element = ET.SubElement(test, kind)
+        if kind != "system-out":
+            element.set("message", lines[0] if lines else one.verdict.value)
+        element.text = "\n".join([*lines, *(f"{name}: {cell}" for name, cell in zip(COLUMNS, row(one), strict=True))])
+    return ET.tostring(suite, encoding="unicode", xml_declaration=True)
+
+
+def failures(cases: Sequence[CaseResult]) -> list[str]:
+    """Return the names of the cases that fail."""
+    return [one.case.name for one in cases if one.fails]

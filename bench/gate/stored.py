@@ -1,0 +1,79 @@
+"""A results file as the base of a gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bench.gate.judge import Stored
+from bench.measure import machine
+from bench.options import choose_device
+from bench.results import store
+from bench.results.gate import Facts, GateResult, Process, Role
+from bench.results.record import Flops, Record
+from models.errors import UserError
+
+SAME_MACHINE = ("system", "processor", "cores", "memory GiB", "GPU")
+"""What must be equal for times to be comparable; kernel updates count."""
+
+
+def read_stored(path: Path, device: str | None) -> Stored:
+    """Read a results file of pytest-benchmark or of an earlier gate, whose head it then is.
+
+    Args:
+        path: The file.
+        device: Where head is going to be measured.
+
+    Raises:
+        UserError: It is neither, or damaged.
+
+    """
+    here = machine.machine(choose_device(device))
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if '"lite-llm4rec-bench-gate"' not in text:
+        return _of_records(list(store.read(path).records), here)
+    try:
+        result = GateResult.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path}: {where}: {first['msg']}: damaged, or written by a newer version") from error
+    cases = [one for one in result.cases if Role.HEAD in one.processes]
+    return Stored(
+        cases={one.case.name: one.case for one in cases},
+        processes={one.case.name: one.processes[Role.HEAD] for one in cases},
+        facts={one.case.name: one.facts[Role.HEAD] for one in cases if Role.HEAD in one.facts},
+        foreign=_foreign(result.machine, here),
+    )
+
+
+def _of_records(records: list[Record], here: dict[str, str | int | float | None]) -> Stored:
+    measured = {record.case.name: record for record in records if record.latency is not None}
+    return Stored(
+        cases={name: record.case for name, record in measured.items()},
+        processes={
+            name: [Process(samples_s=record.latency.samples_s, turns=record.latency.turns)]
+            for name, record in measured.items()
+            if record.latency is not None
+        },
+        facts={name: _facts(record) for name, record in measured.items()},
+        foreign=next((why for record in measured.values() if (why := _foreign(record.provenance.machine, here))), ""),
+    )
+
+
+def _facts(record: Record) -> Facts:
+    flops = record.flops if isinstance(record.flops, Flops) else None
+    return Facts(
+        flops_per_user=flops and flops.per_user,
+        operators=flops and flops.operators,
+        parameters=record.weights and record.weights.parameters,
+    )
+
+
+def _foreign(there: dict[str, str | int | float | None], here: dict[str, str | int | float | None]) -> str:
+    """Say what tells the file's machine from this one; empty where nothing does."""
+    for name in SAME_MACHINE:
+        if there.get(name) != here.get(name):
+            return f"the file was measured on another machine ({name}: {there.get(name)}, here {here.get(name)})"
+    return ""

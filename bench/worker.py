@@ -1,0 +1,201 @@
+"""A process that measures the cases of one checkout and does what it is told, line by line.
+
+It reads JSON lines on standard input and answers each with one on standard output; whatever else
+writes to standard output goes to standard error. It waits in a read, so it takes no time from what
+another process measures meanwhile, and ends when its input does::
+
+    gate                              worker
+      {"do": "plan", "job": ...}   ─▶   loads data, lists cases
+      {"do": "open", "case": name} ─▶   builds, indexes
+      {"do": "warm"}               ─▶   warms up
+      {"do": "turn", "rounds": 20} ─▶   times
+      {"do": "facts"}              ─▶   counts, ranks
+      {"do": "close"}              ─▶   lets go of the case
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, TextIO
+
+import torch
+
+from bench import checkpoints, recipes
+from bench.building import Builder
+from bench.cases import Planned
+from bench.data.dataset import Dataset, Split
+from bench.measure import machine
+from bench.measure.clock import Clock
+from bench.measure.latency import Plan, Samples, take_turn
+from bench.measure.outcome import failure
+from bench.measure.subject import Subject, user_batches
+from bench.measure.warmup import warm_up
+from bench.options import serving_of
+from bench.planning import Job, lay_out
+from bench.results.gate import PROTOCOL, Facts, RankedUser
+from bench.results.record import Quality, WeightsKind
+from models.errors import UserError
+from models.recommender import PADDING
+
+RANKED_USERS = 64
+
+
+class Worker:
+    """The state between two lines: a planned job, and at most one open case."""
+
+    def __init__(self) -> None:
+        self._planned: dict[str, tuple[Planned, Dataset]] = {}
+        self._builders: dict[str, Builder] = {}
+        self._device = torch.device("cpu")
+        self._clock = Clock(self._device)
+        self._plan = Plan()
+        self._open: tuple[Planned, Subject, Samples] | None = None
+        self._weights: Any = None
+
+    def answer(self, line: str) -> dict[str, Any]:
+        """Do what a line says."""
+        asked = json.loads(line)
+        does: dict[str, Callable[..., Any]] = {
+            "plan": self.plan, "open": self.open, "warm": self.warm, "turn": self.turn,
+            "facts": self.facts, "close": self.close,
+        }  # fmt: skip
+        what = does[asked.pop("do")]
+        try:
+            return {"ok": what(**asked)}
+        except UserError as error:
+            return {"refused": str(error)}
+        except Exception as error:  # noqa: BLE001 - a failed case is a row, not the end of the worker
+            why = failure(error)
+            return {"failed": f"{why.outcome}: {why.detail}"}
+
+    def plan(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Load the data and list the cases of a job."""
+        layout = lay_out(Job.model_validate(job))
+        self._device = layout.device
+        self._clock = Clock(layout.device)
+        self._plan = Plan(case_s=layout.suite.case_seconds)
+        for dataset, groups in layout.pieces:
+            builder = Builder(dataset, device=layout.device, train_minutes=None, progress=lambda _: None)
+            for planned in (one for group in groups for one in group):
+                self._planned[planned.case.name] = planned, dataset
+                self._builders[planned.case.name] = builder
+        return {
+            "protocol": PROTOCOL,
+            "cases": [[one.case.model_dump(mode="json"), one.margin] for one, _ in self._planned.values()],
+            "machine": machine.machine(layout.device) | {"threads": layout.threads},
+            "software": machine.software(),
+        }
+
+    def open(self, case: str) -> None:
+        """Build and index a case."""
+        planned, dataset = self._planned[case]
+        _refuse_to_train(planned, dataset)
+        recommender, self._weights = self._builders[case].get(planned)
+        recommender.serving = serving_of(planned.case)
+        recommender.index(dataset.catalogue)
+        histories, _ = dataset.queries(Split.TEST)
+        batches = user_batches(histories, planned.case.batch_size)
+        self._open = planned, Subject(case, recommender, batches, planned.case.k, self._device), Samples()
+
+    def warm(self) -> dict[str, Any]:
+        """Warm up, and say how many rounds the case should get in one process."""
+        planned, subject, samples = self._opened()
+        samples.warmup = warm_up(subject, self._clock)
+        plan = Plan(case_s=self._plan.case_s, min_rounds=planned.min_rounds)
+        return {"rounds": plan.rounds(samples.warmup.request_s), "stationary": samples.warmup.stationary}
+
+    def turn(self, number: int, rounds: int) -> list[float]:
+        """Time some rounds; seconds of each."""
+        _, subject, samples = self._opened()
+        before = len(samples.timed)
+        take_turn(subject, samples, self._clock, number, rounds)
+        return [timed.wall_s for timed in samples.timed[before:]]
+
+    def facts(self, quality_users: int) -> dict[str, Any]:
+        """Count and rank what does not depend on the clock."""
+        from bench.measure.flops import request_flops
+        from bench.measure.memory import allocated_peak
+
+        planned, subject, _ = self._opened()
+        counted, _ = request_flops(subject)
+        found = Facts(
+            flops_per_user=counted.per_user,
+            operators=counted.operators,
+            parameters=self._weights.parameters,
+            peak_bytes=allocated_peak(lambda: subject.request(0), device=subject.device),
+            lists=_lists(subject),
+            quality=self._quality(planned, subject, quality_users),
+        )
+        return found.model_dump(mode="json")
+
+    def close(self) -> None:
+        """Let go of the open case."""
+        self._open = None
+
+    def _opened(self) -> tuple[Planned, Subject, Samples]:
+        assert self._open is not None, "open a case first"
+        return self._open
+
+    def _quality(self, planned: Planned, subject: Subject, users: int) -> Quality | None:
+        if planned.case.weights is not WeightsKind.TRAINED:
+            return None
+        from bench.quality import evaluate
+
+        _, dataset = self._planned[planned.case.name]
+        histories, targets = dataset.queries(Split.TEST)
+        rows = evaluate.sample(len(histories), users)
+        parts = evaluate.rank_users(
+            subject.recommender,
+            [histories[row] for row in rows],
+            [targets[row] for row in rows],
+            k=planned.case.k,
+            batch_size=evaluate.BATCH,
+            device=subject.device,
+        )
+        lists = evaluate.join(list(parts))
+        return evaluate.summarise(lists, items=len(dataset.catalogue), split=Split.TEST.value, seen=planned.case.seen)
+
+
+def _refuse_to_train(planned: Planned, dataset: Dataset) -> None:
+    """Refuse a case whose weights would have to be trained: two sides that train differ by chance."""
+    case = planned.case
+    if case.weights is not WeightsKind.TRAINED or planned.checkpoint is not None:
+        return
+    settings, _ = recipes.resolve(case.recommender, case.dataset, dict(case.settings))
+    folder = checkpoints.folder_for(case.recommender, settings, dataset)
+    if not (folder / checkpoints.CARD).exists():
+        raise UserError(
+            f"{case.recommender} has no trained weights for {case.dataset}: train it, name --checkpoint FOLDER, "
+            "or measure random weights with --untrained"
+        )
+
+
+def _lists(subject: Subject) -> list[RankedUser]:
+    """Ask for the lists of the first users, batch by batch."""
+    lists: dict[int, RankedUser] = {}
+    for number, users in enumerate(subject.batches):
+        found = subject.request(number)
+        for history, items, scores in zip(users, found.items, found.scores, strict=True):
+            filled = items != PADDING
+            ranked = RankedUser(user=history.user, items=items[filled].tolist(), scores=scores[filled].tolist())
+            lists.setdefault(history.user, ranked)
+        if len(lists) >= RANKED_USERS:
+            break
+    return list(lists.values())
+
+
+def main() -> None:
+    """Answer lines until there are no more."""
+    answers: TextIO = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print must not stand between answers
+    worker = Worker()
+    for line in sys.stdin:
+        answers.write(json.dumps(worker.answer(line)) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -31,6 +31,7 @@ from bench.measure import machine
 from bench.measure.clock import Clock
 from bench.measure.latency import Plan, Samples, take_turn
 from bench.measure.outcome import failure
+from bench.measure.state import Watch
 from bench.measure.subject import Subject, user_batches
 from bench.measure.warmup import warm_up
 from bench.options import serving_of
@@ -98,7 +99,8 @@ class Worker:
         recommender.index(dataset.catalogue)
         histories, _ = dataset.queries(Split.TEST)
         batches = user_batches(histories, planned.case.batch_size)
-        self._open = planned, Subject(case, recommender, batches, planned.case.k, self._device), Samples()
+        subject = Subject(case, recommender, batches, planned.case.k, self._device)
+        self._open = planned, subject, Samples(watch=Watch(self._device))
 
     def warm(self) -> dict[str, Any]:
         """Warm up, and say how many rounds the case should get in one process."""
@@ -131,9 +133,13 @@ class Worker:
         )
         return found.model_dump(mode="json")
 
-    def close(self) -> None:
-        """Let go of the open case."""
+    def close(self) -> dict[str, Any]:
+        """Let go of the open case, and say what the machine did while it was timed."""
+        seen = self._open[2].watch.total if self._open is not None and self._open[2].watch is not None else None
         self._open = None
+        if seen is None:
+            return {}
+        return {"involuntary_switches": seen.involuntary_switches, "other_cores": seen.other_cores}
 
     def _opened(self) -> tuple[Planned, Subject, Samples]:
         assert self._open is not None, "open a case first"

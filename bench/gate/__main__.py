@@ -112,18 +112,24 @@ def main(
         start=lambda side: WorkerProcess(side, timeout_s=case_timeout),
         quality_users=quality_users,
         progress=lambda message: console.print(message, soft_wrap=True, highlight=False, markup=False),
-        keep=lambda result: _write(result, folder),
+        keep=lambda result: _keep(result, folder, console),
     )
     try:
-        result = gate.run()
+        result, status = gate.run(), None
     except KeyboardInterrupt:
-        result = gate.result("it was interrupted")
-        _write(result, folder)
-        _show(result, folder)
-        raise typer.Exit(INTERRUPTED) from None
-    _summarise(result)
+        result, status = gate.result("it was interrupted"), INTERRUPTED
     _show(result, folder)
-    raise typer.Exit(result.exit_status)
+    _write(result, folder)
+    _summarise(result)
+    raise typer.Exit(result.exit_status if status is None else status)
+
+
+def _keep(result: GateResult, folder: Path, console: Console) -> None:
+    """Write what is known so far; where that fails measuring goes on, and what was written before stays."""
+    try:
+        _write(result, folder)
+    except OSError as error:
+        console.print(f"{folder}: what is known so far cannot be kept ({error.strerror})", soft_wrap=True)
 
 
 def _write(result: GateResult, folder: Path) -> None:

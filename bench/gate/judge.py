@@ -69,7 +69,7 @@ class Judge:
             result = self._facts(ledger, name, head.get(name), base.get(name))
             if name in compared:
                 timing = _timing(compared[name], slower[name], faster[name], risk=risk, cases=len(compared))
-                timing |= self._verdict(name, compared[name], slower[name], faster[name], risk)
+                timing |= self._verdict(name, compared[name], (slower[name], faster[name]), result.margin, risk)
                 result = result.model_copy(update=timing | {"p95": self._tail(ledger, name)})
             results.append(result)
         return results
@@ -96,15 +96,16 @@ class Judge:
         return None if self.stored else paired.tail_ratio(head, base)
 
     def _verdict(
-        self, name: str, found: tuple[Comparison, Comparison], slower: float, faster: float, risk: float
+        self, name: str, found: tuple[Comparison, Comparison], adjusted: tuple[float, float], margin: float, risk: float
     ) -> dict[str, object]:
         comparison, noise = found
         if self.stored and self.stored.foreign:
             return {"verdict": Verdict.AMBIGUOUS, "why": self.stored.foreign}
         if name in self.given:
             return {"verdict": self.given[name]}
-        verdict = paired.decide(comparison, p_slower=slower, p_faster=faster, risk=risk)
-        itself = paired.decide(noise, p_slower=noise.p_slower, p_faster=noise.p_faster, risk=risk)
+        slower, faster = adjusted
+        verdict = paired.decide(comparison, margin=margin, p_slower=slower, p_faster=faster, risk=risk)
+        itself = paired.decide(noise, margin=margin, p_slower=noise.p_slower, p_faster=noise.p_faster, risk=risk)
         if verdict is not Verdict.SAME and itself in (Verdict.SLOWER, Verdict.FASTER):
             said = f"{NOISY} by {noise.estimate.ratio - 1:+.1%}: other work disturbs this machine"
             return {"verdict": Verdict.AMBIGUOUS, "why": said}

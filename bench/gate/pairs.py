@@ -176,9 +176,10 @@ class Pairs:
                 samples = asking.ask(role, "turn", number=turn, rounds=size)
                 timed[role].samples_s.extend(samples)
                 timed[role].turns.extend([turn] * len(samples))
-        asking.ask_all("close")
+        closed = asking.ask_all("close")
         for role, process in timed.items():
-            self.ledger.processes.setdefault(name, {}).setdefault(role, []).append(process)
+            kept = process.model_copy(update=closed[role])
+            self.ledger.processes.setdefault(name, {}).setdefault(role, []).append(kept)
 
     def _fail(self, name: str, role: Role, said: str) -> None:
         if role is Role.AGAIN:

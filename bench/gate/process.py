@@ -20,6 +20,9 @@ from models.errors import UserError
 
 LAST_LINES = 3
 
+START_S = 300.0
+"""What starting, loading the data and planning may take."""
+
 
 class CaseFailedError(Exception):
     """A case cannot be measured on this side."""
@@ -125,12 +128,13 @@ class WorkerProcess:
 
     def _line(self, what: str) -> bytes:
         assert self._process.stdout is not None
-        end = time.monotonic() + self._timeout_s
+        allowed_s = START_S if what == "plan" else self._timeout_s
+        end = time.monotonic() + allowed_s
         while b"\n" not in self._unread:
             ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, end - time.monotonic()))
             if not ready:
                 self.kill()
-                raise WorkerDiedError(f"hung for {self._timeout_s:g} s in {what!r} and was killed (--case-timeout)")
+                raise WorkerDiedError(f"hung for {allowed_s:g} s in {what!r} and was killed (--case-timeout)")
             read = os.read(self._process.stdout.fileno(), 1 << 20)
             if not read:
                 raise WorkerDiedError(self._epitaph(what))

@@ -17,6 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bench.measure import energy, proc
+from bench.measure.proc import Ticks
+from bench.results.record import Unavailable
+
 FEW_CORES = 4
 """Fewer, and the system's own work has no core to itself."""
 
@@ -67,13 +71,13 @@ def examine(device: torch.device, *, root: Path = Path("/"), seconds: float = 2.
         seconds: How long equal pieces of work are timed, to see how much their times spread.
 
     """
-    before = _cpu_times(root)
+    before = proc.ticks(root)
     spread = _spread(seconds)
     checks: list[Callable[[], Iterator[Finding]]] = [
         _cores,
         lambda: _quota(root),
         _load,
-        lambda: _steal(before, _cpu_times(root)),
+        lambda: _steal(before, proc.ticks(root)),
         lambda: spread,
         lambda: _clock_frequency(root),
         lambda: _memory(root),
@@ -103,10 +107,10 @@ def _cores() -> Iterator[Finding]:
 
 
 def _quota(root: Path) -> Iterator[Finding]:
-    text = _read(root / "sys/fs/cgroup/cpu.max")
-    if text is None or text.startswith("max"):
+    limit = proc.quota(root)
+    if limit is None:
         return
-    quota, period = map(int, text.split())
+    quota, period = limit
     said = f"a container's quota stops this process after {quota / period:.2g} cores' worth of each {period / 1e3:g} ms"
     yield Finding("quota", Level.FAULT, said, "run without a CPU limit, with whole cores pinned instead")
 
@@ -124,17 +128,10 @@ def _load() -> Iterator[Finding]:
         yield Finding("load", Level.FIT, said)
 
 
-def _cpu_times(root: Path) -> list[int]:
-    """Return the ticks of ``/proc/stat``: user, nice, system, idle, iowait, irq, softirq, steal."""
-    line = (_read(root / "proc/stat") or "").partition("\n")[0]
-    return [int(value) for value in line.split()[1:9]]
-
-
-def _steal(before: list[int], after: list[int]) -> Iterator[Finding]:
-    if len(before) < 8 or len(after) < 8:  # noqa: PLR2004 - steal is the eighth
+def _steal(before: Ticks | None, after: Ticks | None) -> Iterator[Finding]:
+    if before is None or after is None:
         return
-    passed = [later - earlier for earlier, later in zip(before, after, strict=True)]
-    share = passed[7] / max(1, sum(passed))
+    share = (after - before).stolen_share
     said = f"the host gave {share:.1%} of the time to other virtual machines"
     if share > STEAL:
         yield Finding("steal", Level.CAUTION, said, "measure on a machine of your own, or repeat and compare intervals")
@@ -175,7 +172,7 @@ def _spread(seconds: float) -> Iterator[Finding]:
 
 def _clock_frequency(root: Path) -> Iterator[Finding]:
     cpu = root / "sys/devices/system/cpu"
-    governor = _read(cpu / "cpu0/cpufreq/scaling_governor")
+    governor = proc.governor(root)
     if governor is None:
         said = "the clock's governor cannot be seen: this is a virtual machine, or the system hides it"
         yield Finding("clock", Level.CAUTION, said, "compare only what was timed in turns in one run")
@@ -184,16 +181,16 @@ def _clock_frequency(root: Path) -> Iterator[Finding]:
         yield Finding("clock", Level.CAUTION, said, "sudo cpupower frequency-set --governor performance")
     else:
         yield Finding("clock", Level.FIT, "the clock's governor is performance")
-    if _read(cpu / "intel_pstate/no_turbo") == "0" or _read(cpu / "cpufreq/boost") == "1":
+    if proc.read(cpu / "intel_pstate/no_turbo") == "0" or proc.read(cpu / "cpufreq/boost") == "1":
         said = "the clock rises above its base while few cores work, and falls as they heat"
         yield Finding("boost", Level.CAUTION, said, "switch boost off for absolute times; ratios in turns bear it")
-    if _read(cpu / "smt/active") == "1":
+    if proc.read(cpu / "smt/active") == "1":
         said = "two hardware threads share a core: a neighbour on the same core halves it"
         yield Finding("threads", Level.CAUTION, said, "--threads no more than the physical cores, pinned with taskset")
 
 
 def _memory(root: Path) -> Iterator[Finding]:
-    fields = dict(line.split(":", 1) for line in (_read(root / "proc/meminfo") or "").splitlines() if ":" in line)
+    fields = dict(line.split(":", 1) for line in (proc.read(root / "proc/meminfo") or "").splitlines() if ":" in line)
     if "MemAvailable" not in fields:
         return
     kib = {name: int(fields[name].split()[0]) for name in ("MemAvailable", "SwapTotal", "SwapFree") if name in fields}
@@ -223,17 +220,10 @@ def _compiler() -> Iterator[Finding]:
 
 
 def _energy(device: torch.device, root: Path) -> Iterator[Finding]:
-    if device.type == "cuda":
-        yield Finding("energy", Level.FIT, "is read from NVIDIA's counter")
-        return
-    counters = list((root / "sys/class/powercap").glob("intel-rapl:*/energy_uj"))
-    why = "cannot be read by this user" if counters else "there is none"
-    said = f"a CPU's energy is not measured (its counter, RAPL: {why}); it will be n/a"
-    yield Finding("energy", Level.CAUTION, said, "measure energy on an NVIDIA GPU")
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return None
+    counter = energy.find_counter(device, root)
+    if isinstance(counter, Unavailable):
+        why = counter.unavailable
+        remedy = energy.UNLOCK if energy.UNLOCK in why else "measure energy on a machine that has a counter"
+        yield Finding("energy", Level.CAUTION, f"energy will be n/a: {why}", remedy)
+    else:
+        yield Finding("energy", Level.FIT, f"can be measured, by {counter.source}")

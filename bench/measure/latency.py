@@ -10,18 +10,25 @@ requests take so long that they warm them themselves)::
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
 from bench.measure.clock import Clock, Timed
 from bench.measure.outcome import CaseTimeoutError, Failure, deadline, failure
+from bench.measure.state import Watch, disturbed
 from bench.measure.subject import Subject
 from bench.measure.warmup import LONG_S, WarmUp, warm_up
 from bench.results.record import Latency, Unavailable
 from models.recommender import History, Recommendations
+
+MOST_REPEATED = 3
+"""Turns of a case that are taken again at most."""
 
 PERCENTILE_ROUNDS = {90: 50, 95: 100, 99: 500}
 """Rounds that a percentile needs: five samples beyond it."""
@@ -63,6 +70,9 @@ class Samples:
         answers: The users and lists of the last round of each distinct request.
         spent_s: Time taken by this case, untimed rounds included.
         warmup: How the case was warmed up.
+        watch: What happened on the machine during the timed turns; None watches nothing.
+        repeated: Turns that were taken again because something disturbed the machine.
+        disturbed: What disturbed the turns that could not be repeated any more.
 
     """
 
@@ -71,6 +81,9 @@ class Samples:
     answers: dict[int, tuple[Sequence[History], Recommendations]] = field(default_factory=dict, repr=False)
     spent_s: float = 0.0
     warmup: WarmUp | None = None
+    watch: Watch | None = None
+    repeated: int = 0
+    disturbed: list[str] = field(default_factory=list)
 
 
 def interleave(
@@ -91,7 +104,7 @@ def interleave(
     results: dict[str, Samples | Failure] = {}
     alive: list[tuple[Subject, Samples, int]] = []
     for subject in subjects:
-        samples = Samples()
+        samples = Samples(watch=Watch(subject.device))
         try:
             with _charged(samples, plan):
                 samples.warmup = warm_up(subject, clock, most_s=plan.warmup_s)
@@ -137,7 +150,27 @@ def share(rounds: int, turn: int, turns: int) -> int:
 
 
 def take_turn(subject: Subject, samples: Samples, clock: Clock, turn: int, rounds: int) -> None:
-    """Take one turn of a case: an untimed request unless requests are long, then the timed ones, users going on."""
+    """Take one turn of a case: an untimed request unless requests are long, then the timed ones, users going on.
+
+    A turn during which the machine was disturbed is taken again, `MOST_REPEATED` times a case at most. What
+    disturbed it is read from the machine, never from the times: to drop what was slow would flatter.
+    """
+    for _ in range(MOST_REPEATED + 1):
+        first = len(samples.timed)
+        with samples.watch or nullcontext():
+            _take_turn(subject, samples, clock, turn, rounds)
+        seen = None if samples.watch is None else samples.watch.last
+        why = "" if seen is None else disturbed(seen, spare_cores=(os.cpu_count() or 1) - torch.get_num_threads())
+        if not why:
+            return
+        if samples.repeated == MOST_REPEATED:
+            samples.disturbed.append(why)
+            return
+        samples.repeated += 1
+        del samples.timed[first:], samples.turns[first:]
+
+
+def _take_turn(subject: Subject, samples: Samples, clock: Clock, turn: int, rounds: int) -> None:
     if rounds == 0:
         return
     first = len(samples.timed)

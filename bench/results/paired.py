@@ -192,21 +192,25 @@ def risk_at(look: int) -> float:
     return RISK * 6 / (np.pi * (look + 1)) ** 2
 
 
-def decide(comparison: Comparison, *, p_slower: float, p_faster: float, risk: float) -> Verdict:
+def decide(comparison: Comparison, *, margin: float, p_slower: float, p_faster: float, risk: float) -> Verdict:
     """Give a verdict: SAME before all, since a difference within the margin is none to act on.
+
+    A p-value and the interval must both say so.
 
     Args:
         comparison: Of the case.
+        margin: Share by which times may differ and still be the same.
         p_slower: Holm-adjusted.
         p_faster: Holm-adjusted.
         risk: That this look may run.
 
     """
-    if comparison.p_different < SAME_RISK:
+    low, high = comparison.estimate.low, comparison.estimate.high
+    if comparison.p_different < SAME_RISK and 1 / (1 + margin) < low and high < 1 + margin:
         return Verdict.SAME
-    if p_slower < risk and comparison.estimate.low > 1:
+    if p_slower < risk and low > 1:
         return Verdict.SLOWER
-    if p_faster < risk and comparison.estimate.high < 1:
+    if p_faster < risk and high < 1:
         return Verdict.FASTER
     return Verdict.AMBIGUOUS
 

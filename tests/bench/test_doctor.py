@@ -1,5 +1,7 @@
 """What is said of machines that are fit to measure on, and of those that are not."""
 
+from unittest import mock
+
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -7,6 +9,7 @@ from typer.testing import CliRunner
 from bench import doctor
 from bench.doctor import worst_of
 from bench.measure import fitness
+from bench.measure.energy import UNLOCK, CounterError
 from bench.measure.fitness import Finding, Level, examine
 
 QUIET = {
@@ -50,6 +53,16 @@ def test_a_quiet_machine_is_fit(machine):
     ("files", "about", "level", "words"),
     [
         ({"sys/fs/cgroup/cpu.max": "150000 100000"}, "quota", Level.FAULT, "after 1.5 cores' worth of each 100 ms"),
+        (
+            {
+                "sys/fs/cgroup/cpu.max": None,
+                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "50000",
+                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+            },
+            "quota",
+            Level.FAULT,
+            "after 0.5 cores' worth of each 100 ms",
+        ),
         ({"proc/meminfo": "MemAvailable: 1048576 kB"}, "memory", Level.FAULT, "1.0 GiB"),
         (
             {"proc/meminfo": "MemAvailable: 9048576 kB\nSwapTotal: 4194304 kB\nSwapFree: 0 kB"},
@@ -79,6 +92,50 @@ def test_what_is_not_as_it_should_be_is_named_with_its_remedy(machine, files, ab
     assert finding.level is level
     assert words in finding.said
     assert finding.remedy
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"sys/fs/cgroup/cpu.max": None},
+        {
+            "sys/fs/cgroup/cpu.max": None,
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+    ],
+)
+def test_no_quota_is_no_finding(machine, files):
+    assert "quota" not in found(machine(**files))
+
+
+def energy_finding(root):
+    (finding,) = (finding for finding in examine(torch.device("cpu"), root=root) if finding.about == "energy")
+    return finding
+
+
+PACKAGE = {
+    "sys/class/powercap/intel-rapl:0/name": "package-0",
+    "sys/class/powercap/intel-rapl:0/max_energy_range_uj": "262143328850",
+}
+
+
+def test_energy_can_be_measured_where_the_processors_counter_can_be_read(machine):
+    finding = energy_finding(machine(**PACKAGE, **{"sys/class/powercap/intel-rapl:0/energy_uj": "123"}))
+    assert (finding.level, finding.said) == (Level.FIT, "can be measured, by RAPL")
+
+
+def test_energy_that_only_root_may_read_has_a_remedy_of_its_own(machine, monkeypatch):
+    root = machine(**PACKAGE)
+    monkeypatch.setattr(fitness.energy, "_microjoules", mock.Mock(side_effect=CounterError(f"locked: {UNLOCK}")))
+    finding = energy_finding(root)
+    assert (finding.level, finding.remedy) == (Level.CAUTION, UNLOCK)
+
+
+def test_a_machine_without_counters_says_so(machine):
+    finding = energy_finding(machine())
+    assert finding.level is Level.CAUTION
+    assert "energy will be n/a: this machine shows no counter" in finding.said
 
 
 @pytest.mark.parametrize(("load", "level"), [(1.0, Level.FIT), (5.0, Level.CAUTION), (9.0, Level.FAULT)])

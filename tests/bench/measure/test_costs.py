@@ -1,4 +1,4 @@
-"""Memory, energy, phases and the facts about the machine."""
+"""Memory, phases and the facts about the machine."""
 
 import subprocess
 import sys
@@ -6,13 +6,12 @@ import time
 from types import SimpleNamespace
 from unittest import mock
 
-import pynvml
 import pytest
 import torch
 from torch import nn
 
-from bench.measure import energy, machine, memory, phases
-from bench.results.record import Memory, Unavailable
+from bench.measure import machine, memory, phases
+from bench.results.record import Memory
 from models.recommender import phase
 
 CPU = torch.device("cpu")
@@ -60,47 +59,6 @@ def test_shared_weights_count_once():
     assert memory.weight_bytes(nn.ModuleList([first, second])) == 4 * 4 * 4
     module = nn.BatchNorm1d(3)
     assert memory.weight_bytes(module.half()) == 2 * 4 * 3 + 8, "buffers count, the step counter too"
-
-
-@pytest.fixture
-def gpu(monkeypatch):
-    """NVML as it answers on a machine with one GPU, whose counter is at what the test says."""
-    nvml = mock.create_autospec(pynvml)
-    nvml.NVMLError = pynvml.NVMLError
-    monkeypatch.setattr(energy, "pynvml", nvml)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="1234"))
-    return nvml
-
-
-def test_joules_are_the_counters_difference_over_all_users_of_the_window(gpu):
-    gpu.nvmlDeviceGetTotalEnergyConsumption.side_effect = [1_000_000, 1_060_000]
-    calls = []
-
-    def request():
-        calls.append(time.sleep(0.01))
-
-    found = energy.joules_per_1000_users(request, users=4, device=CUDA, window_s=0.05)
-    gpu.nvmlDeviceGetHandleByUUID.assert_called_once_with("GPU-1234")
-    assert 2 <= len(calls) <= 6
-    assert found == pytest.approx(60 / (len(calls) * 4) * 1000)
-
-
-def test_a_counter_that_stands_still_is_no_zero(gpu):
-    gpu.nvmlDeviceGetTotalEnergyConsumption.return_value = 5
-    found = energy.joules_per_1000_users(lambda: None, users=1, device=CUDA, window_s=0.0)
-    assert found == Unavailable(unavailable="the energy counter did not move within 0 s")
-
-
-def test_a_gpu_without_a_counter_says_so(gpu):
-    gpu.nvmlDeviceGetTotalEnergyConsumption.side_effect = pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
-    found = energy.joules_per_1000_users(lambda: None, users=1, device=CUDA, window_s=0.0)
-    assert found.unavailable.startswith("NVML cannot read this GPU's energy")
-
-
-def test_on_a_cpu_energy_is_unavailable_without_asking():
-    call = mock.Mock()
-    assert isinstance(energy.joules_per_1000_users(call, users=1, device=CPU), Unavailable)
-    call.assert_not_called()
 
 
 def test_phases_are_timed_in_the_order_in_which_they_begin_and_repeats_add_up():

@@ -1,0 +1,224 @@
+"""``python -m bench.gate.trials``: how often is the gate wrong, and what slow-downs does it see?
+
+``live`` runs whole gates on one commit, with a slow-down injected into head or with none. ``record``
+keeps the samples of many pairs of the same code, from which ``replay`` draws as many gates as one likes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from bench import commands
+from bench.gate.judge import Judge
+from bench.gate.pairs import Ledger
+from bench.gate.sides import Side, base_side
+from bench.home import atomic, home
+from bench.results.gate import GateResult, Process, Role, Verdict
+from bench.results.paired import LEAST_PAIRS
+from bench.results.record import Case
+from models import registry
+from models.errors import UserError
+
+app = typer.Typer(add_completion=False, help=__doc__)
+
+MOST_REPLAYED = 12
+"""Pairs of a replayed gate at most: two more looks than the first."""
+
+SLOWED = """
+
+import time as _time
+
+_prepare, _recommend = {name}.prepare, {name}.recommend
+
+
+def _since(self, histories):
+    self.__dict__["_began"] = _time.perf_counter()
+    return _prepare(self, histories)
+
+
+def _slowed(self, inputs, k):
+    found = _recommend(self, inputs, k)
+    end = self.__dict__["_began"] + (_time.perf_counter() - self.__dict__["_began"]) * {factor}
+    while _time.perf_counter() < end:
+        pass
+    return found
+
+
+{name}.prepare, {name}.recommend = _since, _slowed
+"""
+"""Appended to a recommender's module: each request takes so many times as long, on a CPU."""
+
+
+@app.command()
+def live(
+    out: Annotated[Path, typer.Option(help="JSON lines, one a gate; what is there already is not run again.")],
+    recommender: Annotated[str, typer.Option(help="Which to measure, and to slow down.")],
+    slow_down: Annotated[float, typer.Option(help="Percent by which head's requests take longer.")] = 0.0,
+    trials: Annotated[int, typer.Option(min=1, help="Gates to run.")] = 10,
+    budget_minutes: Annotated[float, typer.Option(help="As of bench.gate.")] = 10.0,
+    revision: Annotated[str, typer.Option(help="Commit that both sides start from.")] = "HEAD",
+) -> None:
+    """Run whole gates, and keep each one's verdicts."""
+    base = base_side(revision)
+    if not isinstance(base, Side):
+        raise UserError(f"--revision {revision}: give a git revision")
+    done = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+    kind = {"recommender": recommender, "slow_down_percent": slow_down, "budget_minutes": budget_minutes}
+    before = sum(all(one[name] == value for name, value in kind.items()) for one in done)
+    os.environ["BENCH_HOME"] = str(home().resolve())
+    for number in range(before, trials):
+        with _slowed_copy(base, recommender, slow_down / 100) as head:
+            result = _gate(head, base, recommender, budget_minutes)
+        found = kind | {"trial": number, "exit_status": result.exit_status, "pairs": result.pairs}
+        found |= {"seconds": round(result.seconds, 1), "cases": [_outcome(case) for case in result.cases]}
+        with atomic(out) as path:
+            path.write_text("".join(json.dumps(one) + "\n" for one in [*done, found]))
+        done.append(found)
+        typer.echo(f"gate {number + 1} of {trials}: {[case.verdict.value for case in result.cases]}")
+
+
+def _outcome(case: object) -> dict[str, object]:
+    kept = {"case": {"batch_size"}, "verdict": True, "latency": True, "noise": True, "detectable": True}
+    assert hasattr(case, "model_dump")
+    found: dict[str, object] = case.model_dump(mode="json", include=kept)
+    return found
+
+
+@contextmanager
+def _slowed_copy(base: Side, recommender: str, share: float) -> Iterator[Side]:
+    """Yield a copy of a side whose recommender takes longer by a share of each request's time."""
+    module, _, name = registry.available()[recommender].path.partition(":")
+    folder = Path(tempfile.mkdtemp(prefix="bench-slowed-"))
+    try:
+        copy = shutil.copytree(base.folder, folder / "checkout")
+        if share:
+            with (copy / Path(*module.split("."))).with_suffix(".py").open("a") as file:
+                file.write(SLOWED.format(name=name, factor=1 + share))
+        yield Side(f"{share:+.0%}", copy)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _gate(head: Side, base: Side, recommender: str, budget_minutes: float) -> GateResult:
+    """Run the command in head's folder."""
+    with tempfile.TemporaryDirectory() as out:
+        words = ["--against", str(base.folder), "--recommender", recommender, "--out", out]
+        subprocess.run(  # noqa: S603 - our own words
+            [sys.executable, "-m", "bench.gate", *words, "--budget-minutes", str(budget_minutes)],
+            cwd=head.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        return GateResult.model_validate_json((Path(out) / "gate.json").read_text())
+
+
+@app.command()
+def record(
+    result: Annotated[Path, typer.Argument(help="gate.json of a gate on identical code, with many --pairs.")],
+    out: Annotated[Path, typer.Option(help="The recording, .npz.")],
+) -> None:
+    """Keep the samples of a gate's processes, in single precision."""
+    found = GateResult.model_validate_json(result.read_text())
+    arrays: dict[str, Any] = {
+        f"{number}/{role}/{kind}": np.array([getattr(process, kind) for process in processes], dtype=dtype)
+        for number, case in enumerate(found.cases)
+        for role, processes in case.processes.items()
+        for kind, dtype in (("samples_s", np.float32), ("turns", np.int8))
+    }
+    names = [case.case.model_dump_json() for case in found.cases]
+    with atomic(out) as path, path.open("wb") as file:
+        np.savez_compressed(file, **arrays, cases=np.array(names))
+
+
+@app.command()
+def replay(
+    recording: Annotated[Path, typer.Argument(help="What `record` kept.")],
+    gates: Annotated[int, typer.Option(min=1, help="How many to draw.")] = 100,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    slow_down: Annotated[float, typer.Option(help="Percent by which head's samples are stretched.")] = 0.0,
+) -> None:
+    """Draw gates from recorded pairs, and count verdicts."""
+    counts = replayed(recording, gates, seed=seed, slow_down=slow_down / 100)
+    for verdict, count in counts.items():
+        typer.echo(f"{verdict}: {count} of {gates} gates")
+
+
+def replayed(recording: Path, gates: int, *, seed: int = 0, slow_down: float = 0.0) -> Counter[str]:
+    """Count how gates drawn from recorded pairs of the same code end, each by its gravest verdict.
+
+    A gate draws pairs without replacement, and deals the three processes of each to base, head and base
+    again by lot. It looks at as many pairs as a live one would, up to `MOST_REPLAYED`.
+
+    Args:
+        recording: What `record` kept.
+        gates: How many to draw.
+        seed: Of the draws.
+        slow_down: Share by which head's samples are stretched.
+
+    """
+    with np.load(recording) as stored:
+        cases = [Case.model_validate_json(str(text)) for text in stored["cases"]]
+        roles = [Role.BASE, Role.HEAD, Role.AGAIN]
+        kept = [
+            [list(zip(stored[f"{n}/{role}/samples_s"], stored[f"{n}/{role}/turns"], strict=True)) for role in roles]
+            for n in range(len(cases))
+        ]
+    rng = np.random.default_rng(seed)
+    counts: Counter[str] = Counter()
+    for _ in range(gates):
+        drawn = rng.permutation(len(kept[0][0]))[:MOST_REPLAYED]
+        dealt = [rng.permutation(3) for _ in drawn]
+        counts[_replay(cases, kept, drawn.tolist(), dealt, slow_down)] += 1
+    return counts
+
+
+def _replay(
+    cases: Sequence[Case],
+    kept: Sequence[Sequence[Sequence[tuple[np.ndarray, np.ndarray]]]],
+    drawn: Sequence[int],
+    dealt: Sequence[np.ndarray],
+    slow_down: float,
+) -> str:
+    judge, look, pairs = Judge(), 0, LEAST_PAIRS
+    listed = {case.name: (case, 0.05) for case in cases}
+    ledger = Ledger(cases={Role.BASE: listed, Role.HEAD: listed})
+    while True:
+        for number, case in enumerate(cases):
+            if case.name not in judge.given:
+                ledger.processes[case.name] = {
+                    role: [
+                        _process(kept[number][lot[place]][pair], 1 + slow_down * (role is Role.HEAD))
+                        for pair, lot in zip(drawn[:pairs], dealt, strict=False)
+                    ]
+                    for place, role in enumerate((Role.BASE, Role.HEAD, Role.AGAIN))
+                }
+        verdicts = {result.verdict for result in judge.look(ledger, look)}
+        more = -(-pairs * 3 // 2)
+        if Verdict.AMBIGUOUS not in verdicts or more > len(drawn):
+            break
+        pairs, look = more, look + 1
+    gravest = (Verdict.SLOWER, Verdict.AMBIGUOUS, Verdict.FASTER, Verdict.SAME)
+    return next(verdict.value for verdict in gravest if verdict in verdicts)
+
+
+def _process(kept: tuple[np.ndarray, np.ndarray], factor: float) -> Process:
+    samples, turns = kept
+    return Process(samples_s=(samples * factor).tolist(), turns=turns.tolist())
+
+
+if __name__ == "__main__":
+    commands.run(app)

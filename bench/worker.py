@@ -118,13 +118,13 @@ class Worker:
 
     def facts(self, quality_users: int) -> dict[str, Any]:
         """Count and rank what does not depend on the clock."""
-        from bench.measure.flops import request_flops
+        from bench.measure.flops import count_request
         from bench.measure.memory import allocated_peak
 
         planned, subject, _ = self._opened()
-        counted, _ = request_flops(subject)
+        counted = count_request(subject)
         found = Facts(
-            flops_per_user=counted.per_user,
+            flops_per_user=counted.total / subject.batch_size,
             operators=counted.operators,
             parameters=self._weights.parameters,
             peak_bytes=allocated_peak(lambda: subject.request(0), device=subject.device),

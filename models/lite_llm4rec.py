@@ -26,7 +26,7 @@ from torch.nn import functional
 from transformers import BatchFeature, PretrainedConfig, PreTrainedTokenizerBase
 from transformers.utils.generic import ModelOutput
 
-from models import item_vectors, recommender
+from models import forward_costs, item_vectors, recommender
 from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
 from models.errors import UserError
 from models.flattened import FlatItems
@@ -220,6 +220,12 @@ class LiteLLM4Rec(TrainableRecommender):
             query = states[torch.arange(len(states), device=states.device), inputs["last"]]  # [B, D]
         with phase("rank"):
             return rank_items(query, self.head.weight, k, inputs.get("seen_items"), self.head.bias)
+
+    def forward_flops(self, inputs: BatchFeature) -> int | None:
+        """Add up the Recommendation LLM, instruction included, and the projection head; item vectors are at hand."""
+        users, places = inputs["input_ids"].shape
+        read = forward_costs.reader(self.rec_llm.config, users, len(self.config.instruction) + places)
+        return None if read is None else read + forward_costs.ranking(users, self.head.weight, 1)
 
     def states(self, input_ids: Tensor) -> Tensor:
         """Run the Recommendation LLM over items (or, flattened, tokens) [B, S] to states [B, S, D]."""

@@ -250,6 +250,15 @@ class Recommender(nn.Module, ABC):
         """
         return OnePass(self, list(inputs)), tuple(inputs.values())
 
+    def forward_flops(self, inputs: BatchFeature) -> int | None:
+        """Return what the pass of `forward_pass(inputs)` costs by a closed formula; None where none is known.
+
+        A third opinion beside two counters, so it is composed of `models.forward_costs` and never counted:
+        1 multiply-accumulate = 2 operations, matrix-like operators only, causal attention not halved.
+        """
+        del inputs
+        return None
+
 
 class OnePass(nn.Module):
     """`Recommender.recommend` with its inputs as positional tensors.

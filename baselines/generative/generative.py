@@ -16,6 +16,7 @@ from baselines.decoding.search import COMPILED, SEARCHES, check_trie, search
 from baselines.decoding.trie import Trie
 from baselines.generative.one_step import one_step
 from baselines.item_ids.item_tokens import ItemTokens
+from models import forward_costs
 from models.errors import UserError
 from models.recommender import EXHAUSTIVE, Catalogue, Recommendations, TrainableRecommender
 
@@ -107,6 +108,11 @@ class Generative(TrainableRecommender):
     def forward_pass(self, inputs: BatchFeature) -> tuple[nn.Module, tuple[Tensor, ...]]:
         """Return the forward pass that chooses the first token of one beam."""
         return one_step(self.generator, self.prompt(inputs))
+
+    def forward_flops(self, inputs: BatchFeature) -> int | None:
+        """Add up the prompt's pass and the first token's logits."""
+        users, places = self.prompt(inputs).mask.shape
+        return forward_costs.first_token(self.generator.config, users, places)
 
     def token_losses(self, prompt: Prompt, labels: Tensor) -> Tensor:
         """Return the cross-entropy of each token of `labels` int64 [B, T], 0 where `IGNORED`, by teacher forcing."""

@@ -51,6 +51,11 @@ class Popularity(Recommender):
         keep = self.serving.seen is SeenItems.KEEP
         return BatchFeature({"seen_items": pad([() if keep else history.items for history in histories])})
 
+    def forward_flops(self, inputs: BatchFeature) -> int:
+        """Return 0: nothing is multiplied."""
+        del inputs
+        return 0
+
     def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
         """Rank by count."""
         seen = inputs["seen_items"]

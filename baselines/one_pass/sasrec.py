@@ -19,9 +19,9 @@ from torch.nn import functional
 from transformers import BatchFeature, GPT2Config, GPT2Model, PretrainedConfig
 from transformers.utils.generic import ModelOutput
 
-from models import recommender
+from models import forward_costs, recommender
 from models.errors import UserError
-from models.int8 import Int8Linear
+from models.int8 import Int8Linear, Int8Rows
 from models.recommender import PADDING, Catalogue, History, Recommendations, TrainableRecommender, phase
 from models.sequences import Windows, collate_windows, request_batch
 from models.topk import rank_items
@@ -165,8 +165,13 @@ class SASRec(TrainableRecommender):
             hidden = self.backbone(input_ids=inputs["input_ids"]).last_hidden_state
             query = hidden[torch.arange(len(hidden), device=hidden.device), inputs["last"]]  # [B, D]
         with phase("rank"):
-            vectors = self._item_vectors if self.rounded is None else self.rounded.weight
-            return rank_items(query, vectors, k, inputs.get("seen_items"))
+            return rank_items(query, self._ranked_vectors, k, inputs.get("seen_items"))
+
+    def forward_flops(self, inputs: BatchFeature) -> int:
+        """Add up the blocks and the scores of all items."""
+        users, places = inputs["input_ids"].shape
+        ranked = forward_costs.ranking(users, self._ranked_vectors, 1)
+        return forward_costs.gpt2(self.backbone.config, users, places) + ranked
 
     def round_weights(self) -> None:
         """Round the item vectors too; as what the network reads they stay what they are."""
@@ -176,6 +181,10 @@ class SASRec(TrainableRecommender):
     @property
     def _item_vectors(self) -> Tensor:
         return self.backbone.wte.weight  # [n + 1, D]
+
+    @property
+    def _ranked_vectors(self) -> Tensor | Int8Rows:
+        return self._item_vectors if self.rounded is None else self.rounded.weight
 
     def _negatives(self, input_ids: Tensor, labels: Tensor) -> Tensor:
         """Sample one item a place, uniformly among those outside the window; [B, S]."""

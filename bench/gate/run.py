@@ -20,7 +20,9 @@ from bench.results.gate import GateResult, Role, Verdict
 GROWTH = 1.5
 """By how much the number of pairs grows from one look to the next."""
 
-HARNESS = ("worker.py", "measure/clock.py", "measure/latency.py", "measure/warmup.py", "measure/flops.py")
+HARNESS = ("worker.py", *(f"measure/{name}.py" for name in (
+    "clock", "latency", "warmup", "subject", "memory", "flops", "formulas", "operators",
+)))  # fmt: skip
 """What measures: where it differs, two sides did not measure alike."""
 
 

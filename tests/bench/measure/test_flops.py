@@ -6,10 +6,11 @@ from torch import nn
 from torch.nn import functional
 
 from bench.measure import flops
+from bench.measure.fvcore_count import fvcore_flops
 from bench.measure.subject import Subject
 from bench.results.record import Unavailable
 from models.backbones import Role, backbone_config, new_backbone
-from models.recommender import phase
+from models.recommender import Serving, phase
 from tests.tiny import build, catalogue, walks
 
 USERS, PLACES = 3, 7
@@ -70,7 +71,7 @@ def test_twice_fvcores_count_with_the_attention_handle_is_ours():
     module, states = _Attention().eval(), torch.randn(USERS, PLACES, 32)
     expected = USERS * (2 * PLACES * (32 * 96 + 32 * 32) + attention(PLACES, PLACES, 32))
     assert flops.count(lambda: module(states)).total == expected
-    assert flops.fvcore_flops(module, (states,)) == expected
+    assert fvcore_flops(module, (states,)) == expected
 
 
 def test_phases_add_up_and_come_in_the_order_in_which_they_begin():
@@ -89,27 +90,120 @@ def test_phases_add_up_and_come_in_the_order_in_which_they_begin():
     assert sum(counted.phases.values()) == counted.total
 
 
-def test_a_gru_is_counted_since_the_cpu_decomposes_it():
-    gru = nn.GRU(8, 16, batch_first=True).eval()
-    counted = flops.count(lambda: gru(torch.randn(USERS, PLACES, 8)))
-    assert counted.total == 2 * USERS * PLACES * 3 * 16 * (8 + 16)
+class _Called(nn.Module):
+    """A function as a module, for tracing."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *tensors):
+        return self.function(*tensors)
 
 
-@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="without oneDNN an LSTM is decomposed and counted")
-def test_an_lstm_runs_as_one_kernel_without_a_formula_which_is_said():
-    lstm = nn.LSTM(8, 16, batch_first=True).eval()
-    counted = flops.count(lambda: lstm(torch.randn(USERS, PLACES, 8)))
-    assert counted.uncounted["aten.mkldnn_rnn_layer.default"] == 1
+class _SelfAttention(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.whole = nn.MultiheadAttention(width, heads, batch_first=True)
+
+    def forward(self, states):
+        return self.whole(states, states, states, need_weights=False)[0]
+
+
+def both(module, *tensors):
+    """What the authority and fvcore count, without gaps."""
+    counted = flops.count(lambda: module(*tensors))
+    assert counted.uncounted == {}
+    return counted.total, fvcore_flops(module, tensors)
+
+
+@pytest.mark.parametrize(("kind", "gates"), [(nn.GRU, 3), (nn.LSTM, 4), (nn.RNN, 1)])
+@pytest.mark.parametrize(("layers", "ways"), [(1, 1), (2, 2)])
+def test_recurrent_networks_cost_each_gates_matrices_at_every_place(kind, gates, layers, ways):
+    """The CPU decomposes a GRU, and runs each layer of an LSTM as one kernel."""
+    network = kind(8, 16, layers, bidirectional=ways == 2, batch_first=True).eval()
+    widths = [8, *[16 * ways] * (layers - 1)]
+    expected = 2 * USERS * PLACES * ways * sum(gates * 16 * (width + 16) for width in widths)
+    assert both(network, torch.randn(USERS, PLACES, 8)) == (expected, expected)
+
+
+def encoder_layer(places, width, inner):
+    return 2 * places * (4 * width**2 + 2 * width * inner) + attention(places, places, width)
+
+
+def test_a_transformer_encoder_in_eval_mode_runs_as_one_kernel_a_layer_and_is_counted():
+    layer = nn.TransformerEncoderLayer(16, 2, 40, batch_first=True)
+    stack = nn.TransformerEncoder(layer, 2).eval()
+    expected = 2 * USERS * encoder_layer(PLACES, 16, 40)
+    assert both(stack, torch.randn(USERS, PLACES, 16)) == (expected, expected)
+    trained = flops.count(lambda: stack.train()(torch.randn(USERS, PLACES, 16)))
+    assert trained.total == expected, "operator by operator it is the same work"
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_padding_that_the_encoder_leaves_out_is_not_counted():
+    stack = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 40, batch_first=True), 1).eval()
+    padding = torch.arange(PLACES) >= torch.tensor([PLACES, 5, 2])[:, None]
+    counted = flops.count(lambda: stack(torch.randn(3, PLACES, 16), src_key_padding_mask=padding))
+    assert counted.total == sum(encoder_layer(places, 16, 40) for places in (PLACES, 5, 2))
+
+
+def test_self_attention_in_eval_mode_runs_as_one_kernel_and_is_counted():
+    expected = USERS * (2 * PLACES * 4 * 16**2 + attention(PLACES, PLACES, 16))
+    assert both(_SelfAttention(16, 2).eval(), torch.randn(USERS, PLACES, 16)) == (expected, expected)
+
+
+MATRIX, VECTOR, SQUARE = torch.randn(4, 5), torch.randn(5), torch.eye(4)
+BATCH = torch.randn(3, 4, 4)
+
+
+@pytest.mark.parametrize(("function", "tensors", "expected"), [
+    (torch.mv, (MATRIX, VECTOR), 2 * 4 * 5),
+    (torch.matmul, (MATRIX, VECTOR), 2 * 4 * 5),
+    (torch.addmv, (torch.randn(4), MATRIX, VECTOR), 2 * 4 * 5),
+    (torch.dot, (VECTOR, VECTOR), 2 * 5),
+    (torch.vdot, (VECTOR, VECTOR), 2 * 5),
+    (torch.addbmm, (SQUARE, BATCH, BATCH), 2 * 3 * 4 * 4 * 4),
+])  # fmt: skip
+def test_products_with_vectors_and_summed_ones_are_counted(function, tensors, expected):
+    assert both(_Called(function), *tensors) == (expected, expected)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:torch.quantize_per_tensor")
+@pytest.mark.skipif(torch.backends.quantized.engine == "none", reason="no kernels for quantised weights")
+def test_a_linear_layer_with_packed_int8_weights_costs_what_it_costs_in_float():
+    layer = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(8, 16)), {nn.Linear})
+    counted = flops.count(lambda: layer(torch.randn(USERS, PLACES, 8)))
+    assert counted.total == 2 * USERS * PLACES * 8 * 16
 
 
 @pytest.mark.parametrize(("call", "operator"), [
     (torch.fft.rfft, "aten._fft_r2c.default"),
     (lambda states: torch.cumsum(states, 0), "aten.cumsum.default"),
+    (lambda states: states.cumsum_(0), "aten.cumsum_.default"),
     (torch.linalg.inv, "aten.linalg_inv_ex.default"),
+    (lambda states: states.softmax(-1), "aten._softmax.default"),
+    (lambda states: functional.layer_norm(states, (4,)), "aten.native_layer_norm.default"),
+    (lambda states: states.amax(1), "aten.amax.default"),
 ])  # fmt: skip
 def test_operators_without_a_formula_are_listed(call, operator):
     states = torch.eye(4)
     assert flops.count(lambda: call(states)).uncounted == {operator: 1}
+
+
+@pytest.mark.parametrize("call", [
+    lambda states: torch.cat([states, torch.stack([states[0], states[1]])]),
+    lambda states: functional.embedding(torch.tensor([2, 1]), states),
+    lambda states: (states[torch.tensor([2])], states.index_select(0, torch.tensor([1]))),
+    lambda states: states.gather(1, states.long()),
+    lambda states: (states.clone(), states.half(), torch.empty_like(states).copy_(states), states.new_zeros(3)),
+    lambda states: torch.zeros_like(states).scatter_(1, states.long(), states).fill_(2.0),
+    lambda states: torch.where(states > 0, states, states.T).masked_fill_(states > 0, 1.0),
+    lambda states: (functional.pad(states, (0, 1)), states.topk(2), states.sort(), states.repeat(2, 2)),
+])  # fmt: skip
+def test_what_only_moves_values_has_the_formula_zero(call):
+    counted = flops.count(lambda: call(torch.eye(4)))
+    assert (counted.uncounted, counted.total) == ({}, 0)
 
 
 def test_views_elementwise_operators_and_integers_are_no_gaps():
@@ -117,6 +211,30 @@ def test_views_elementwise_operators_and_integers_are_no_gaps():
     counted = flops.count(lambda: ((states.T.relu() + 1).reshape(2, 8), numbers.cumsum(0), states @ states))
     assert counted.uncounted == {}
     assert counted.total == 2 * 4 * 4 * 4
+
+
+def test_operators_are_counted_one_by_one_and_marks_of_phases_are_none():
+    states = torch.randn(4, 4)
+
+    def request():
+        with phase("encode"):
+            (states @ states).relu()
+
+    assert flops.count(request).operators == 2
+
+
+@pytest.mark.parametrize("name", ["popularity", "lite-llm4rec", "tiger"])
+def test_a_request_is_counted_alike_whenever_it_is(name):
+    """What only a first request does, such as bringing a trie to the device, is in none."""
+    counted = []
+    for _ in range(2):
+        recommender = build(name, serving=Serving(beam_width=4 if name == "tiger" else None))
+        recommender.index(catalogue())
+        subject = Subject("tiny", recommender, [walks(2)], 5, torch.device("cpu"))
+        counted += [flops.count_request(subject), flops.count_request(subject)]
+    assert all(one == counted[0] for one in counted)
+    assert counted[0].operators > 0
+    assert set(counted[0].phase_traffic) == set(counted[0].phases)
 
 
 def test_a_request_is_counted_per_user():
@@ -129,6 +247,17 @@ def test_a_request_is_counted_per_user():
     assert one[0].per_user == two[0].per_user > 0
     assert one[1] == two[1]
     assert sum(one[1].values()) == one[0].per_user
+    assert one[0].closed_form_per_user == one[0].forward_per_user == one[0].fvcore_per_user
+    assert one[0].disagreement == 0
+
+
+def test_without_a_closed_formula_there_are_two_opinions(monkeypatch):
+    recommender = build("sasrec")
+    recommender.index(catalogue())
+    monkeypatch.setattr(recommender, "forward_flops", lambda inputs: None)
+    counted, _ = flops.request_flops(Subject("tiny", recommender, [walks(1)], 5, torch.device("cpu")))
+    assert isinstance(counted.closed_form_per_user, Unavailable)
+    assert counted.disagreement == 0
 
 
 def test_without_a_second_opinion_the_first_one_stands(monkeypatch):

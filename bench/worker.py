@@ -75,6 +75,7 @@ class Worker:
     def plan(self, job: dict[str, Any]) -> dict[str, Any]:
         """Load the data and list the cases of a job."""
         layout = lay_out(Job.model_validate(job))
+        _pin(layout.threads)
         self._device = layout.device
         self._clock = Clock(layout.device)
         self._plan = Plan(case_s=layout.suite.case_seconds)
@@ -107,7 +108,8 @@ class Worker:
         planned, subject, samples = self._opened()
         samples.warmup = warm_up(subject, self._clock)
         plan = Plan(case_s=self._plan.case_s, min_rounds=planned.min_rounds)
-        return {"rounds": plan.rounds(samples.warmup.request_s), "stationary": samples.warmup.stationary}
+        request_s = samples.warmup.request_s
+        return {"rounds": plan.rounds(request_s), "request_s": request_s, "stationary": samples.warmup.stationary}
 
     def turn(self, number: int, rounds: int) -> list[float]:
         """Time some rounds; seconds of each."""
@@ -163,6 +165,17 @@ class Worker:
         )
         lists = evaluate.join(list(parts))
         return evaluate.summarise(lists, items=len(dataset.catalogue), split=Split.TEST.value, seen=planned.case.seen)
+
+
+def _pin(threads: int) -> None:
+    """Stay on the last cores, as many as there are threads, where the system allows it and others are left.
+
+    All workers then compare on the same cores: of a shared machine one core may be slower than another.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        usable = sorted(os.sched_getaffinity(0))
+        if threads < len(usable):
+            os.sched_setaffinity(0, usable[-threads:])
 
 
 def _refuse_to_train(planned: Planned, dataset: Dataset) -> None:

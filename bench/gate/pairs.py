@@ -11,6 +11,7 @@ measured once more with fresh workers; a second time fails it on that side.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -19,7 +20,6 @@ from typing import Any
 
 from bench.gate.process import CaseFailedError, Worker, WorkerDiedError
 from bench.gate.sides import Side
-from bench.measure.latency import share
 from bench.planning import Job
 from bench.results.gate import PROTOCOL, Facts, Process, Role
 from bench.results.record import Case
@@ -31,7 +31,12 @@ ORDERS = {
 }
 """By number of roles, the orders in which they take turns."""
 
-TURNS = 12
+TURN_S = 0.005
+"""How long a turn lasts, unless one request takes longer: on a shared machine the error of a ratio was ten times
+as large with turns of 40 ms as with turns of 2 ms, since what disturbs it lasts tens of milliseconds."""
+
+TURNS = (12, 600)
+"""Turns of a case in one process, at least and at most."""
 
 TRIES = 2
 """How often a worker may die at a case before the case counts as failed."""
@@ -96,7 +101,7 @@ class Pairs:
         self._start = start
         self._quality_users = quality_users
         self._progress = progress
-        self._rounds: dict[str, int] = {}
+        self._dealt: dict[str, tuple[int, int]] = {}
         self._deaths: Counter[tuple[str, Role]] = Counter()
 
     def measure(self, wanted: Callable[[Ledger], Sequence[str]]) -> None:
@@ -166,14 +171,13 @@ class Pairs:
                 found = asking.ask(role, "facts", quality_users=self._quality_users)
                 facts[role] = Facts.model_validate(found)
         warmed = asking.ask_all("warm")
-        rounds = self._rounds.setdefault(name, max(found["rounds"] for found in warmed.values()))
+        rounds, turns = self._dealt.setdefault(name, _deal(list(warmed.values())))
         timed: dict[Role, Process] = {role: Process(samples_s=[], turns=[]) for role in asking.roles}
         orders = ORDERS[len(asking.roles)]
-        for turn in range(TURNS):
-            size = share(rounds, turn, TURNS)
+        for turn in range(turns):
             for place in orders[(turn + self.ledger.pairs) % len(orders)]:
                 role = asking.roles[place]
-                samples = asking.ask(role, "turn", number=turn, rounds=size)
+                samples = asking.ask(role, "turn", number=turn, rounds=rounds)
                 timed[role].samples_s.extend(samples)
                 timed[role].turns.extend([turn] * len(samples))
         closed = asking.ask_all("close")
@@ -186,6 +190,16 @@ class Pairs:
             role = Role.BASE if Role.BASE in self._sides else Role.HEAD
         self.ledger.failures.setdefault(name, {})[role] = said
         self._progress(f"{self._sides[role].name}: {name}: {said}")
+
+
+def _deal(warmed: Sequence[dict[str, Any]]) -> tuple[int, int]:
+    """Return rounds a turn and turns, from how long requests take and how many each process should time."""
+    request_s = max(found["request_s"] for found in warmed)
+    rounds = max(1, round(TURN_S / request_s))
+    wanted = math.ceil(max(found["rounds"] for found in warmed) / rounds)
+    least, most = TURNS
+    cycle = len(ORDERS[3])
+    return rounds, cycle * math.ceil(min(max(wanted, least), most) / cycle)
 
 
 class _Asking:

@@ -137,7 +137,7 @@ def record(
         f"{number}/{role}/{kind}": np.array([getattr(process, kind) for process in processes], dtype=dtype)
         for number, case in enumerate(found.cases)
         for role, processes in case.processes.items()
-        for kind, dtype in (("samples_s", np.float32), ("turns", np.int8))
+        for kind, dtype in (("samples_s", np.float32), ("turns", np.int16))
     }
     names = [case.case.model_dump_json() for case in found.cases]
     with atomic(out) as path, path.open("wb") as file:

@@ -25,7 +25,7 @@ from bench.results.gate import Estimate, Process, Verdict
 
 Floats = NDArray[np.float64]
 
-RESAMPLES = 4000
+RESAMPLES = 2000
 CONFIDENCE = 0.95
 P95_ROUNDS = 100
 
@@ -72,7 +72,10 @@ def turn_log_ratios(top: Process, bottom: Process) -> Floats:
 
 def _turn_medians(process: Process) -> dict[int, float]:
     samples, turns = np.array(process.samples_s), np.array(process.turns)
-    return {int(turn): float(np.median(samples[turns == turn])) for turn in np.unique(turns)}
+    order = np.argsort(turns, kind="stable")
+    numbers, starts = np.unique(turns[order], return_index=True)
+    parts = np.split(samples[order], starts[1:])
+    return {int(turn): float(np.median(part)) for turn, part in zip(numbers, parts, strict=True)}
 
 
 def compare_pairs(tops: Sequence[Process], bottoms: Sequence[Process], *, margin: float, seed: int = 0) -> Comparison:

@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from bench.gate.pairs import TURNS, Ledger
+from bench.gate.pairs import Ledger
 from bench.gate.process import CaseFailedError, WorkerDiedError
 from bench.results.gate import PROTOCOL, Facts, Process, RankedUser, Role
 from tests.bench.factories import make_case
+
+TURNS = 12
 
 
 def process(median_s=0.01, *, spread=0.01, rounds=60, seed=0):
@@ -63,7 +65,7 @@ class FakeWorker:
             listed = [[case.model_dump(mode="json"), 0.05] for case in self.cases]
             return {"protocol": PROTOCOL, "cases": listed, "machine": {"cores": 2}, "software": {"torch": "2"}}
         if what == "warm":
-            return {"rounds": 24, "stationary": True}
+            return {"rounds": 24, "request_s": 0.0025, "stationary": True}
         if what == "turn":
             return [0.01 + 1e-5 * len(self.log)] * details["rounds"]
         if what == "close":

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.gate.judge import Judge
-from bench.gate.pairs import ORDERS, TURNS, Pairs
+from bench.gate.pairs import ORDERS, Pairs, _deal
 from bench.gate.run import Gate, Limits
 from bench.gate.sides import Side
 from bench.planning import Job
@@ -55,10 +55,20 @@ def test_a_pair_times_each_case_in_turns_and_counts_facts_once():
         assert {role: len(found) for role, found in ledger.processes[name].items()} == dict.fromkeys(Role, 2)
         assert {len(process.samples_s) for found in ledger.processes[name].values() for process in found} == {24}
         assert ledger.processes[name][Role.HEAD][0].involuntary_switches == 3
-        assert ledger.processes[name][Role.HEAD][0].turns == [turn for turn in range(TURNS) for _ in range(2)]
+        assert ledger.processes[name][Role.HEAD][0].turns == [turn for turn in range(12) for _ in range(2)]
         assert set(ledger.facts[name]) == {Role.BASE, Role.HEAD}
     assert [what for _, what, _ in log].count("facts") == 4, "two sides, two cases, the first pair alone"
     assert [what for _, what, _ in log].count("end") == 6
+
+
+def test_turns_are_as_short_as_requests_allow():
+    def dealt(request_s, rounds):
+        return _deal([{"request_s": request_s, "rounds": rounds}])
+
+    assert dealt(0.001, 1000) == (5, 204)
+    assert dealt(0.1, 30) == (1, 30)
+    assert dealt(3.0, 5) == (1, 12)
+    assert dealt(0.0001, 2000 * 50) == (50, 600)
 
 
 def test_a_case_that_fails_on_one_side_is_left_out_and_told():

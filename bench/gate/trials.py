@@ -117,7 +117,7 @@ def _gate(head: Side, base: Side, recommender: str, budget_minutes: float) -> Ga
     with tempfile.TemporaryDirectory() as out:
         words = ["--against", str(base.folder), "--recommender", recommender, "--out", out]
         subprocess.run(  # noqa: S603 - our own words
-            [sys.executable, "-m", "bench.gate", *words, "--budget-minutes", str(budget_minutes)],
+            [sys.executable, "-m", "bench.gate", *words, "--budget-minutes", str(budget_minutes), "--fail-fast"],
             cwd=head.folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

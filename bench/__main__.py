@@ -21,6 +21,7 @@ COMMANDS = {
     "python -m bench.train RECOMMENDER": "train one recommender, resumable",
     "python -m bench.evaluate RECOMMENDER...": "full-ranking quality of what is trained",
     "python -m bench.identifiers RECOMMENDER": "do its item IDs collide, do they follow the categories",
+    "python -m bench.gate --against REV": "is this code slower, costlier, or answers it otherwise",
     "python -m bench.doctor": "is this machine fit to measure on, what should be changed",
 }
 

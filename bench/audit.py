@@ -12,7 +12,7 @@ from bench.results.record import Agreement, ListAudit
 from models.recommender import PADDING, History, Recommendations
 
 TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 5e-3, "int8": 5e-2}
-"""Scores this close, relative to their size, may change places with the order of arithmetic."""
+"""Scores this close, relative to the largest of the list, may change places with the order of arithmetic."""
 
 
 Listed = Mapping[int, tuple[Ints, Floats]]
@@ -84,10 +84,10 @@ def same_up_to_ties(items: Ints, scores: Floats, other: Ints, other_scores: Floa
     finite = np.isfinite(scores)
     if not np.array_equal(finite, np.isfinite(other_scores)):
         return False
-    slack = tolerance * np.maximum(1.0, np.abs(other_scores[finite]))
+    slack = tolerance * np.abs(other_scores[finite]).max(initial=0.0)
     if (np.abs(scores[finite] - other_scores[finite]) > slack).any():
         return False
     by_item = dict(zip(other[finite].tolist(), other_scores[finite].tolist(), strict=True))
     last = other_scores[finite][-1] if finite.any() else 0.0
     expected = np.array([by_item.get(item, last) for item in items[finite].tolist()])
-    return bool((np.abs(scores[finite] - expected) <= tolerance * np.maximum(1.0, np.abs(expected))).all())
+    return bool((np.abs(scores[finite] - expected) <= slack).all())

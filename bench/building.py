@@ -54,7 +54,7 @@ class Builder:
 
         """
         case = planned.case
-        key = repr((case.recommender, case.settings, case.dtype, planned.checkpoint))
+        key = _key(planned)
         if key not in self._built:
             recommender, card, folder = self._open(case, planned.checkpoint)
             recommender = recommender.to(device=self._device, dtype=DTYPES[case.dtype]).eval()
@@ -74,6 +74,10 @@ class Builder:
             self._built[key] = recommender, weights
         recommender, weights = self._built[key]
         return sharing_weights(recommender), weights
+
+    def keep_only(self, planned: Planned) -> None:
+        """Let go of all weights but those of one case, where these were built before."""
+        self._built = {key: built for key, built in self._built.items() if key == _key(planned)}
 
     def _open(self, case: Case, checkpoint: Path | None) -> tuple[Recommender, checkpoints.Card | None, Path | None]:
         kind = registry.load(case.recommender)
@@ -102,6 +106,11 @@ class Builder:
         recommender, card = checkpoints.load(folder)
         card.check(self._dataset, folder)
         return recommender, card, folder
+
+
+def _key(planned: Planned) -> str:
+    """Return what cases of equal weights have in common."""
+    return repr((planned.case.recommender, planned.case.settings, planned.case.dtype, planned.checkpoint))
 
 
 def sharing_weights(recommender: Recommender) -> Recommender:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
@@ -21,7 +21,7 @@ SUITES = Path(__file__).with_name("suites")
 OPTIONS = {"k": "top-k", "batch_sizes": "batch-size", "beam_widths": "beam-width"}
 """Options that are not spelled as what they change in a suite."""
 
-WITHOUT_GOALS = {"case_seconds", "min_rounds", "train_minutes", "margin"}
+WITHOUT_GOALS = {"case_seconds", "min_rounds", "train_minutes", "margin", "percentile"}
 """What may be changed without the suite's goals being lost."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "int8": torch.float32}
@@ -104,6 +104,8 @@ class Suite(BaseModel):
         case_seconds: Timed seconds a case.
         min_rounds: Timed rounds a case, however long they take.
         margin: By which share latency may change and still count as the same, for `bench.gate`.
+        percentile: The highest percentile that is wanted: as many rounds are timed as it needs.
+        flush_cache: Whether to overwrite a GPU's L2 cache before each timed request.
 
     """
 
@@ -126,6 +128,8 @@ class Suite(BaseModel):
     case_seconds: float = Field(default=5.0, gt=0)
     min_rounds: int = Field(default=10, ge=1)
     margin: float = Field(default=0.05, gt=0, lt=1)
+    percentile: Literal[50, 90, 95, 99] = 50
+    flush_cache: bool = False
 
     @model_validator(mode="after")
     def _compares(self) -> Self:

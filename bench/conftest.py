@@ -62,6 +62,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--case-timeout", type=float, metavar="SECONDS", help="What a case's indexing, or its timed rounds, may take.")
     add("--case-seconds", type=float, help="Timed seconds a case. Default: the suite's.")
     add("--min-rounds", type=int, help="Timed rounds a case, however long they take. Default: the suite's.")
+    add(
+        "--percentile",
+        type=int,
+        choices=(50, 90, 95, 99),
+        help="The highest latency percentile that is wanted: p90 takes 50 rounds, p95 100, p99 500.",
+    )
+    add("--flush-cache", action="store_true", default=None, help="Overwrite a GPU's L2 cache before each request.")
     add("--quality-users", type=int, help="Rank a seeded sample of this many users for quality. Default: all.")
     add("--train-minutes", type=float, help="Bound on training a recommender on the fly. Default: the recipe's.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from models.errors import UserError
@@ -18,13 +18,17 @@ def home(*parts: str) -> Path:
         UserError: It cannot be made.
 
     """
-    folder = Path(os.environ.get("BENCH_HOME") or ".bench").joinpath(*parts)
+    root = Path(os.environ.get("BENCH_HOME") or ".bench")
+    folder = root.joinpath(*parts)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
             f"{folder} cannot be made ({error.strerror}): set BENCH_HOME to a folder you may write"
         ) from error
+    with suppress(OSError):  # a courtesy to repositories that do not ignore the folder
+        if not (root / ".gitignore").exists():
+            (root / ".gitignore").write_text("*\n")
     return folder
 
 

@@ -53,6 +53,22 @@ class Job(BaseModel):
 
 
 @dataclass(frozen=True)
+class Piece:
+    """What is measured on one dataset.
+
+    Attributes:
+        source: What the suite calls the dataset.
+        dataset: It, loaded.
+        groups: Groups of cases that are measured side by side.
+
+    """
+
+    source: str
+    dataset: Dataset
+    groups: list[list[Planned]]
+
+
+@dataclass(frozen=True)
 class Layout:
     """What a job comes to.
 
@@ -60,14 +76,14 @@ class Layout:
         suite: The suite, changed as asked.
         device: Where all cases run.
         threads: CPU threads, which torch is now set to.
-        pieces: Each dataset, and the groups of cases that are measured on it.
+        pieces: By dataset.
 
     """
 
     suite: Suite
     device: torch.device
     threads: int
-    pieces: list[tuple[Dataset, list[list[Planned]]]]
+    pieces: list[Piece]
 
 
 def lay_out(job: Job) -> Layout:
@@ -96,7 +112,7 @@ def lay_out(job: Job) -> Layout:
             chosen=job.chosen,
             untrained=job.untrained,
         )
-        pieces.append((dataset, groups))
+        pieces.append(Piece(source, dataset, groups))
     return Layout(suite, device, threads, pieces)
 
 

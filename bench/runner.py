@@ -15,22 +15,32 @@ from bench.audit import TOLERANCE, Listed, audit_lists, evaluated_lists, timed_l
 from bench.building import Builder
 from bench.cases import Planned, Suite
 from bench.data.dataset import Dataset, Split
+from bench.isolated import own_memory
 from bench.measure import energy, flops, latency, machine, memory, phases
 from bench.measure.clock import Clock
-from bench.measure.latency import Plan, Samples
+from bench.measure.latency import PERCENTILE_ROUNDS, Plan, Samples
 from bench.measure.outcome import Failure, deadline, failure
-from bench.measure.subject import Subject, user_batches
+from bench.measure.overhead import harness_overhead
+from bench.measure.peaks import Peaks, bound_s, peaks, roofline
+from bench.measure.repeats import KEPT, repeated_requests
+from bench.measure.state import machine_state
+from bench.measure.subject import Subject, fresh_batches, user_batches
+from bench.measure.warmup import warm_up
 from bench.options import serving_of
+from bench.planning import Job
 from bench.quality import evaluate
 from bench.results.record import (
     Case,
     Index,
     ListAudit,
+    MachineState,
+    Memory,
     Outcome,
     Phase,
     Provenance,
     Quality,
     Record,
+    Repeats,
     Unavailable,
     Weights,
     WeightsKind,
@@ -41,12 +51,16 @@ from models.recommender import History, Recommender, Scores
 RENORMALISED = "renormalised scores rank otherwise than scores over the whole vocabulary"
 
 
+class AnswersKeptError(Exception):
+    """A recommender is not as fast as it seems: it remembers what it answered."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What holds for all cases of a run.
 
     Attributes:
-        suite_name: Name of the suite.
+        job: What was asked for, for processes of their own.
         suite: The suite, changed by what the user named.
         device: Where everything runs.
         timeout_s: What one case may take at each of its steps; None for any time.
@@ -55,7 +69,7 @@ class Options:
 
     """
 
-    suite_name: str
+    job: Job
     suite: Suite
     device: torch.device
     timeout_s: float | None
@@ -70,6 +84,7 @@ class Ready:
     Attributes:
         case: Which.
         subject: What answers its requests.
+        repeats: Whether users who asked again were answered sooner, tried before anything else asked.
         weights: What the subject is made of.
         index: What indexing took.
         labels: Cautions.
@@ -80,6 +95,7 @@ class Ready:
 
     case: Case
     subject: Subject
+    repeats: Repeats | Unavailable
     weights: Weights
     index: Index
     labels: list[str]
@@ -105,7 +121,7 @@ class Runner:
         self._dataset = dataset
         self._unfinished = unfinished
         self._progress = progress
-        self._clock = Clock(options.device)
+        self._clock = Clock(options.device, flush=options.suite.flush_cache)
         self._builder = Builder(
             dataset, device=options.device, train_minutes=options.suite.train_minutes, progress=progress
         )
@@ -126,18 +142,21 @@ class Runner:
                 ready[name] = self._get_ready(planned)
             except Exception as error:  # noqa: BLE001 - a failed case is a row, not the end of the run
                 results[name] = self._failed(planned.case, failure(error), started)
+        suite = self._options.suite
         plan = Plan(
-            case_s=self._options.suite.case_seconds,
-            min_rounds=max(planned.min_rounds for planned in group),
+            case_s=suite.case_seconds,
+            min_rounds=max([PERCENTILE_ROUNDS.get(suite.percentile, 1), *(planned.min_rounds for planned in group)]),
             timeout_s=self._options.timeout_s,
         )
+        before = machine_state(self._options.device)
         timed = latency.interleave([one.subject for one in ready.values()], plan, self._clock, self._progress)
+        states = before, machine_state(self._options.device)
         for name, one in ready.items():
             found = timed[name]
             if isinstance(found, Samples):
                 self._agreements.add(one.case, one.lists or timed_lists(found.answers))
         for name, one in ready.items():
-            results[name] = self._record(one, timed[name], started)
+            results[name] = self._record(one, timed[name], states, started)
         records = [results[planned.case.name] for planned in group]
         self._unfinished.keep_records(key, records)
         return records
@@ -154,10 +173,17 @@ class Runner:
             index = Index(seconds=time.perf_counter() - start, bytes=recommender.index_bytes)
         histories, targets = self._dataset.queries(Split.TEST)
         batches = user_batches(histories, case.batch_size)
+        fresh = fresh_batches(histories, batches, case.batch_size)
         subject = Subject(case.name, recommender, batches, case.k, self._options.device)
+        with deadline(self._options.timeout_s):
+            warm_up(subject, self._clock)
+            repeats = repeated_requests(subject, fresh, self._clock)
+        if isinstance(repeats, Repeats) and repeats.high < KEPT:
+            said = f"a user who asks again is answered in {repeats.ratio:.2f} of the time: answers seem to be kept"
+            raise AnswersKeptError(said)
         lists, quality = self._quality(case, recommender, weights, histories, targets)
         labels = [*recommender.labels, *_labels(case)]
-        return Ready(case, subject, weights, index, labels, lists, quality)
+        return Ready(case, subject, repeats, weights, index, labels, lists, quality)
 
     def _quality(
         self, case: Case, recommender: Recommender, weights: Weights, histories: list[History], targets: list[int]
@@ -182,7 +208,9 @@ class Runner:
         quality = evaluate.summarise(lists, items=len(self._dataset.catalogue), split=Split.TEST.value, seen=case.seen)
         return evaluated_lists(lists), quality
 
-    def _record(self, one: Ready, timed: Samples | Failure, started: str) -> Record:
+    def _record(
+        self, one: Ready, timed: Samples | Failure, states: tuple[MachineState, MachineState], started: str
+    ) -> Record:
         if isinstance(timed, Failure):
             return self._failed(one.case, timed, started)
         audit = self._audit(one, timed)
@@ -192,11 +220,13 @@ class Runner:
         self._progress(f"counting operations and memory of {one.case.variant}")
         try:
             with deadline(self._options.timeout_s):
+                overhead = harness_overhead(one.subject, self._clock)
                 costs = self._costs(one)
+            costs["memory"] = self._memory(one)
         except Exception as error:  # noqa: BLE001 - as above
             return self._failed(one.case, failure(error), started)
         return Record(
-            suite=self._options.suite_name,
+            suite=self._options.job.suite,
             case=one.case,
             outcome=Outcome.OK,
             labels=one.labels,
@@ -205,6 +235,9 @@ class Runner:
             index=one.index,
             quality=one.quality,
             audit=audit,
+            overhead=overhead,
+            repeats=one.repeats,
+            conditions=latency.conditions(timed, *states),
             agreement=self._agreements.of(one.case),
             provenance=self._provenance(started),
             **costs,
@@ -220,27 +253,48 @@ class Runner:
         """Measure what one request costs besides time, outside of the timed rounds."""
         subject, device = one.subject, self._options.device
         seconds = phases.phase_seconds(lambda: subject.request(0), device=device)
-        counted, by_phase = flops.request_flops(subject)
-        resident = one.weights.parameter_bytes + one.index.bytes
-        used = energy.request_energy(lambda: subject.request(0), users=subject.batch_size, device=device)
+        counted = flops.count_request(subject)
+        best = peaks(device, one.case.dtype, one.case.threads)
+        users = subject.batch_size
+        used = energy.request_energy(lambda: subject.request(0), users=users, device=device)
         return {
-            "phases": [
-                Phase(name=name, seconds=value, flops_per_user=by_phase.get(name)) for name, value in seconds.items()
-            ],
-            "flops": counted,
-            "memory": memory.request_memory(
-                lambda: subject.request(0),
-                resident=resident,
-                device=device,
-                captured=subject.recommender.compiles,
+            "phases": [_phase(name, value, counted, users, best) for name, value in seconds.items()],
+            "flops": flops.opinions(subject, counted),
+            "roofline": roofline(
+                best,
+                flops=counted.total,
+                moved_bytes=counted.traffic.bytes,
+                touched_bytes=counted.traffic.touched_bytes,
             ),
             "energy": None if isinstance(used, Unavailable) else used,
             "energy_j_per_1000_users": used if isinstance(used, Unavailable) else used.joules_per_1000_users,
         }
 
+    def _memory(self, one: Ready) -> Memory | Unavailable:
+        """Measure the case in a process of its own, which has a time limit of its own; here, where there is none."""
+        subject, device = one.subject, self._options.device
+        resident = one.weights.parameter_bytes + one.index.bytes
+        found = own_memory(self._options.job, one.case.name, timeout_s=self._options.timeout_s)
+        if isinstance(found, Unavailable):
+            captured = subject.recommender.compiles
+            here = memory.request_memory(
+                lambda: subject.request(0), resident=resident, device=device, captured=captured
+            )
+            if isinstance(here, Unavailable):
+                return here
+            found = here.model_copy(update={"process_bytes": found})
+        held = memory.allocated(lambda: subject.request(0), device=device)
+        index = subject.recommender.index_parts or {"index": one.index.bytes}
+        with torch.inference_mode():
+            cache = min(held.peak, subject.recommender.cache_bytes(subject.inputs(0)))
+        parts = {"weights": one.weights.parameter_bytes, **index, "K/V cache": cache, "activations": held.peak - cache}
+        return found.model_copy(
+            update={"parts": {name: size for name, size in parts.items() if size}, "phases": held.phases}
+        )
+
     def _failed(self, case: Case, why: Failure, started: str) -> Record:
         return Record(
-            suite=self._options.suite_name,
+            suite=self._options.job.suite,
             case=case,
             outcome=why.outcome,
             detail=why.detail,
@@ -267,3 +321,17 @@ class Runner:
 def _labels(case: Case) -> list[str]:
     """Return the cautions that the way of serving gives cause for."""
     return [RENORMALISED] if case.scores == Scores.RENORMALISED else []
+
+
+def _phase(name: str, seconds: float, counted: flops.Counted, users: int, best: Peaks) -> Phase:
+    """Put what was counted of a phase beside its time."""
+    if name not in counted.phases:
+        return Phase(name=name, seconds=seconds)
+    traffic = counted.phase_traffic[name]
+    return Phase(
+        name=name,
+        seconds=seconds,
+        flops_per_user=counted.phases[name] / users,
+        bytes_per_user=traffic.bytes / users,
+        bound_s=bound_s(best, counted.phases[name], traffic.touched_bytes),
+    )

@@ -62,21 +62,22 @@ class Session:
         option = self._config.option
         job = job_of(option)
         layout = lay_out(job)
-        options = Options(
-            suite_name=option.suite,
-            suite=layout.suite,
-            device=layout.device,
-            timeout_s=option.case_timeout,
-            quality_users=option.quality_users,
-            command=shlex.join(["pytest", *sys.argv[1:]]),
-        )
-        for dataset, groups in layout.pieces:
+        for piece in layout.pieces:
+            dataset = piece.dataset
+            options = Options(
+                job=job.model_copy(update={"changes": job.changes | {"datasets": [piece.source]}}),
+                suite=layout.suite,
+                device=layout.device,
+                timeout_s=option.case_timeout,
+                quality_users=option.quality_users,
+                command=shlex.join(["pytest", *sys.argv[1:]]),
+            )
             what = [layout.suite.model_dump(mode="json"), str(layout.device), option.case_timeout, option.quality_users]
             what += [layout.threads, job.chosen, job.untrained, machine.code_identity(), dataset.source]
             unfinished = Unfinished(what)
             self._unfinished.append(unfinished)
             self._runners[dataset.name] = Runner(options, dataset, unfinished, self._progress)
-            self._groups |= {planned.case.name: (dataset.name, group) for group in groups for planned in group}
+            self._groups |= {planned.case.name: (dataset.name, group) for group in piece.groups for planned in group}
 
     def _progress(self, message: str) -> None:
         """Show what goes on, past pytest's capture."""
@@ -123,6 +124,8 @@ def job_of(option: Any) -> Job:
         "train_minutes": option.train_minutes,
         "case_seconds": option.case_seconds,
         "min_rounds": option.min_rounds,
+        "percentile": option.percentile,
+        "flush_cache": option.flush_cache,
     }
     return Job(
         suite=option.suite,

@@ -19,6 +19,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TextIO
 
 import torch
@@ -37,7 +38,8 @@ from bench.measure.warmup import warm_up
 from bench.options import serving_of
 from bench.planning import Job, lay_out
 from bench.results.gate import PROTOCOL, Facts, RankedUser
-from bench.results.record import Quality, WeightsKind
+from bench.results.record import Memory, Quality, Unavailable, WeightsKind
+from models import registry
 from models.errors import UserError
 from models.recommender import PADDING
 
@@ -79,14 +81,15 @@ class Worker:
         self._device = layout.device
         self._clock = Clock(layout.device)
         self._plan = Plan(case_s=layout.suite.case_seconds)
-        for dataset, groups in layout.pieces:
-            builder = Builder(dataset, device=layout.device, train_minutes=None, progress=lambda _: None)
-            for planned in (one for group in groups for one in group):
-                self._planned[planned.case.name] = planned, dataset
+        for piece in layout.pieces:
+            builder = Builder(piece.dataset, device=layout.device, train_minutes=None, progress=lambda _: None)
+            for planned in (one for group in piece.groups for one in group):
+                self._planned[planned.case.name] = planned, piece.dataset
                 self._builders[planned.case.name] = builder
         return {
             "protocol": PROTOCOL,
             "cases": [[one.case.model_dump(mode="json"), one.margin] for one, _ in self._planned.values()],
+            "code": _origins([one.case.recommender for one, _ in self._planned.values()]),
             "machine": machine.machine(layout.device) | {"threads": layout.threads},
             "software": machine.software(),
         }
@@ -95,6 +98,8 @@ class Worker:
         """Build and index a case."""
         planned, dataset = self._planned[case]
         _refuse_to_train(planned, dataset)
+        for builder in self._builders.values():
+            builder.keep_only(planned)
         recommender, self._weights = self._builders[case].get(planned)
         recommender.serving = serving_of(planned.case)
         recommender.index(dataset.catalogue)
@@ -121,7 +126,7 @@ class Worker:
     def facts(self, quality_users: int) -> dict[str, Any]:
         """Count and rank what does not depend on the clock."""
         from bench.measure.flops import count_request
-        from bench.measure.memory import allocated_peak
+        from bench.measure.memory import allocated
 
         planned, subject, _ = self._opened()
         counted = count_request(subject)
@@ -129,11 +134,24 @@ class Worker:
             flops_per_user=counted.total / subject.batch_size,
             operators=counted.operators,
             parameters=self._weights.parameters,
-            peak_bytes=allocated_peak(lambda: subject.request(0), device=subject.device),
+            peak_bytes=allocated(lambda: subject.request(0), device=subject.device).peak,
             lists=_lists(subject),
             quality=self._quality(planned, subject, quality_users),
         )
         return found.model_dump(mode="json")
+
+    def memory(self) -> Memory | Unavailable:
+        """Measure what a request takes, and what this process holds then."""
+        from bench.measure.memory import request_memory
+
+        _, subject, _ = self._opened()
+        subject.request(0)
+        return request_memory(
+            lambda: subject.request(0),
+            resident=self._weights.parameter_bytes + subject.recommender.index_bytes,
+            device=subject.device,
+            captured=subject.recommender.compiles,
+        )
 
     def close(self) -> dict[str, Any]:
         """Let go of the open case, and say what the machine did while it was timed."""
@@ -165,6 +183,13 @@ class Worker:
         )
         lists = evaluate.join(list(parts))
         return evaluate.summarise(lists, items=len(dataset.catalogue), split=Split.TEST.value, seen=planned.case.seen)
+
+
+def _origins(recommenders: list[str]) -> dict[str, str]:
+    """Return the files that the harness and the recommenders come from, by module."""
+    names = ["bench", "models", *(registry.load(name).__module__ for name in recommenders)]
+    files = {name: getattr(sys.modules.get(name), "__file__", None) for name in dict.fromkeys(names)}
+    return {name: str(Path(file).resolve()) for name, file in files.items() if file}
 
 
 def _pin(threads: int) -> None:

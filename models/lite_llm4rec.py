@@ -204,9 +204,10 @@ class LiteLLM4Rec(TrainableRecommender):
         return tokenizer_name(self.reader.tokenizer, backbone)
 
     @property
-    def index_bytes(self) -> int:
+    def index_parts(self) -> dict[str, int]:
         """Bytes of the item vectors (of the item tokens when flattened)."""
-        return self.reader.index_bytes
+        name = "item tokens" if isinstance(self.reader, FlatItems) else "item vectors"
+        return {name: self.reader.index_bytes}
 
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
         """Pad the newest items on the right."""

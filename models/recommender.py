@@ -211,8 +211,18 @@ class Recommender(nn.Module, ABC):
         return None
 
     @property
+    def index_parts(self) -> dict[str, int]:
+        """Bytes of what `index` made and serving needs, beyond the weights, such as ``item vectors`` and ``trie``."""
+        return {}
+
+    @property
     def index_bytes(self) -> int:
-        """Bytes of what `index` made and serving needs, beyond the weights."""
+        """Bytes of all of `index_parts`."""
+        return sum(self.index_parts.values())
+
+    def cache_bytes(self, inputs: BatchFeature) -> int:
+        """Return the bytes of keys and values that a request keeps from one step to the next; 0 without steps."""
+        del inputs
         return 0
 
     @property

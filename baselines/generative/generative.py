@@ -12,6 +12,7 @@ from torch.nn import functional
 from transformers import BatchFeature
 
 from baselines.decoding.beams import Prompt
+from baselines.decoding.cache_size import cache_bytes
 from baselines.decoding.search import COMPILED, SEARCHES, check_trie, search
 from baselines.decoding.trie import Trie
 from baselines.generative.one_step import one_step
@@ -74,9 +75,9 @@ class Generative(TrainableRecommender):
             )
 
     @property
-    def index_bytes(self) -> int:
+    def index_parts(self) -> dict[str, int]:
         """Bytes of the trie."""
-        return 0 if self._trie is None else self._trie.nbytes
+        return {} if self._trie is None else {"trie": self._trie.nbytes}
 
     @property
     def compiles(self) -> bool:
@@ -100,6 +101,12 @@ class Generative(TrainableRecommender):
             seen_items=inputs.get("seen_items"),
         )
         return found.top(k)
+
+    def cache_bytes(self, inputs: BatchFeature) -> int:
+        """Return what the search of `recommend` holds at its end."""
+        assert self._trie is not None, "index the catalogue first"
+        decoder = self.serving.decoder or self.decoders[0]
+        return cache_bytes(decoder, self.generator, self.prompt(inputs), self._trie, width=self._width)
 
     @property
     def _width(self) -> int:

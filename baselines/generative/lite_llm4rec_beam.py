@@ -176,9 +176,9 @@ class LiteLLM4RecBeam(Generative):
         return tokenizer_name(self.reader.tokenizer, self.settings.item_llm_name)
 
     @property
-    def index_bytes(self) -> int:
+    def index_parts(self) -> dict[str, int]:
         """Bytes of the item vectors and the trie."""
-        return self.reader.index_bytes + super().index_bytes
+        return {"item vectors": self.reader.index_bytes} | super().index_parts
 
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
         """Pad the newest items on the right."""

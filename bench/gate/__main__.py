@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -23,10 +24,11 @@ from bench.options import parse_settings
 from bench.planning import Job
 from bench.results.gate import Check, GateResult
 from bench.results.paired import LEAST_PAIRS
+from models.errors import UserError
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
-INTERRUPTED = 130
+INTERRUPTED, USAGE = 130, 2
 
 Words = list[str]
 
@@ -77,6 +79,8 @@ def main(
     Exit status: 0 same or faster, 1 slower or broken, 2 wrong usage, 3 ambiguous.
     """
     os.environ["BENCH_HOME"] = str(home().resolve())  # workers run elsewhere
+    if given := os.environ.get("BENCH_DATA"):
+        os.environ["BENCH_DATA"] = str(Path(given).resolve())
     console = Console(stderr=True)
     job = Job(
         suite=suite,
@@ -84,7 +88,7 @@ def main(
         checkpoints=[folder.resolve() for folder in checkpoint or []],
         decoders=decoder or [],
         changes={
-            "datasets": dataset,
+            "datasets": dataset and [_absolute(name) for name in dataset],
             "batch_sizes": batch_size,
             "beam_widths": beam_width,
             "k": top_k,
@@ -97,31 +101,51 @@ def main(
         chosen=parse_settings(set_ or []) | ({"preset": preset} if preset else {}),
         untrained=untrained,
     )
-    base = base_side(against)
+    head, base = head_side(), base_side(against)
     accepted = {*(accept or []), *([Check.PRESENCE] if allow_missing else [])}
     stored = None if isinstance(base, Side) else read_stored(base, device)
     folder = out or home("gate", "latest")
     gate = Gate(
-        head_side(),
+        head,
         base if isinstance(base, Side) else None,
         base_name=base.name if isinstance(base, Side) else f"file {base}",
         job=job,
         judge=Judge(margin and margin / 100, accepted, stored),
         limits=Limits(pairs, budget_minutes * 60, fail_fast),
         command=shlex.join(["python", "-m", "bench.gate", *sys.argv[1:]]),
-        start=lambda side: WorkerProcess(side, timeout_s=case_timeout),
+        start=lambda side: WorkerProcess(side, head=head, timeout_s=case_timeout),
         quality_users=quality_users,
         progress=lambda message: console.print(message, soft_wrap=True, highlight=False, markup=False),
         keep=lambda result: _keep(result, folder, console),
     )
+    signal.signal(signal.SIGTERM, _interrupt)  # what CI sends when a job is cancelled
     try:
-        result, status = gate.run(), None
+        result = gate.run()
+        status = result.exit_status
     except KeyboardInterrupt:
         result, status = gate.result("it was interrupted"), INTERRUPTED
+    except (UserError, OSError) as error:
+        if not gate.pairs:
+            raise
+        result = gate.result(f"it could not go on: {error}")
+        status = result.exit_status
     _show(result, folder)
-    _write(result, folder)
-    _summarise(result)
-    raise typer.Exit(result.exit_status if status is None else status)
+    try:
+        _write(result, folder)
+        _summarise(result)
+    except OSError as error:
+        console.print(f"error: {error.filename or folder}: {error.strerror}: the result is not kept", soft_wrap=True)
+        status = status or USAGE
+    raise typer.Exit(status)
+
+
+def _absolute(dataset: str) -> str:
+    """Return a dataset that is a path as one that holds wherever a process runs."""
+    return str(Path(dataset).resolve()) if Path(dataset).exists() else dataset
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _keep(result: GateResult, folder: Path, console: Console) -> None:

@@ -39,11 +39,22 @@ def compare_facts(base: Facts, head: Facts, *, dtype: str, accepted: Collection[
     if base.lists and head.lists and (different := _lists_differ(base.lists, head.lists, TOLERANCE[dtype])):
         said.append((Check.LISTS, different))
     if base.quality is not None and head.quality is not None:
-        before, after = base.quality.metrics["NDCG@10"], head.quality.metrics["NDCG@10"]
+        common = [name for name in ("NDCG@10", "NDCG@5", "NDCG@1") if name in base.quality.metrics]
+        before, after = (quality.metrics[common[0]] for quality in (base.quality, head.quality))
         if after.value < before.low:
             interval = f"[{before.low:.4f}, {before.high:.4f}]"
-            said.append((Check.QUALITY, f"NDCG@10 {after.value:.4f} lies below base's {before.value:.4f} {interval}"))
+            words = f"{common[0]} {after.value:.4f} lies below base's {before.value:.4f} {interval}"
+            said.append((Check.QUALITY, words))
     return [Violation(check=check, said=words, accepted=check in accepted) for check, words in said]
+
+
+def unsteady(first: Facts, second: Facts, *, dtype: str) -> set[Check]:
+    """Return the checks that the same code does not pass against itself: such a check says nothing."""
+    both = (
+        compare_facts(first, second, dtype=dtype, accepted=()),
+        compare_facts(second, first, dtype=dtype, accepted=()),
+    )
+    return {violation.check for found in both for violation in found}
 
 
 def _growth(before: float, after: float) -> str:

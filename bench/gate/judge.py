@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bench.gate.checks import compare_facts
+from bench.gate.checks import compare_facts, unsteady
 from bench.gate.pairs import Ledger
 from bench.results import paired
 from bench.results.gate import CaseResult, Check, Facts, Process, Role, Verdict, Violation
@@ -68,14 +68,17 @@ class Judge:
         for name in dict.fromkeys([*head, *base]):
             result = self._facts(ledger, name, head.get(name), base.get(name))
             if name in compared:
-                timing = _timing(compared[name], slower[name], faster[name], risk=risk, cases=len(compared))
-                timing |= self._verdict(name, compared[name], (slower[name], faster[name]), result.margin, risk)
+                adjusted, margin = (slower[name], faster[name]), result.margin
+                timing = _timing(compared[name], *adjusted, risk=risk, cases=len(compared), margin=margin)
+                timing |= self._verdict(name, compared[name], adjusted, margin, risk)
                 result = result.model_copy(update=timing | {"p95": self._tail(ledger, name)})
             results.append(result)
         return results
 
     def _margin(self, ledger: Ledger, name: str) -> float:
-        return self.margin or ledger.cases[Role.HEAD][name][1]
+        """Return the margin: a change must not widen its own, so the narrower of both sides' counts."""
+        own = [ledger.cases[role][name][1] for role in (Role.HEAD, Role.BASE) if name in ledger.cases.get(role, {})]
+        return self.margin or min(own, default=0.05)
 
     def _sides(self, ledger: Ledger, name: str) -> tuple[Sequence[Process], Sequence[Process]]:
         timed = ledger.processes[name]
@@ -101,6 +104,9 @@ class Judge:
         comparison, noise = found
         if self.stored and self.stored.foreign:
             return {"verdict": Verdict.AMBIGUOUS, "why": self.stored.foreign}
+        if self.stored:
+            comparison = _discounted(comparison, margin)
+            adjusted = max(adjusted[0], comparison.p_slower), max(adjusted[1], comparison.p_faster)
         if name in self.given:
             return {"verdict": self.given[name]}
         slower, faster = adjusted
@@ -121,11 +127,15 @@ class Judge:
         if self.stored and name in self.stored.facts:
             facts[Role.BASE] = self.stored.facts[name]
         violations = []
-        if absent := _absence(head, base, ledger.failures.get(name, {})):
+        absent = _absence(head, base, ledger.failures.get(name, {})) or _changed(head, base)
+        if absent:
             forgiven = Check.PRESENCE in self.accepted
             violations.append(Violation(check=Check.PRESENCE, said=absent, accepted=forgiven))
         elif Role.BASE in facts and Role.HEAD in facts:
             violations = compare_facts(facts[Role.BASE], facts[Role.HEAD], dtype=case.dtype, accepted=self.accepted)
+            itself = facts[Role.HEAD if self.stored else Role.BASE]
+            shaky = unsteady(itself, facts[Role.AGAIN], dtype=case.dtype) if Role.AGAIN in facts else set()
+            violations = [_forgiven(one) if one.check in shaky else one for one in violations]
         processes = dict(ledger.processes.get(name, {}))
         if self.stored and name in self.stored.processes:
             processes[Role.BASE] = self.stored.processes[name]
@@ -133,8 +143,8 @@ class Judge:
             case=case,
             verdict=Verdict.NOT_MEASURED if absent else Verdict.AMBIGUOUS,
             why="" if absent else "too few processes were measured",
-            margin=self._margin(ledger, name) if head else self.margin or 0.05,
-            facts=facts,
+            margin=self._margin(ledger, name),
+            facts={role: known for role, known in facts.items() if role is not Role.AGAIN},
             processes=processes,
             violations=violations,
         )
@@ -145,7 +155,7 @@ def _pairs_of(ledger: Ledger, name: str) -> int:
 
 
 def _timing(
-    found: tuple[Comparison, Comparison], slower: float, faster: float, *, risk: float, cases: int
+    found: tuple[Comparison, Comparison], slower: float, faster: float, *, risk: float, cases: int, margin: float
 ) -> dict[str, object]:
     comparison, noise = found
     spread = float(np.sqrt((comparison.spread**2 + noise.spread**2) / 2))
@@ -154,9 +164,36 @@ def _timing(
         "noise": noise.estimate,
         "p_slower": slower,
         "p_faster": faster,
-        "detectable": paired.detectable(spread, comparison.pairs, risk=risk / cases),
+        "detectable": paired.detectable(spread, comparison.pairs, risk=risk / cases, margin=margin),
         "why": "",
     }
+
+
+def _discounted(comparison: Comparison, margin: float) -> Comparison:
+    """Ask for more of a base that was measured at another time: only a difference beyond the margin is one.
+
+    How sessions differ (the clock, the neighbours) is in neither side's spread.
+    """
+    slower, faster = comparison.estimate.low > 1 + margin, comparison.estimate.high < 1 / (1 + margin)
+    return replace(
+        comparison,
+        p_slower=comparison.p_slower if slower else 1.0,
+        p_faster=comparison.p_faster if faster else 1.0,
+    )
+
+
+def _changed(head: Case | None, base: Case | None) -> str:
+    """Say in which settings two cases of one name differ, such as threads; empty where they do not."""
+    if head is None or base is None or head == base:
+        return ""
+    after, before = head.model_dump(mode="json"), base.model_dump(mode="json")
+    told = (f"{name} {after[name]}, base {before[name]}" for name in after if after[name] != before[name])
+    return f"changed: {'; '.join(told)}"
+
+
+def _forgiven(violation: Violation) -> Violation:
+    said = f"{violation.said} (so does the same code against itself: this check says nothing here)"
+    return violation.model_copy(update={"accepted": True, "said": said})
 
 
 def _absence(head: Case | None, base: Case | None, failures: Mapping[Role, str]) -> str:

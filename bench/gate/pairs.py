@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bench.gate.process import CaseFailedError, Worker, WorkerDiedError
@@ -35,7 +36,7 @@ TURN_S = 0.005
 """How long a turn lasts, unless one request takes longer: on a shared machine the error of a ratio was ten times
 as large with turns of 40 ms as with turns of 2 ms, since what disturbs it lasts tens of milliseconds."""
 
-TURNS = (12, 600)
+TURNS = (12, 3000)
 """Turns of a case in one process, at least and at most."""
 
 TRIES = 2
@@ -49,7 +50,7 @@ class Ledger:
     Attributes:
         cases: What each side lists, with margins.
         processes: What was timed; equal places were measured together.
-        facts: Of base and head.
+        facts: Of base, head, and base once more.
         failures: Why a case cannot be measured on a side.
         machine, software: As head's worker describes them.
         pairs: Pairs that were measured.
@@ -97,7 +98,7 @@ class Pairs:
     ) -> None:
         self.ledger = Ledger()
         self._sides = sides
-        self._job = job.model_dump(mode="json")
+        self._job = job.model_dump(mode="json", exclude_defaults=True)
         self._start = start
         self._quality_users = quality_users
         self._progress = progress
@@ -117,15 +118,24 @@ class Pairs:
         done: set[str] = set()
         while True:
             with ExitStack() as stack:
-                workers = {role: stack.enter_context(self._start(side)) for role, side in self._sides.items()}
-                self._plan(workers)
+                workers = {role: stack.enter_context(self._start(self._sides[role])) for role in self._roles()}
+                if not self._plan(workers):
+                    continue
                 left = [name for name in wanted(self.ledger) if name in self.ledger.measurable() and name not in done]
                 if self._measure_all(workers, left, done):
                     break
         self.ledger.pairs += 1
 
-    def _plan(self, workers: Mapping[Role, Worker]) -> None:
+    def _roles(self) -> list[Role]:
+        """Return who starts, and is opened, in which order: each pair another begins."""
+        roles = list(self._sides)
+        first = self.ledger.pairs % len(roles)
+        return roles[first:] + roles[:first]
+
+    def _plan(self, workers: Mapping[Role, Worker]) -> bool:
+        """Have all sides list their cases; False where one died and all should start afresh."""
         self._progress(f"pair {self.ledger.pairs + 1}: starting {len(workers)} processes")
+        role = next(iter(workers))
         try:
             for worker in workers.values():
                 worker.tell("plan", job=self._job)
@@ -135,12 +145,29 @@ class Pairs:
                     raise UserError(
                         f"{self._sides[role].name} speaks another version of the gate's protocol: update it"
                     )
+                self._check_origins(role, found["code"])
                 listed = [(Case.model_validate(case), margin) for case, margin in found["cases"]]
                 self.ledger.cases[role] = {case.name: (case, margin) for case, margin in listed}
                 if role is Role.HEAD:
                     self.ledger.machine, self.ledger.software = found["machine"], found["software"]
         except WorkerDiedError as error:
-            raise UserError(f"{self._sides[role].name} {error}") from error
+            self._deaths["", role] += 1
+            if self._deaths["", role] >= TRIES:
+                raise UserError(f"{self._sides[role].name} {error}") from error
+            return False
+        return True
+
+    def _check_origins(self, role: Role, code: Mapping[str, str]) -> None:
+        """Refuse a base that runs head's code: it would be as fast as head, whatever head does."""
+        side, head = self._sides[role], self._sides[Role.HEAD]
+        if side.folder == head.folder:
+            return
+        for module, file in code.items():
+            if Path(file).is_relative_to(head.top) and not Path(file).is_relative_to(side.top):
+                raise UserError(
+                    f"{side.name} would run head's {module} ({file}): what is installed or on the search path goes "
+                    "before base's own; run the gate where `import` finds it in the working folder"
+                )
 
     def _measure_all(self, workers: Mapping[Role, Worker], names: Sequence[str], done: set[str]) -> bool:
         """Measure cases one after the other; False where a worker died and the rest needs fresh ones."""
@@ -151,7 +178,8 @@ class Pairs:
                 self._measure_case(asking, name)
             except CaseFailedError as error:
                 self._fail(name, asking.last, str(error))
-                asking.ask_all("close")
+                if not _closed(asking):
+                    return False
             except WorkerDiedError as error:
                 said = f"a process {error}"
                 self._deaths[name, asking.last] += 1
@@ -167,7 +195,7 @@ class Pairs:
         asking.ask_all("open", case=name)
         facts = self.ledger.facts.setdefault(name, {})
         for role in asking.roles:
-            if role is not Role.AGAIN and role not in facts:
+            if role not in facts:
                 found = asking.ask(role, "facts", quality_users=self._quality_users)
                 facts[role] = Facts.model_validate(found)
         warmed = asking.ask_all("warm")
@@ -190,6 +218,15 @@ class Pairs:
             role = Role.BASE if Role.BASE in self._sides else Role.HEAD
         self.ledger.failures.setdefault(name, {})[role] = said
         self._progress(f"{self._sides[role].name}: {name}: {said}")
+
+
+def _closed(asking: _Asking) -> bool:
+    """Close a case that failed on one side; False where a worker does not survive that."""
+    try:
+        asking.ask_all("close")
+    except (CaseFailedError, WorkerDiedError):
+        return False
+    return True
 
 
 def _deal(warmed: Sequence[dict[str, Any]]) -> tuple[int, int]:

@@ -56,18 +56,19 @@ class WorkerProcess:
 
     Args:
         side: Whose.
+        head: The side whose folder the search path may lead into.
         timeout_s: What one answer may take.
 
     """
 
-    def __init__(self, side: Side, *, timeout_s: float) -> None:
+    def __init__(self, side: Side, *, head: Side, timeout_s: float) -> None:
         self._side = side
         self._timeout_s = timeout_s
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.worker"],
             cwd=side.folder,
-            env=os.environ | {"PYTHONPATH": _search_path(), "BENCH_HOME": os.environ["BENCH_HOME"]},
+            env=_environment(side, head),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -118,7 +119,7 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End the process and whatever it started."""
-        if self._process.poll() is None:
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._errors):
@@ -134,7 +135,8 @@ class WorkerProcess:
             ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, end - time.monotonic()))
             if not ready:
                 self.kill()
-                raise WorkerDiedError(f"hung for {allowed_s:g} s in {what!r} and was killed (--case-timeout)")
+                remedy = "" if what == "plan" else " (--case-timeout)"
+                raise WorkerDiedError(f"hung for {allowed_s:g} s in {what!r} and was killed{remedy}")
             read = os.read(self._process.stdout.fileno(), 1 << 20)
             if not read:
                 raise WorkerDiedError(self._epitaph(what))
@@ -154,8 +156,19 @@ class WorkerProcess:
         return f"{ended}{memory} in {what!r}{last}"
 
 
-def _search_path() -> str:
-    """Return a PYTHONPATH that finds the harness where a side's folder, which goes before it, has none of its own."""
+def _environment(side: Side, head: Side) -> dict[str, str]:
+    """Return what the worker finds itself in: a search path that leads into its own side, and to our harness last."""
     ours = str(Path(bench.__file__).resolve().parent.parent)
-    given = os.environ.get("PYTHONPATH", "")
-    return os.pathsep.join(filter(None, [given, ours]))
+    entries = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    moved = [_moved(entry, side, head) for entry in (*entries, ours)]
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    return kept | {"PYTHONPATH": os.pathsep.join(moved)}
+
+
+def _moved(entry: str, side: Side, head: Side) -> str:
+    """Turn a folder of head's checkout into the same one of the side's."""
+    path = Path(entry).resolve()
+    if path != head.top and not path.is_relative_to(head.top):
+        return str(path)
+    there = side.top / path.relative_to(head.top)
+    return str(there if there.exists() else path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from rich.table import Table
@@ -126,11 +125,8 @@ def junit(result: GateResult) -> str:
         kind = "failure" if one in failed else "error" if one in ambiguous else "system-out"
         element = ET.SubElement(test, kind)
         if kind != "system-out":
-            element.set("message", lines[0] if lines else one.verdict.value)
-        element.text = "\n".join([*lines, *(f"{name}: {cell}" for name, cell in zip(COLUMNS, row(one), strict=True))])
+            message = lines[0] if lines else one.verdict.value
+            element.set("message", "".join(filter(str.isprintable, message)))
+        text = "\n".join([*lines, *(f"{name}: {cell}" for name, cell in zip(COLUMNS, row(one), strict=True))])
+        element.text = "".join(letter for letter in text if letter.isprintable() or letter == "\n")
     return ET.tostring(suite, encoding="unicode", xml_declaration=True)
-
-
-def failures(cases: Sequence[CaseResult]) -> list[str]:
-    """Return the names of the cases that fail."""
-    return [one.case.name for one in cases if one.fails]

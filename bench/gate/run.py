@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,17 +13,24 @@ from pathlib import Path
 from bench.gate.judge import Judge
 from bench.gate.pairs import Ledger, Pairs
 from bench.gate.process import Worker
-from bench.gate.sides import Side
+from bench.gate.sides import Side, fingerprint
 from bench.planning import Job
 from bench.results.gate import GateResult, Role, Verdict
 
 GROWTH = 1.5
 """By how much the number of pairs grows from one look to the next."""
 
-HARNESS = ("worker.py", *(f"measure/{name}.py" for name in (
-    "clock", "latency", "warmup", "subject", "memory", "flops", "formulas", "operators",
-)))  # fmt: skip
+HARNESS = ("bench/worker.py", "bench/planning.py", "bench/building.py", "bench/options.py", "bench/measure/*.py")
 """What measures: where it differs, two sides did not measure alike."""
+
+DEPENDENCIES = ("pyproject.toml", "constraints.txt", "requirements*.txt")
+
+FROM_A_FILE = (
+    "the base is a file: how that session differed from this one is in no interval, so only a difference beyond the "
+    "margin counts, and the risk of a wrong verdict is not known; a revision or a checkout has none of this"
+)
+
+CHANGED = "the working folder changed while it was measured: pairs before and after are of different code"
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,8 @@ class Gate:
         self._progress = progress
         self._keep = keep
         self._notes = _notes(head, base)
+        self._head = head
+        self._code = fingerprint(head)
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
         self._start = time.monotonic()
         self._look = 0
@@ -100,12 +109,17 @@ class Gate:
         wanted = self._limits.pairs
         while True:
             result = self._measure_up_to(wanted)
-            if self._over(result):
+            if result.interrupted or self._over(result):
                 return result
             wanted = self._next(wanted)
             if wanted == self._pairs.ledger.pairs:
                 return result
             self._look += 1
+
+    @property
+    def pairs(self) -> int:
+        """Pairs that were measured so far."""
+        return self._pairs.ledger.pairs
 
     def result(self, interrupted: str = "") -> GateResult:
         """Judge what is known by now."""
@@ -132,6 +146,8 @@ class Gate:
     def _measure_up_to(self, pairs: int) -> GateResult:
         while True:
             self._pairs.measure(self._undecided)
+            if fingerprint(self._head) != self._code:
+                return self.result(CHANGED)
             done = self._pairs.ledger.pairs
             if done >= pairs:
                 break
@@ -174,14 +190,18 @@ class Gate:
 
 
 def _notes(head: Side, base: Side | None) -> list[str]:
-    if base is None or _harness(head.folder) == _harness(base.folder):
-        return []
-    return ["the harness differs between base and head: each side was measured by its own"]
+    if base is None:
+        return [FROM_A_FILE]
+    notes = []
+    if _digest(head.top, HARNESS) != _digest(base.top, HARNESS):
+        notes.append("the harness differs between base and head: each side was measured by its own")
+    if _digest(head.top, DEPENDENCIES) != _digest(base.top, DEPENDENCIES):
+        notes.append("dependencies may differ between base and head: both were measured with what is installed now")
+    return notes
 
 
-def _harness(folder: Path) -> str:
+def _digest(folder: Path, patterns: Sequence[str]) -> str:
     digest = hashlib.sha256()
-    for name in HARNESS:
-        path = folder / "bench" / name
-        digest.update(path.read_bytes() if path.exists() else b"")
+    for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
+        digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,7 +26,7 @@ from bench.gate.judge import Judge
 from bench.gate.pairs import Ledger
 from bench.gate.sides import Side, base_side
 from bench.home import atomic, home
-from bench.results.gate import GateResult, Process, Role, Verdict
+from bench.results.gate import CaseResult, GateResult, Process, Role, Verdict
 from bench.results.paired import LEAST_PAIRS
 from bench.results.record import Case
 from models import registry
@@ -34,8 +34,14 @@ from models.errors import UserError
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
+VERDICTS = (0, 1, 3)
+"""How a gate ends that came to one."""
+
 MOST_REPLAYED = 12
 """Pairs of a replayed gate at most: two more looks than the first."""
+
+GRAVEST = (Verdict.SLOWER, Verdict.AMBIGUOUS, Verdict.NOT_MEASURED, Verdict.FASTER, Verdict.SAME)
+"""A gate with several cases counts as its gravest."""
 
 SLOWED = """
 
@@ -77,6 +83,7 @@ def live(
         raise UserError(f"--revision {revision}: give a git revision")
     done = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
     kind = {"recommender": recommender, "slow_down_percent": slow_down, "budget_minutes": budget_minutes}
+    kind["commit"] = base.folder.name
     before = sum(all(one[name] == value for name, value in kind.items()) for one in done)
     os.environ["BENCH_HOME"] = str(home().resolve())
     for number in range(before, trials):
@@ -90,11 +97,9 @@ def live(
         typer.echo(f"gate {number + 1} of {trials}: {[case.verdict.value for case in result.cases]}")
 
 
-def _outcome(case: object) -> dict[str, object]:
-    kept = {"case": {"batch_size"}, "verdict": True, "latency": True, "noise": True, "detectable": True}
-    assert hasattr(case, "model_dump")
-    found: dict[str, object] = case.model_dump(mode="json", include=kept)
-    return found
+def _outcome(case: CaseResult) -> dict[str, Any]:
+    kept: dict[str, Any] = {"case": {"batch_size"}, "verdict": True, "latency": True, "noise": True, "detectable": True}
+    return case.model_dump(mode="json", include=kept)
 
 
 @contextmanager
@@ -105,9 +110,12 @@ def _slowed_copy(base: Side, recommender: str, share: float) -> Iterator[Side]:
     try:
         copy = shutil.copytree(base.folder, folder / "checkout")
         if share:
-            with (copy / Path(*module.split("."))).with_suffix(".py").open("a") as file:
+            path = (copy / Path(*module.split("."))).with_suffix(".py")
+            if not path.is_file():
+                raise UserError(f"{recommender} is no single file ({path.name}): this script cannot slow it down")
+            with path.open("a") as file:
                 file.write(SLOWED.format(name=name, factor=1 + share))
-        yield Side(f"{share:+.0%}", copy)
+        yield Side(f"{share:+.0%}", copy, copy)
     finally:
         shutil.rmtree(folder)
 
@@ -116,14 +124,53 @@ def _gate(head: Side, base: Side, recommender: str, budget_minutes: float) -> Ga
     """Run the command in head's folder."""
     with tempfile.TemporaryDirectory() as out:
         words = ["--against", str(base.folder), "--recommender", recommender, "--out", out]
-        subprocess.run(  # noqa: S603 - our own words
+        done = subprocess.run(  # noqa: S603 - our own words
             [sys.executable, "-m", "bench.gate", *words, "--budget-minutes", str(budget_minutes), "--fail-fast"],
             cwd=head.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
             check=False,
         )
+        if done.returncode not in VERDICTS:
+            raise UserError(f"a gate ended with status {done.returncode}: {done.stderr.strip().splitlines()[-1:]}")
         return GateResult.model_validate_json((Path(out) / "gate.json").read_text())
+
+
+@app.command()
+def table(found: Annotated[Path, typer.Argument(help="What `live` kept.")]) -> None:
+    """Print what live gates found as Markdown: a row a slow-down, then a row a gate and case."""
+    trials = [json.loads(line) for line in found.read_text().splitlines()]
+    typer.echo("| recommender | slow-down | gates | SLOWER | SAME | AMBIGUOUS | FASTER | pairs | minutes a gate |")
+    typer.echo("| --- " * 9 + "|")
+    for (recommender, percent), group in _grouped(trials).items():
+        counts = Counter(_gravest({case["verdict"] for case in one["cases"]}) for one in group)
+        shown = [str(counts[name]) for name in (Verdict.SLOWER, Verdict.SAME, Verdict.AMBIGUOUS, Verdict.FASTER)]
+        pairs, minutes = [one["pairs"] for one in group], sum(one["seconds"] for one in group) / 60 / len(group)
+        cells = [recommender, f"{percent:g} %", str(len(group)), *shown, f"{min(pairs)} to {max(pairs)}"]
+        typer.echo(f"| {' | '.join([*cells, f'{minutes:.1f}'])} |")
+    typer.echo("\n| slow-down | gate | batch | verdict | head / base | itself | could have seen |")
+    typer.echo("| --- " * 7 + "|")
+    for one in trials:
+        for case in one["cases"]:
+            ratios = [_ratio(case[name]) for name in ("latency", "noise")]
+            seen = "" if case["detectable"] is None else f"{case['detectable']:+.1%}"
+            cells = [f"{one['slow_down_percent']:g} %", str(one["trial"] + 1), str(case["case"]["batch_size"])]
+            typer.echo(f"| {' | '.join([*cells, case['verdict'], *ratios, seen])} |")
+
+
+def _grouped(trials: Sequence[dict[str, Any]]) -> dict[tuple[str, float], list[dict[str, Any]]]:
+    groups: dict[tuple[str, float], list[dict[str, Any]]] = {}
+    for one in trials:
+        groups.setdefault((one["recommender"], one["slow_down_percent"]), []).append(one)
+    return groups
+
+
+def _ratio(estimate: dict[str, float] | None) -> str:
+    return "" if estimate is None else f"{estimate['ratio']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+
+
+def _gravest(verdicts: Collection[str]) -> str:
+    return next(one.value for one in GRAVEST if one in verdicts)
 
 
 @app.command()
@@ -211,8 +258,7 @@ def _replay(
         if Verdict.AMBIGUOUS not in verdicts or more > len(drawn):
             break
         pairs, look = more, look + 1
-    gravest = (Verdict.SLOWER, Verdict.AMBIGUOUS, Verdict.FASTER, Verdict.SAME)
-    return next(verdict.value for verdict in gravest if verdict in verdicts)
+    return _gravest(verdicts)
 
 
 def _process(kept: tuple[np.ndarray, np.ndarray], factor: float) -> Process:

@@ -24,11 +24,14 @@ from bench.measure.outcome import CaseTimeoutError, Failure, deadline, failure
 from bench.measure.state import Watch, disturbed
 from bench.measure.subject import Subject
 from bench.measure.warmup import LONG_S, WarmUp, warm_up
-from bench.results.record import Latency, Unavailable
+from bench.results.record import Conditions, Latency, MachineState, Unavailable
 from models.recommender import History, Recommendations
 
 MOST_REPEATED = 3
 """Turns of a case that are taken again at most."""
+
+DISTURBED_SHARE = 0.25
+"""Share of the turns that may be disturbed before a case counts as unstable."""
 
 PERCENTILE_ROUNDS = {90: 50, 95: 100, 99: 500}
 """Rounds that a percentile needs: five samples beyond it."""
@@ -210,3 +213,36 @@ def _host_overhead(timed: Sequence[Timed], clock: Clock) -> float | Unavailable:
     """Return the median of what a request takes beyond the device's own time."""
     gaps = [one.wall_s - one.device_s for one in timed if one.device_s is not None]
     return float(np.median(gaps)) if gaps else clock.no_device_time()
+
+
+def conditions(samples: Samples, before: MachineState, after: MachineState) -> Conditions:
+    """Tell under what conditions a case was timed, and whether to distrust its numbers.
+
+    They are to be distrusted where more than a quarter of the turns were disturbed though turns were
+    repeated, or where times still fell when warming up ended.
+
+    Args:
+        samples: Of the case.
+        before: The machine before the first turn.
+        after: The machine after the last.
+
+    """
+    seen = None if samples.watch is None else samples.watch.total
+    turns = len(set(samples.turns))
+    reasons = []
+    if len(samples.disturbed) > DISTURBED_SHARE * turns:
+        reasons.append(f"{len(samples.disturbed)} of {turns} turns were disturbed: {samples.disturbed[0]}")
+    if samples.warmup is not None and samples.warmup.stationary is False:
+        reasons.append("times still fell when warming up ended")
+    return Conditions(
+        before=before,
+        after=after,
+        threads=torch.get_num_threads(),
+        affinity=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        involuntary_switches=seen and seen.involuntary_switches,
+        other_cores=seen and seen.other_cores,
+        stolen=seen and seen.stolen,
+        disturbed_turns=len(samples.disturbed),
+        repeated_turns=samples.repeated,
+        unstable="; ".join(reasons),
+    )

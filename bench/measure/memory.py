@@ -1,10 +1,12 @@
-"""Peak memory of a request, in bytes."""
+"""Peak memory of a request, in bytes: as the system sees it, and as torch's allocator does."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from bench.measure import nvml
 from bench.measure.phases import quiet_profile
 from bench.results.record import Memory, Unavailable
+from models.recommender import PHASE
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
@@ -51,39 +55,61 @@ def request_memory(
         _CLEAR.write_text("5")
         before = _status("VmRSS")
         call()
-        rise = max(0, _status("VmHWM") - before)
+        peak = _status("VmHWM")
     except OSError as error:
         return Unavailable(unavailable=f"peak resident memory needs Linux's {_CLEAR}: {error}")
-    return Memory(peak_bytes=resident + rise, request_bytes=rise)
+    rise = max(0, peak - before)
+    return Memory(peak_bytes=resident + rise, request_bytes=rise, process_bytes=peak)
 
 
-def allocated_peak(call: Callable[[], Any], *, device: torch.device) -> int:
-    """Return the most bytes that torch's allocator held at once during a call, beyond what it held before.
+@dataclass(frozen=True)
+class Allocated:
+    """What torch's allocator held during a call, in bytes beyond what it held before.
 
-    On the CPU the profiler reports every allocation and every release in order, so this is exact and
-    the same each time; what libraries allocate past torch is not seen. The call is made once before,
-    since a first call may leave something behind for good.
+    Attributes:
+        peak: The most at once.
+        phases: The most in each phase, in the order in which phases begin.
+
+    """
+
+    peak: int
+    phases: dict[str, int]
+
+
+def allocated(call: Callable[[], Any], *, device: torch.device) -> Allocated:
+    """Follow every allocation and every release of a call, as the profiler reports them.
+
+    This is exact and the same each time; what libraries allocate past torch is not seen. The call is made
+    once before, since a first call may leave something behind for good.
 
     Args:
         call: One request.
-        device: Where it computes.
+        device: Whose memory.
 
     """
     call()
-    if device.type == "cuda":
-        return _cuda_memory(call, device).request_bytes
-    return max((live for _, live in _live_bytes(call)), default=0)
-
-
-def _live_bytes(call: Callable[[], Any]) -> list[tuple[int, int]]:
-    """Return for each allocation and release its time in nanoseconds and the bytes then held, relative to before."""
     with quiet_profile(profile_memory=True) as profiler:
         call()
     assert profiler.profiler is not None
-    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
-    events.sort(key=lambda event: event.start_ns())
-    live = np.cumsum([event.nbytes() for event in events])
-    return [(event.start_ns(), int(held)) for event, held in zip(events, live, strict=True)]
+    events = sorted(profiler.profiler.kineto_results.events(), key=lambda event: event.start_ns())
+    changes = [event for event in events if event.name() == "[memory]" and _is_on(event, device)]
+    if not changes:
+        return Allocated(0, {})
+    times = np.array([event.start_ns() for event in changes])
+    live = np.cumsum([event.nbytes() for event in changes])
+    phases: dict[str, int] = {}
+    for event in events:
+        if event.name().startswith(PHASE) and _is_on(event, torch.device("cpu")):
+            begin, end = np.searchsorted(times, [event.start_ns(), event.start_ns() + event.duration_ns()])
+            held = live[max(0, begin - 1) : end]
+            name = event.name().removeprefix(PHASE)
+            phases[name] = max(phases.get(name, 0), int(held.max()) if len(held) and end else 0)
+    return Allocated(max(0, int(live.max())), phases)
+
+
+def _is_on(event: Any, device: torch.device) -> bool:
+    kind: str = event.device_type().name
+    return kind.lower() == device.type
 
 
 def _cuda_memory(call: Callable[[], Any], device: torch.device) -> Memory:
@@ -93,7 +119,12 @@ def _cuda_memory(call: Callable[[], Any], device: torch.device) -> Memory:
     call()
     torch.cuda.synchronize(device)
     peak = torch.cuda.max_memory_allocated(device)
-    return Memory(peak_bytes=peak, request_bytes=peak - before)
+    return Memory(
+        peak_bytes=peak,
+        request_bytes=peak - before,
+        process_bytes=nvml.process_bytes(device, os.getpid()),
+        reserved_bytes=torch.cuda.max_memory_reserved(device),
+    )
 
 
 def _trim() -> None:

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import pynvml
 import torch
 
+from bench.results.record import Unavailable
+
 T = TypeVar("T")
 
 NVMLError: type[Exception] = pynvml.NVMLError
@@ -70,6 +72,26 @@ def throttling(gpu: Any) -> list[str]:
     if reasons is None:  # older drivers know it by its older name
         reasons = pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu)
     return [name for bit, name in THROTTLING.items() if reasons & bit]
+
+
+def process_bytes(device: torch.device, process: int) -> int | Unavailable:
+    """Return what a process holds on a GPU, libraries and context included.
+
+    Args:
+        device: The GPU.
+        process: Its number, as the system that runs the driver counts.
+
+    """
+    try:
+        running = pynvml.nvmlDeviceGetComputeRunningProcesses(handle(device))
+    except NVMLError as error:
+        return Unavailable(unavailable=f"NVML does not tell what processes hold: {error}")
+    found = next((one.usedGpuMemory for one in running if one.pid == process), None)
+    if found is None:
+        return Unavailable(
+            unavailable="NVML knows no such process: a container hides its number, or memory is not told"
+        )
+    return int(found)
 
 
 def condition(gpu: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ import torch
 from pydantic import Field, TypeAdapter, ValidationError
 
 from bench.home import atomic, home
-from bench.measure import machine
+from bench.measure import machine, proc
 from bench.measure.clock import Clock
 from bench.results.record import Roofline
 
@@ -41,12 +41,14 @@ class Peaks:
 
     Attributes:
         flops_per_s: Of the fastest matrix product; 1 multiply-accumulate = 2.
-        bytes_per_s: Read and written by the fastest large copy.
+        bytes_per_s: Read, or read and written, by the fastest large sum or copy.
+        cache_bytes: What the last-level cache may hold from one request to the next; 0 where that is not told.
 
     """
 
     flops_per_s: Positive
     bytes_per_s: Positive
+    cache_bytes: Annotated[int, Field(ge=0)] = 0
 
 
 def peaks(device: torch.device, dtype: str, threads: int) -> Peaks:
@@ -70,6 +72,7 @@ def peaks(device: torch.device, dtype: str, threads: int) -> Peaks:
         "dtype": dtype,
         "threads": threads,
         "torch": torch.__version__,
+        "format": 2,
     }
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     path = home("machine") / f"peaks-{name}.json"
@@ -79,11 +82,13 @@ def peaks(device: torch.device, dtype: str, threads: int) -> Peaks:
     clock = Clock(device)
     if dtype == "float32":
         with _threads(threads):
-            found = Peaks(_product_flops_per_s(dtype, device, clock), _copy_bytes_per_s(device, clock))
+            flops_per_s, bytes_per_s = _product_flops_per_s(dtype, device, clock), _memory_bytes_per_s(device, clock)
+        found = Peaks(flops_per_s, bytes_per_s, _cache_bytes(device))
     else:
         full = peaks(device, "float32", threads)
         with _threads(threads):
-            found = Peaks(max(full.flops_per_s, _product_flops_per_s(dtype, device, clock)), full.bytes_per_s)
+            flops_per_s = _product_flops_per_s(dtype, device, clock)
+        found = replace(full, flops_per_s=max(full.flops_per_s, flops_per_s))
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(asdict(found) | key, indent=1))
     return found
@@ -92,13 +97,16 @@ def peaks(device: torch.device, dtype: str, threads: int) -> Peaks:
 def bound_s(peaks: Peaks, flops: float, touched_bytes: float) -> float:
     """Return the seconds that work takes at least whose operations and memory traffic overlap perfectly.
 
+    Of what is touched as much as the last-level cache holds may still lie there from the request before, so
+    only the rest must come from memory.
+
     Args:
         peaks: What the machine can do.
         flops: Floating-point operations.
         touched_bytes: What must be read or written, each byte once.
 
     """
-    return max(flops / peaks.flops_per_s, touched_bytes / peaks.bytes_per_s)
+    return max(flops / peaks.flops_per_s, max(0.0, touched_bytes - peaks.cache_bytes) / peaks.bytes_per_s)
 
 
 def roofline(peaks: Peaks, *, flops: float, moved_bytes: float, touched_bytes: float) -> Roofline:
@@ -114,6 +122,7 @@ def roofline(peaks: Peaks, *, flops: float, moved_bytes: float, touched_bytes: f
     return Roofline(
         flops_per_s=peaks.flops_per_s,
         bytes_per_s=peaks.bytes_per_s,
+        cache_bytes=peaks.cache_bytes,
         flops=flops,
         bytes=moved_bytes,
         touched_bytes=touched_bytes,
@@ -147,10 +156,25 @@ def _product(size: int, dtype: str, device: torch.device) -> Callable[[], Any]:
     return lambda: torch.mm(left, right.T, out=product)
 
 
-def _copy_bytes_per_s(device: torch.device, clock: Clock) -> float:
+def _memory_bytes_per_s(device: torch.device, clock: Clock) -> float:
+    """Return the better of a copy and a sum: some machines write slower than they read."""
     source = torch.ones(COPY_BYTES[device.type] // 4, device=device)
     copy = torch.zeros_like(source)
-    return 2 * source.nbytes / _fastest_s(lambda: copy.copy_(source), clock)
+    copied = 2 * source.nbytes / _fastest_s(lambda: copy.copy_(source), clock)
+    return max(copied, source.nbytes / _fastest_s(source.sum, clock))
+
+
+def _cache_bytes(device: torch.device, root: Path = Path("/")) -> int:
+    """Return the size of the last-level cache, all its slices together; 0 where the machine does not tell."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).L2_cache_size)
+    slices: dict[tuple[str, str], int] = {}
+    for folder in root.glob("sys/devices/system/cpu/cpu[0-9]*/cache/index*"):
+        level, shared, size = (proc.read(folder / name) for name in ("level", "shared_cpu_list", "size"))
+        if level and shared and size and size.endswith("K"):
+            slices[level, shared] = int(size.removesuffix("K")) * 1024
+    last = max((level for level, _ in slices), default="")
+    return sum(size for (level, _), size in slices.items() if level == last)
 
 
 def _fastest_s(call: Callable[[], Any], clock: Clock) -> float:

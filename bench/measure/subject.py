@@ -58,3 +58,13 @@ def user_batches(histories: Sequence[History], batch_size: int, *, seed: int = 0
         shuffled = shuffled + shuffled
     most = max(1, min(len(shuffled) // batch_size, max(64 // batch_size, 16)))
     return [shuffled[start * batch_size : (start + 1) * batch_size] for start in range(most)]
+
+
+def fresh_batches(
+    histories: Sequence[History], asked: Sequence[Sequence[History]], batch_size: int, *, most: int = 32
+) -> list[list[History]]:
+    """Deal users whom `asked` does not name into at most so many batches; empty where all are named."""
+    known = {history.user for batch in asked for history in batch}
+    rest = [history for history in histories if history.user not in known]
+    dealt = [rest[start : start + batch_size] for start in range(0, len(rest), batch_size)]
+    return [batch for batch in dealt if len(batch) == batch_size][:most]

@@ -17,6 +17,8 @@ from bench.report.canvas import STYLE, WIDTH_IN, legend, log_milliseconds, looks
 from bench.report.labels import caption, case_labels, group_name, groups, milliseconds, significant
 from bench.report.phases import draw_phases
 from bench.report.ratios import latency_of, measured, metric
+from bench.report.roofline import describe as describe_roofline
+from bench.report.roofline import draw_roofline, has_roofline
 from bench.report.scaling import describe, draw_latency, draw_memory, has_memory, sweeps
 from bench.results.phases import seconds_by_kind
 from bench.results.record import Flops, Memory, Quality, Record
@@ -50,6 +52,7 @@ def draw_all(records: Sequence[Record]) -> list[Drawing]:
         ("quality_latency", "Quality against latency", _quality_latency, _has_quality),
         ("latency", "Latency by case", _latency, lambda _: True),
         ("phases", "Where the time of a request goes", draw_phases, lambda record: isinstance(record.phases, list)),
+        ("roofline", "How near requests come to what the machine can do", draw_roofline, has_roofline),
         ("cost", "Operations and memory by case", _cost, lambda record: isinstance(record.flops, Flops)),
     ]
     drawings: list[Drawing] = []
@@ -186,6 +189,8 @@ def _describe(name: str, records: Sequence[Record]) -> str:
         return (
             "Median latency. " + "; ".join(f"{label}: {time}" for label, time in zip(labels, times, strict=True)) + "."
         )
+    if name == "roofline":
+        return describe_roofline(records)
     if name == "phases":
         return "Shares of the marked time of a request. " + "; ".join(map(_shares, labels, records)) + "."
     counts = [significant(record.flops.per_user / 1e6) for record in records if isinstance(record.flops, Flops)]

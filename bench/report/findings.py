@@ -11,7 +11,7 @@ from bench.report.ladder import reference_of, sizes_match, strongest
 from bench.report.ratios import latency_of, measured, metric, ratio_of
 from bench.results.compare import Ratio
 from bench.results.decoders import REFERENCE, is_exact
-from bench.results.record import Flops, ListAudit, Quality, Record, Unavailable, WeightsKind
+from bench.results.record import Flops, ListAudit, Overhead, Quality, Record, Unavailable, WeightsKind
 
 CLAIMANT = "lite-llm4rec"
 """The recommender of the paper's claim."""
@@ -25,8 +25,21 @@ CLAIM = (
 LOAD = "load average at the end"
 """The machine's one fact that changes from case to case."""
 
-FVCORE_TOLERANCE = 0.001
-"""Relative difference of the two FLOP counters that is worth a line."""
+TOLERANCE = 0.001
+"""Relative difference of two counts of FLOPs that is worth a line."""
+
+UNMEASURED = {
+    "phases": "phases",
+    "flops": "flops",
+    "memory": "memory",
+    "energy_j_per_1000_users": "energy",
+    "roofline": "roofline",
+    "quality": "quality",
+    "audit": "list audit",
+    "overhead": "harness overhead",
+    "repeats": "asking again",
+}
+"""Fields of a record that may be n/a, in words."""
 
 FULL_PRECISION = "float32"
 """The dtype whose lists are held to be equal; others round."""
@@ -237,23 +250,39 @@ def _doubts(record: Record) -> list[str]:
     if isinstance(flops, Flops):
         if isinstance(flops.fvcore_per_user, Unavailable):
             found.append(f"{name}: no second opinion on FLOPs: {flops.fvcore_per_user.unavailable}.")
-        elif flops.forward_per_user:
-            gap = flops.fvcore_per_user / flops.forward_per_user - 1
-            if abs(gap) > FVCORE_TOLERANCE:
-                found.append(f"{name}: fvcore counts {gap:+.1%} against FlopCounterMode over the same forward pass.")
+        found += [f"{name}: {line}" for line in _disagreements(flops)]
+    seen = record.conditions
+    if seen is not None and seen.unstable:
+        found.append(f"{name} is unstable: {seen.unstable}.")
+    overhead = record.overhead
+    if isinstance(overhead, Overhead) and overhead.low > overhead.allowed_s:
+        cost, allowed = overhead.seconds * 1e6, overhead.allowed_s * 1e6
+        found.append(f"{name}: timing adds {cost:.0f} µs to a call, more than the {allowed:.0f} µs that it may.")
     quality = record.quality
     if isinstance(quality, Quality) and quality.valid_rate < 1:
         found.append(f"{name}: {1 - quality.valid_rate:.2%} of the list places hold no item.")
     return found
 
 
+def _disagreements(flops: Flops) -> list[str]:
+    """Say where another opinion on the FLOPs of a forward pass differs from the authority's."""
+    others = {"fvcore counts": flops.fvcore_per_user, "the closed formula gives": flops.closed_form_per_user}
+    lines = []
+    for words, other in others.items():
+        if isinstance(other, float | int) and flops.forward_per_user:
+            gap = other / flops.forward_per_user - 1
+            if abs(gap) > TOLERANCE:
+                lines.append(f"{words} {gap:+.1%} against FlopCounterMode over the same forward pass.")
+    return lines
+
+
 def unmeasured(records: Sequence[Record]) -> list[str]:
     """List quantities that are n/a, with the reasons, each once."""
     found: dict[str, list[str]] = {}
     for record in measured(records):
-        for name in ("phases", "flops", "memory", "energy_j_per_1000_users", "quality", "audit"):
-            value = getattr(record, name)
+        values = {words: getattr(record, name) for name, words in UNMEASURED.items()}
+        values["memory of the process"] = getattr(record.memory, "process_bytes", None)
+        for words, value in values.items():
             if isinstance(value, Unavailable):
-                words = name.replace("_j_per_1000_users", "").replace("audit", "list audit")
                 found.setdefault(f"{words}: {value.unavailable}", []).append(caption(record))
     return [f"{reason} ({', '.join(dict.fromkeys(names))})" for reason, names in found.items()]

@@ -15,6 +15,7 @@ from bench.home import atomic
 from bench.report import findings, tables
 from bench.report.figures import Drawing, draw_all
 from bench.report.labels import case_labels, dataset_name, machine_name
+from bench.report.roofline import limits
 from bench.results.record import Record
 from bench.results.store import Run
 
@@ -60,6 +61,7 @@ def _content(runs: Sequence[Run], records: list[Record], drawings: list[Drawing]
         "compared": bool(findings.comparisons(records)),
         "ladder": tables.ladder(records),
         "results": tables.results(records),
+        "limits": limits(records),
         "drawings": drawings,
         "failures": tables.failures(records),
         "distrust": findings.distrust(records),

@@ -21,9 +21,25 @@ from bench.report.labels import (
 from bench.report.ladder import Rung, ladders
 from bench.report.ratios import latency_of, measured
 from bench.results.compare import Ratio
-from bench.results.record import Agreement, Flops, ListAudit, Memory, Metric, Quality, Record
+from bench.results.record import (
+    Agreement,
+    Flops,
+    ListAudit,
+    Memory,
+    Metric,
+    Overhead,
+    Quality,
+    Record,
+    Repeats,
+    Roofline,
+)
 
 NOT_AVAILABLE = "n/a"
+
+PHASE_COLUMNS = [
+    "case", "phase", "seconds_under_profiler", "flops_per_user", "bytes_per_user", "lower_bound_s", "share_attained",
+    "flop_per_byte",
+]  # fmt: skip
 
 
 def all_values(records: Sequence[Record]) -> pd.DataFrame:
@@ -64,9 +80,14 @@ def _values(record: Record) -> dict[str, object]:
     row["flops_per_user"] = flops and flops.per_user
     row["flops_per_user_one_forward"] = flops and flops.forward_per_user
     row["fvcore_flops_per_user_one_forward"] = flops and _number(flops.fvcore_per_user)
+    row["closed_form_flops_per_user_one_forward"] = flops and _number(flops.closed_form_per_user)
+    row["operators_per_request"] = flops and flops.operators
     memory = record.memory if isinstance(record.memory, Memory) else None
     row |= {"peak_bytes": memory and memory.peak_bytes, "request_bytes": memory and memory.request_bytes}
+    row |= {"process_bytes": memory and _number(memory.process_bytes)}
     row["energy_j_per_1000_users"] = _number(record.energy_j_per_1000_users)
+    row["idle_power_w"] = record.energy and record.energy.idle_power_w
+    row |= _trust_values(record)
     row |= {"index_s": record.index and record.index.seconds, "index_bytes": record.index and record.index.bytes}
     row |= _quality_values(record)
     audit = record.audit if isinstance(record.audit, ListAudit) else None
@@ -75,6 +96,26 @@ def _values(record: Record) -> dict[str, object]:
     row |= {f"agreement_{name}": agreement and getattr(agreement, name) for name in Agreement.model_fields}
     source = record.provenance
     return row | {"commit": source.commit, "uncommitted_changes": source.dirty, "started": source.started}
+
+
+def _trust_values(record: Record) -> dict[str, object]:
+    """Return what tells how far the latency can be trusted, and how near it comes to the machine's limit."""
+    latency, seen = record.latency, record.conditions
+    work = record.roofline if isinstance(record.roofline, Roofline) else None
+    return {
+        "host_overhead_s": _number(getattr(latency, "host_overhead_s", None)),
+        "warmup_rounds": getattr(latency, "warmup_rounds", None),
+        "stationary": getattr(latency, "stationary", None),
+        "bytes_moved_per_request": work and work.bytes,
+        "lower_bound_s": work and work.bound_s,
+        "timing_overhead_s": record.overhead.seconds if isinstance(record.overhead, Overhead) else None,
+        "repeated_over_fresh": record.repeats.ratio if isinstance(record.repeats, Repeats) else None,
+        "involuntary_switches": seen and seen.involuntary_switches,
+        "other_cores": seen and seen.other_cores,
+        "repeated_turns": seen and seen.repeated_turns,
+        "disturbed_turns": seen and seen.disturbed_turns,
+        "unstable": seen and seen.unstable,
+    }
 
 
 def _quality_values(record: Record) -> dict[str, object]:
@@ -206,12 +247,18 @@ def phases(records: Sequence[Record]) -> pd.DataFrame:
             "phase": phase.name,
             "seconds_under_profiler": phase.seconds,
             "flops_per_user": phase.flops_per_user,
+            "bytes_per_user": phase.bytes_per_user,
+            "lower_bound_s": phase.bound_s,
+            "share_attained": phase.bound_s / phase.seconds if phase.bound_s is not None and phase.seconds else None,
+            "flop_per_byte": phase.flops_per_user / phase.bytes_per_user
+            if phase.flops_per_user is not None and phase.bytes_per_user
+            else None,
         }
         for record in measured(records)
         if isinstance(record.phases, list)
         for phase in record.phases
     ]
-    return pd.DataFrame(rows, columns=["case", "phase", "seconds_under_profiler", "flops_per_user"])
+    return pd.DataFrame(rows, columns=PHASE_COLUMNS)
 
 
 def failures(records: Sequence[Record]) -> pd.DataFrame:

@@ -33,7 +33,7 @@ RISK = 0.02
 """Chance, over all cases and all looks of one gate, of a SLOWER (and as much of a FASTER) where nothing changed."""
 
 SAME_RISK = 0.05
-"""Chance, a case, of a SAME where the difference is as large as the margin."""
+"""Chance, a case and look, of a SAME where the difference is as large as the margin."""
 
 POWER = 0.8
 
@@ -218,15 +218,20 @@ def decide(comparison: Comparison, *, margin: float, p_slower: float, p_faster: 
     return Verdict.AMBIGUOUS
 
 
-def detectable(spread: float, pairs: int, *, risk: float) -> float:
+def detectable(spread: float, pairs: int, *, risk: float, margin: float) -> float:
     """Return the least slow-down, as a share, that is called SLOWER with a chance of `POWER`.
+
+    It must be told from nothing, and from what counts as the same.
 
     Args:
         spread: Standard deviation between pairs of the log ratio of two sides that do not differ.
         pairs: How many pairs there were.
         risk: At which a p-value counts.
+        margin: Share by which times may differ and still be the same.
 
     """
-    degrees = pairs - 1
-    needed = stats.t.ppf(1 - risk, degrees) + stats.t.ppf(POWER, degrees)
-    return float(np.expm1(needed * spread / np.sqrt(pairs)))
+    degrees, error = pairs - 1, spread / np.sqrt(pairs)
+    power = stats.t.ppf(POWER, degrees)
+    from_nothing = (stats.t.ppf(1 - risk, degrees) + power) * error
+    from_the_same = np.log1p(margin) + (power - stats.t.ppf(1 - SAME_RISK, degrees)) * error
+    return float(np.expm1(max(from_nothing, from_the_same)))

@@ -21,7 +21,7 @@ FULL_VOCAB = "full-vocab"
 class Model(BaseModel):
     """A frozen part of the record; unknown fields are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
 class Outcome(StrEnum):
@@ -267,17 +267,19 @@ class Roofline(Model):
 
     Attributes:
         flops_per_s: Of the fastest matrix product in the case's dtype, with the case's threads.
-        bytes_per_s: Read and written by the fastest large copy.
+        bytes_per_s: Read and written by the fastest large copy, or read by the fastest large sum.
+        cache_bytes: What the last-level cache may hold from one request to the next.
         flops: Of one request.
         bytes: What its operators read and wrote, each for itself.
         touched_bytes: Weights, index and inputs that it reads, each byte once.
-        bound_s: The greater of ``flops / flops_per_s`` and ``touched_bytes / bytes_per_s``: no implementation
-            of the same arithmetic is faster.
+        bound_s: The greater of ``flops / flops_per_s`` and ``(touched_bytes - cache_bytes) / bytes_per_s``: what no
+            implementation of the same arithmetic in the same dtype can beat on this machine.
 
     """
 
     flops_per_s: float
     bytes_per_s: float
+    cache_bytes: int = 0
     flops: float
     bytes: float
     touched_bytes: float

@@ -72,6 +72,16 @@ OURS = """
                 return Recommendations(found.items.flip(1), found.scores)
             return found
 
+    class Keeping(Ours):
+        kept = {}
+
+        def prepare(self, histories):
+            key = tuple(history.user for history in histories)
+            if key not in self.kept:
+                time.sleep(0.003)
+            self.kept[key] = True
+            return super().prepare(histories)
+
     class Counting(Ours):
         def index(self, catalogue):
             super().index(catalogue)
@@ -86,6 +96,10 @@ def face(pytester, monkeypatch):
     home = pytester.path / "home"
     monkeypatch.setenv("BENCH_HOME", str(home))
     monkeypatch.delenv("BENCH_DATA", raising=False)
+    monkeypatch.setattr("bench.measure.peaks.SIZES", {"cpu": (64,)})
+    monkeypatch.setattr("bench.measure.peaks.COPY_BYTES", {"cpu": 2**20})
+    monkeypatch.setattr("bench.measure.peaks.BUDGET_S", 0.001)
+    monkeypatch.setattr("bench.measure.overhead.BLOCKS", (5, 10))
     pytester.makefile(".toml", suite=SUITE)
     pytester.makepyfile(ours=OURS)
     monkeypatch.delitem(sys.modules, "ours", raising=False)
@@ -142,7 +156,17 @@ def test_a_run_leaves_one_record_a_case_with_the_samples_that_were_timed(face):
         assert 0 < record.audit.users <= 40
         assert record.flops.per_user == pytest.approx(sum(phase.flops_per_user for phase in record.phases))
         assert "prepare" in [phase.name for phase in record.phases]
-        assert isinstance(record.energy_j_per_1000_users, Unavailable)
+        assert isinstance(record.energy_j_per_1000_users, Unavailable) == (record.energy is None)
+        assert record.flops.operators > 0
+        assert record.flops.disagreement < 0.001
+        assert record.flops.closed_form_per_user == pytest.approx(record.flops.forward_per_user, rel=0.001)
+        assert record.roofline.bound_s < record.latency.p50_s
+        assert record.roofline.bytes >= record.roofline.touched_bytes > 0
+        assert record.conditions.threads == 1
+        assert record.latency.warmup_rounds > 0
+        assert record.overhead.low <= record.overhead.seconds <= record.overhead.high
+        assert sum(record.memory.parts.values()) >= record.weights.parameter_bytes
+        assert set(record.memory.phases) >= {"prepare", "rank"}
         assert record.provenance.dataset["synthetic"] is True
         assert "generated data" in record.provenance.dataset_warnings
         records[record.case.recommender] = record
@@ -154,6 +178,28 @@ def test_a_run_leaves_one_record_a_case_with_the_samples_that_were_timed(face):
     assert len(sasrec.weights.sha256) == 64
     assert sasrec.memory.peak_bytes >= sasrec.weights.parameter_bytes > 0
     assert not list((face.home / "results" / "unfinished").iterdir()), "a run that ended needs nothing kept"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory of a process of its own is read from Linux's /proc")
+def test_memory_is_that_of_a_process_that_serves_the_case_alone(face):
+    face("--untrained", "--recommender=sasrec").assert_outcomes(passed=1)
+    (one,) = saved(face.home)["benchmarks"]
+    memory = Record.model_validate(one["extra_info"]).memory
+    assert isinstance(memory.process_bytes, int), memory.process_bytes
+    assert memory.process_bytes > memory.peak_bytes
+
+
+def test_who_keeps_answers_is_an_error(face):
+    result = face("--dataset=synthetic-40", "--batch-size=1", *ours("Keeping"))
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*answers seem to be kept*"])
+
+
+def test_a_percentile_asked_for_gets_its_rounds(face):
+    face("--recommender=popularity", "--percentile=95").assert_outcomes(passed=1)
+    record = Record.model_validate(saved(face.home)["benchmarks"][0]["extra_info"])
+    assert record.latency.rounds >= 100
+    assert record.latency.p95_s is not None
 
 
 def test_untrained_weights_are_called_so_and_have_no_quality(face):
@@ -285,7 +331,7 @@ def saved_last(home):
     (["--recommender=nosuch.module:Class"], "*cannot be imported: No module named 'nosuch'*PYTHONPATH*"),
     (["--recommender=ours:time"], "*ours:time is not a subclass of models.recommender.Recommender"),
     (["--dataset=nosuch"], "*'nosuch' is not known*synthetic*"),
-    (["--suite=nosuch"], "no suite 'nosuch': use one of decoding, quick, *"),
+    (["--suite=nosuch"], "no suite 'nosuch': use one of decoding, gate, quick, *"),
     (["--suite=nosuch.toml"], "no suite 'nosuch.toml'*"),
     (["--suite=torn.toml"], "torn.toml: invalid TOML*"),
     (["--suite=wrong.toml"], "wrong.toml: colour: Extra inputs are not permitted"),

@@ -63,7 +63,13 @@ class FakeWorker:
             return made
         if what == "plan":
             listed = [[case.model_dump(mode="json"), 0.05] for case in self.cases]
-            return {"protocol": PROTOCOL, "cases": listed, "machine": {"cores": 2}, "software": {"torch": "2"}}
+            return {
+                "protocol": PROTOCOL,
+                "cases": listed,
+                "code": {},
+                "machine": {"cores": 2},
+                "software": {"torch": "2"},
+            }
         if what == "warm":
             return {"rounds": 24, "request_s": 0.0025, "stationary": True}
         if what == "turn":

@@ -49,6 +49,31 @@ def test_the_margin_on_the_command_line_goes_before_the_suites():
     assert result_of(ledger(0.011, margin=0.3)).cases[0].verdict is Verdict.SAME
 
 
+def test_a_change_cannot_widen_its_own_margin():
+    made = ledger(0.011)
+    case, _ = made.cases[Role.HEAD][NAME]
+    made.cases[Role.HEAD][NAME] = case, 0.9
+    assert result_of(made).cases[0].verdict is Verdict.SLOWER
+
+
+def test_other_settings_under_the_same_name_are_told():
+    made = ledger()
+    case, margin = made.cases[Role.HEAD][NAME]
+    made.cases[Role.HEAD][NAME] = case.model_copy(update={"threads": 4}), margin
+    (found,) = result_of(made).cases
+    assert found.violations[0].said == "changed: threads 4, base 1"
+    assert found.fails
+
+
+def test_a_check_that_the_same_code_does_not_pass_says_nothing():
+    made = ledger()
+    made.facts[NAME] = {Role.BASE: facts(), Role.HEAD: facts(operators=110), Role.AGAIN: facts(operators=105)}
+    (found,) = result_of(made).cases
+    assert found.violations[0].accepted
+    assert "against itself" in found.violations[0].said
+    assert not found.fails
+
+
 def test_a_verdict_once_given_stays():
     judge = Judge()
     assert judge.look(ledger(0.011), 0)[0].verdict is Verdict.SLOWER
@@ -105,12 +130,27 @@ def test_a_list_that_lost_places_differs():
     assert found.check is Check.LISTS
 
 
+def test_small_scores_are_compared_by_their_own_size():
+    """Probabilities over a catalogue are all below 1e-4, which is no tie."""
+    base = facts(lists=[RankedUser(user=0, items=[1, 2, 3], scores=[3e-5, 2e-5, 1e-5])])
+    head = facts(lists=[RankedUser(user=0, items=[7, 8, 9], scores=[3e-5, 2e-5, 1e-5])])
+    (found,) = compare_facts(base, head, dtype="float32", accepted=())
+    assert found.check is Check.LISTS
+
+
 def test_quality_below_bases_interval_fails():
     base, within, below = make_quality(0.2), make_quality(0.19), make_quality(0.17)
     assert compare_facts(facts(quality=base), facts(quality=within), dtype="float32", accepted=()) == []
     (found,) = compare_facts(facts(quality=base), facts(quality=below), dtype="float32", accepted=())
     assert found.check is Check.QUALITY
     assert "0.1700 lies below base's 0.2000 [0.1800, 0.2200]" in found.said
+
+
+def test_of_short_lists_the_longest_cut_off_counts():
+    short = [quality.model_copy(update={"metrics": {"NDCG@5": quality.metrics["NDCG@10"]}})
+             for quality in (make_quality(0.2), make_quality(0.1))]  # fmt: skip
+    (found,) = compare_facts(facts(quality=short[0]), facts(quality=short[1]), dtype="float32", accepted=())
+    assert found.said.startswith("NDCG@5 0.1000")
 
 
 @pytest.mark.parametrize(("change", "words"), [
@@ -145,6 +185,9 @@ def test_a_gates_file_is_a_base_with_its_processes_and_facts(tmp_path, monkeypat
     made = ledger(0.012)
     made.processes[NAME][Role.AGAIN] = side(0.012, seed=3)
     assert Judge(stored=stored).look(made, 0)[0].verdict is Verdict.SLOWER
+    near = ledger(0.0103)
+    near.processes[NAME][Role.AGAIN] = side(0.0103, seed=3)
+    assert Judge(stored=stored).look(near, 0)[0].verdict is not Verdict.SLOWER
     made.facts[NAME][Role.HEAD] = facts(operators=101)
     assert Judge(stored=stored).look(made, 0)[0].violations[0].check is Check.OPERATORS
 

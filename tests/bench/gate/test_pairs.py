@@ -9,14 +9,14 @@ from bench.gate.pairs import ORDERS, Pairs, _deal
 from bench.gate.run import Gate, Limits
 from bench.gate.sides import Side
 from bench.planning import Job
-from bench.results.gate import Role, Verdict
+from bench.results.gate import PROTOCOL, Role, Verdict
 from models.errors import UserError
 from tests.bench.factories import make_case
 from tests.bench.gate.small import DIED, FAILED, FakeWorker
 
 CASES = [make_case("sasrec"), make_case("lite-llm4rec")]
 NAMES = [case.name for case in CASES]
-BASE, HEAD = Side("base", Path("base")), Side("head", Path("head"))
+BASE, HEAD = (Side(name, Path("/nowhere") / name, Path("/nowhere") / name) for name in ("base", "head"))
 
 
 def pairs_of(log, act=lambda side, what, details: None, cases=CASES, said=None):
@@ -56,8 +56,8 @@ def test_a_pair_times_each_case_in_turns_and_counts_facts_once():
         assert {len(process.samples_s) for found in ledger.processes[name].values() for process in found} == {24}
         assert ledger.processes[name][Role.HEAD][0].involuntary_switches == 3
         assert ledger.processes[name][Role.HEAD][0].turns == [turn for turn in range(12) for _ in range(2)]
-        assert set(ledger.facts[name]) == {Role.BASE, Role.HEAD}
-    assert [what for _, what, _ in log].count("facts") == 4, "two sides, two cases, the first pair alone"
+        assert set(ledger.facts[name]) == set(Role)
+    assert [what for _, what, _ in log].count("facts") == 6, "three processes, two cases, the first pair alone"
     assert [what for _, what, _ in log].count("end") == 6
 
 
@@ -116,6 +116,58 @@ def test_a_worker_that_dies_twice_at_a_case_fails_it_and_the_others_go_on():
     assert len(pairs.ledger.processes[NAMES[1]][Role.BASE]) == 1
 
 
+def test_a_worker_that_dies_while_a_failed_case_is_closed_costs_fresh_workers_alone():
+    def act(side, what, details):
+        if what == "open" and side is HEAD and details["case"] == NAMES[0]:
+            raise FAILED("error: broken")
+        if what == "close" and side is HEAD and not survived:
+            survived.append(True)
+            raise DIED("killed by SIGKILL in 'close'")
+
+    survived = []
+    pairs = pairs_of([], act)
+    pairs.measure(everything)
+    assert "broken" in pairs.ledger.failures[NAMES[0]][Role.HEAD]
+    assert len(pairs.ledger.processes[NAMES[1]][Role.HEAD]) == 1
+
+
+def test_a_worker_that_dies_once_while_starting_is_started_again():
+    deaths = iter([True])
+
+    def act(side, what, details):
+        if what == "plan" and side is HEAD and next(deaths, False):
+            raise DIED("killed by SIGKILL in 'plan'")
+
+    pairs = pairs_of([], act)
+    pairs.measure(everything)
+    assert pairs.ledger.measurable() == NAMES
+
+
+def test_who_begins_changes_from_pair_to_pair():
+    log = []
+    pairs = pairs_of(log)
+    for _ in range(3):
+        pairs.measure(everything)
+    opened = [side for side, what, details in log if what == "open" and details["case"] == NAMES[0]]
+    assert opened == ["base", "head", "base", "head", "base", "base", "base", "base", "head"]
+
+
+def test_a_base_that_would_run_heads_code_is_refused():
+    def act(side, what, details):
+        if what == "plan":
+            return {
+                "protocol": PROTOCOL,
+                "cases": [],
+                "code": {"mine": "/nowhere/head/mine.py"},
+                "machine": {},
+                "software": {},
+            }
+        return None
+
+    with pytest.raises(UserError, match=r"base would run head's mine \(/nowhere/head/mine\.py\)"):
+        pairs_of([], act).measure(everything)
+
+
 def test_a_side_that_cannot_start_is_an_error_of_use():
     def act(side, what, details):
         if what == "plan" and side is BASE:
@@ -128,7 +180,7 @@ def test_a_side_that_cannot_start_is_an_error_of_use():
 def test_sides_that_speak_other_protocols_are_told_apart():
     def act(side, what, details):
         if what == "plan" and side is HEAD:
-            return {"protocol": 99}
+            return {"protocol": 99, "code": {}}
         return None
 
     with pytest.raises(UserError, match="head speaks another version of the gate"):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.measure import machine, memory, phases
+from bench.measure import machine, memory, nvml, phases
 from bench.results.record import Memory
 from models.recommender import phase
 
@@ -46,11 +46,55 @@ def test_where_the_peak_cannot_be_reset_memory_is_unavailable(monkeypatch, tmp_p
 def test_on_cuda_memory_is_what_the_allocator_says(monkeypatch):
     cuda = mock.create_autospec(torch.cuda)
     cuda.memory_allocated.return_value, cuda.max_memory_allocated.return_value = 100, 175
+    cuda.max_memory_reserved.return_value = 200
     monkeypatch.setattr(torch, "cuda", cuda)
+    monkeypatch.setattr(memory.nvml, "process_bytes", lambda device, process: 900)
     call = mock.Mock()
-    assert memory.request_memory(call, resident=9, device=CUDA) == Memory(peak_bytes=175, request_bytes=75)
+    found = memory.request_memory(call, resident=9, device=CUDA)
+    assert found == Memory(peak_bytes=175, request_bytes=75, process_bytes=900, reserved_bytes=200)
     call.assert_called_once_with()
     cuda.reset_peak_memory_stats.assert_called_once_with(CUDA)
+
+
+@linux
+def test_a_process_holds_more_than_its_request_adds():
+    found = memory.request_memory(lambda: torch.ones(MIB, dtype=torch.uint8), resident=0, device=CPU)
+    assert found.process_bytes > 50 * MIB > found.request_bytes
+
+
+def test_what_is_allocated_is_followed_phase_by_phase_and_exactly():
+    """Two mebibytes live through `rank`, in which one more comes and goes; 64 bytes are the allocator's grain."""
+
+    def request():
+        with phase("encode"):
+            kept = torch.empty(2 * MIB, dtype=torch.uint8)
+        with phase("rank"):
+            torch.empty(MIB, dtype=torch.uint8)
+        return kept[:0].clone()
+
+    found = memory.allocated(request, device=CPU)
+    assert found.peak == pytest.approx(3 * MIB, abs=256)
+    assert list(found.phases) == ["encode", "rank"]
+    assert found.phases["encode"] == pytest.approx(2 * MIB, abs=256)
+    assert found.phases["rank"] == pytest.approx(3 * MIB, abs=256)
+    assert memory.allocated(request, device=CPU) == found
+
+
+def test_who_allocates_nothing_holds_nothing():
+    assert memory.allocated(lambda: None, device=CPU) == memory.Allocated(0, {})
+
+
+def test_what_a_process_holds_on_a_gpu_is_looked_up_by_its_number(monkeypatch):
+    running = mock.create_autospec(nvml.pynvml.nvmlDeviceGetComputeRunningProcesses)
+    running.return_value = [SimpleNamespace(pid=7, usedGpuMemory=5), SimpleNamespace(pid=8, usedGpuMemory=None)]
+    monkeypatch.setattr(nvml.pynvml, "nvmlDeviceGetComputeRunningProcesses", running)
+    monkeypatch.setattr(nvml, "handle", lambda device: "the GPU")
+    assert nvml.process_bytes(CUDA, 7) == 5
+    running.assert_called_with("the GPU")
+    assert "a container hides its number" in nvml.process_bytes(CUDA, 8).unavailable
+    assert "a container hides its number" in nvml.process_bytes(CUDA, 9).unavailable
+    running.side_effect = nvml.pynvml.NVMLError(nvml.pynvml.NVML_ERROR_NOT_SUPPORTED)
+    assert "does not tell" in nvml.process_bytes(CUDA, 7).unavailable
 
 
 def test_shared_weights_count_once():

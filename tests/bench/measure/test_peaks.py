@@ -123,6 +123,25 @@ def test_the_bound_is_the_longer_of_arithmetic_and_memory():
     assert bound_s(ceilings, flops=200.0, touched_bytes=30.0) == 3.0
 
 
+def test_what_the_cache_may_hold_need_not_come_from_memory():
+    ceilings = Peaks(flops_per_s=100.0, bytes_per_s=10.0, cache_bytes=25)
+    assert bound_s(ceilings, flops=1.0, touched_bytes=30.0) == 0.5
+    assert bound_s(ceilings, flops=1.0, touched_bytes=20.0) == 0.01
+
+
+def test_the_last_level_is_the_largest_cache(tmp_path):
+    """Four cores, each pair of which shares a slice."""
+    for core in range(4):
+        for level, size in enumerate(("32K", "1024K", "32768K"), 1):
+            folder = tmp_path / f"sys/devices/system/cpu/cpu{core}/cache/index{level}"
+            folder.mkdir(parents=True)
+            shared = str(core) if level < 3 else "0-1" if core < 2 else "2-3"
+            for name, text in (("size", size), ("level", str(level)), ("shared_cpu_list", shared)):
+                (folder / name).write_text(f"{text}\n")
+    assert module._cache_bytes(CPU, tmp_path) == 64 * 2**20
+    assert module._cache_bytes(CPU, tmp_path / "nowhere") == 0
+
+
 def test_a_roofline_holds_a_request_against_the_peaks():
     found = roofline(Peaks(100.0, 10.0), flops=200.0, moved_bytes=90.0, touched_bytes=30.0)
     assert (found.flops_per_s, found.bytes_per_s) == (100.0, 10.0)

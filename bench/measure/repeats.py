@@ -1,0 +1,55 @@
+"""Is a user who asks again answered sooner? Who keeps answers is not as fast as he seems."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from bench.measure.clock import Clock
+from bench.measure.subject import Subject
+from bench.results.record import Repeats, Unavailable
+from models.recommender import History
+
+LEAST_PAIRS, MOST_PAIRS = 6, 32
+SPENT_S = 2.0
+"""How long to go on, about."""
+
+TOO_LONG_S = 0.5
+
+KEPT = 0.8
+"""Answers count as kept where even the upper end of the ratio's interval lies below."""
+
+RESAMPLES = 1000
+
+
+def repeated_requests(subject: Subject, fresh: Sequence[Sequence[History]], clock: Clock) -> Repeats | Unavailable:
+    """Ask for users that never asked before, then for the same again.
+
+    Before each timed request another one, of the users that were asked before, brings caches of the
+    processor into the same state.
+
+    Args:
+        subject: What is asked, warm.
+        fresh: Requests of users that no request named so far.
+        clock: Of its device.
+
+    """
+    if len(fresh) < LEAST_PAIRS:
+        return Unavailable(unavailable=f"fewer than {LEAST_PAIRS} requests could be made of users who never asked")
+    new = replace(subject, batches=fresh)
+    _, timed = clock.time(lambda: subject.request(0))
+    if timed.wall_s > TOO_LONG_S:
+        return Unavailable(unavailable=f"a request takes {timed.wall_s:.2g} s: too long to ask twice as often")
+    pairs = int(np.clip(SPENT_S / (4 * max(timed.wall_s, 1e-6)), LEAST_PAIRS, min(MOST_PAIRS, len(fresh))))
+    seconds = np.empty((2, pairs))
+    for asked in range(2):
+        for number in range(pairs):
+            subject.request(number)
+            _, timed = clock.time(lambda number=number: new.request(number))  # type: ignore[misc]
+            seconds[asked, number] = timed.wall_s
+    logs = np.log(seconds[1]) - np.log(seconds[0])
+    draws = np.random.default_rng(0).integers(pairs, size=(RESAMPLES, pairs))
+    low, high = np.percentile(np.median(logs[draws], axis=1), [2.5, 97.5])
+    return Repeats(pairs=pairs, ratio=float(np.exp(np.median(logs))), low=float(np.exp(low)), high=float(np.exp(high)))

@@ -1,0 +1,127 @@
+"""How near requests come to what the machine can do: the roofline, drawn and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
+
+from bench.report.canvas import WIDTH_IN, legend, looks_of
+from bench.report.labels import caption, case_labels, mebibytes, milliseconds, significant
+from bench.report.ratios import latency_of, measured
+from bench.results.record import Energy, Memory, Overhead, Record, Repeats, Roofline
+
+GIGA = 1e9
+
+
+def has_roofline(record: Record) -> bool:
+    """Tell whether a record can be drawn: its work is known and has floating-point operations."""
+    return isinstance(record.roofline, Roofline) and record.roofline.flops > 0 and record.roofline.bytes > 0
+
+
+def attained(record: Record) -> float | None:
+    """Return the lower bound over the median latency: 1 would be as fast as the machine allows."""
+    if not isinstance(record.roofline, Roofline) or record.latency is None:
+        return None
+    return record.roofline.bound_s / record.latency.p50_s
+
+
+def draw_roofline(records: Sequence[Record]) -> Figure:
+    """Draw operations a second against operations a byte, below the roofs of the machine."""
+    figure, axis = plt.subplots(figsize=(WIDTH_IN, 4.2))
+    looks = looks_of(records)
+    roofs: dict[tuple[float, float], str] = {}
+    handles = {}
+    intensities = []
+    for record in records:
+        work = record.roofline
+        assert isinstance(work, Roofline)
+        colour, marker = looks[caption(record)]
+        intensity = work.flops / work.bytes
+        intensities.append(intensity)
+        size = 5 + 2 * np.log2(record.case.batch_size)
+        (handles[caption(record)],) = axis.plot(
+            intensity,
+            work.flops / latency_of(record).p50_s / GIGA,
+            marker=marker,
+            color=colour,
+            markersize=size,
+            linestyle="none",
+            alpha=0.85,
+        )
+        case = record.case
+        roofs.setdefault((work.flops_per_s, work.bytes_per_s), f"{case.device}, {case.dtype}, {case.threads} threads")
+    _draw_roofs(axis, roofs, min(intensities) / 3, max(intensities) * 3)
+    axis.set_xlabel("operations for each byte that operators read or write, FLOP/B (log scale)")
+    axis.set_ylabel("GFLOP/s (log scale; larger marks: larger batches)")
+    legend(figure, list(handles.values()), list(handles))
+    return figure
+
+
+def _draw_roofs(axis: Axes, roofs: dict[tuple[float, float], str], low: float, high: float) -> None:
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    for (flops_per_s, bytes_per_s), name in roofs.items():
+        ridge = flops_per_s / bytes_per_s
+        reach = np.geomspace(low, max(high, 3 * ridge), 100)
+        axis.plot(reach, np.minimum(flops_per_s, bytes_per_s * reach) / GIGA, color="black", linewidth=1)
+        said = f"{name}: {significant(flops_per_s / GIGA)} GFLOP/s, {significant(bytes_per_s / GIGA)} GB/s"
+        place = (reach[-1], flops_per_s / GIGA)
+        axis.annotate(said, place, xytext=(0, 4), textcoords="offset points", ha="right", fontsize=8)
+    bottom, top = axis.get_ylim()
+    axis.set_ylim(bottom, top * 2)
+    for one in (axis.xaxis, axis.yaxis):
+        one.set_major_locator(LogLocator(10, numticks=9))
+        one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+
+
+def describe(records: Sequence[Record]) -> str:
+    """Say in words what the figure shows."""
+    shares = (f"{attained(record) or 0:.1%}" for record in records)
+    pairs = zip(case_labels(records), shares, strict=True)
+    return "The machine's lower bound over the median latency. " + "; ".join(
+        f"{name}: {share}" for name, share in pairs
+    )
+
+
+def limits(records: Sequence[Record]) -> pd.DataFrame:
+    """Return each case against the machine's limits and the audits; columns that nobody fills are left out."""
+    shown = measured(records)
+    rows = [
+        {"case": label} | _cells(record)
+        for label, record in zip(case_labels(records), records, strict=True)
+        if record in shown
+    ]
+    frame = pd.DataFrame(rows)
+    return frame.drop(columns=[name for name in frame.columns if (frame[name] == "n/a").all()])
+
+
+def _cells(record: Record) -> dict[str, str]:
+    work = record.roofline if isinstance(record.roofline, Roofline) else None
+    share = attained(record)
+    memory = record.memory if isinstance(record.memory, Memory) else None
+    held = memory.process_bytes if memory is not None and isinstance(memory.process_bytes, int) else None
+    overhead = record.overhead if isinstance(record.overhead, Overhead) else None
+    repeats = record.repeats if isinstance(record.repeats, Repeats) else None
+    host = latency_of(record).host_overhead_s
+    energy: Energy | None = record.energy
+    return {
+        "lower bound": "n/a" if work is None else milliseconds(work.bound_s),
+        "share of p50": "n/a" if share is None else f"{share:.1%}",
+        "FLOP/B": "n/a" if work is None or not work.bytes else significant(work.flops / work.bytes),
+        "host overhead": milliseconds(host) if isinstance(host, float) else "n/a",
+        "process memory": "n/a" if held is None else mebibytes(held),
+        "made of": ", ".join(f"{name} {mebibytes(size)}" for name, size in memory.parts.items())
+        if memory and memory.parts
+        else "n/a",
+        "power": "n/a" if energy is None else f"{energy.power_w:.0f} W ({energy.idle_power_w:.0f} W idle)",
+        "timing adds": "n/a"
+        if overhead is None
+        else f"{overhead.seconds * 1e6:.0f} µs [{overhead.low * 1e6:.0f}, {overhead.high * 1e6:.0f}]",
+        "asked again": "n/a" if repeats is None else f"{repeats.ratio:.2f} [{repeats.low:.2f}, {repeats.high:.2f}]",
+    }

@@ -14,6 +14,9 @@ from pathlib import Path
 from bench.home import home
 from models.errors import UserError
 
+CODE = ("*.py", "*.toml")
+"""What of files that git does not follow is code; the rest may be anybody's output."""
+
 
 @dataclass(frozen=True)
 class Side:
@@ -47,7 +50,7 @@ def fingerprint(side: Side) -> str | None:
     if revision is None:
         return None
     changes = _git("diff", "HEAD", folder=side.top) or ""
-    names = (_git("ls-files", "--others", "--exclude-standard", folder=side.top) or "").splitlines()
+    names = (_git("ls-files", "--others", "--exclude-standard", "--", *CODE, folder=side.top) or "").splitlines()
     files = [(name, (side.top / name).stat().st_mtime_ns) for name in names if (side.top / name).is_file()]
     return hashlib.sha256(repr((revision, changes, files)).encode()).hexdigest()
 

@@ -63,8 +63,12 @@ def user_batches(histories: Sequence[History], batch_size: int, *, seed: int = 0
 def fresh_batches(
     histories: Sequence[History], asked: Sequence[Sequence[History]], batch_size: int, *, most: int = 32
 ) -> list[list[History]]:
-    """Deal users whom `asked` does not name into at most so many batches; empty where all are named."""
+    """Deal users whom `asked` does not name into at most so many batches, then the others without their newest item.
+
+    Both are requests that nobody made yet.
+    """
     known = {history.user for batch in asked for history in batch}
     rest = [history for history in histories if history.user not in known]
+    rest += [History(one.user, one.items[:-1]) for one in histories if one.user in known and len(one.items) > 1]
     dealt = [rest[start : start + batch_size] for start in range(0, len(rest), batch_size)]
     return [batch for batch in dealt if len(batch) == batch_size][:most]

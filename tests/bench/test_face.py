@@ -35,6 +35,8 @@ name = "sasrec"
 """
 
 OURS = """
+    import multiprocessing
+    import os
     import time
     import torch
     from transformers import BatchFeature
@@ -82,11 +84,17 @@ OURS = """
             self.kept[key] = True
             return super().prepare(histories)
 
+    class Slowable(Ours):
+        def recommend(self, inputs, k):
+            time.sleep(0.02 if os.path.exists("slow") else 0.001)
+            return super().recommend(inputs, k)
+
     class Counting(Ours):
         def index(self, catalogue):
             super().index(catalogue)
-            with open("indexed.txt", "a") as file:
-                file.write("once ")
+            if multiprocessing.parent_process() is None:
+                with open("indexed.txt", "a") as file:
+                    file.write("once ")
 """
 
 
@@ -166,7 +174,7 @@ def test_a_run_leaves_one_record_a_case_with_the_samples_that_were_timed(face):
         assert record.latency.warmup_rounds > 0
         assert record.overhead.low <= record.overhead.seconds <= record.overhead.high
         assert sum(record.memory.parts.values()) >= record.weights.parameter_bytes
-        assert set(record.memory.phases) >= {"prepare", "rank"}
+        assert set(record.memory.phases) == {phase.name for phase in record.phases}
         assert record.provenance.dataset["synthetic"] is True
         assert "generated data" in record.provenance.dataset_warnings
         records[record.case.recommender] = record
@@ -190,9 +198,19 @@ def test_memory_is_that_of_a_process_that_serves_the_case_alone(face):
 
 
 def test_who_keeps_answers_is_an_error(face):
-    result = face("--dataset=synthetic-40", "--batch-size=1", *ours("Keeping"))
+    result = face("--dataset=synthetic-100", "--batch-size=1", *ours("Keeping"))
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*answers seem to be kept*"])
+
+
+def test_pytest_benchmarks_own_gate_goes_on_working(face, pytester):
+    face(*ours("Slowable")).assert_outcomes(passed=1)
+    compare = ["--benchmark-compare", "--benchmark-compare-fail=median:300%", *ours("Slowable")]
+    assert face(*compare).ret == pytest.ExitCode.OK
+    (pytester.path / "slow").touch()
+    result = face(*compare)
+    assert result.ret != pytest.ExitCode.OK
+    result.stderr.fnmatch_lines(["*Performance has regressed*"])
 
 
 def test_a_percentile_asked_for_gets_its_rounds(face):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.isolated import own_memory
-from bench.planning import Job
+from bench.planning import Job, lay_out
 from bench.results.record import Memory, Unavailable
 
 MIB = 2**20
@@ -57,8 +57,8 @@ def job(tmp_path, monkeypatch):
 
     def make(name):
         found = Job(suite="smoke", recommenders=[f"holders:{name}"], changes={"batch_sizes": [1], "k": 5}, device="cpu")
-        details = "synthetic (users 150, items 80, length 10) | default | as built | cpu | float32 | batch 1 | top 5"
-        return found, f"holders:{name} | {details}"
+        (piece,) = lay_out(found.model_copy(update={"threads": torch.get_num_threads()})).pieces
+        return found, piece.groups[0][0].case.name
 
     return make
 

@@ -18,7 +18,7 @@ USERS, WIDTH = 3, 4
 def world(family):
     rng = small.rng(2)
     ids = [(rng.randint(2, 12), rng.randint(2, 12), 20 + number, small.END) for number in range(20)]
-    return small.model(family), small.prompts(family, USERS), Trie(ids)
+    return small.model(family), small.prompts(family, USERS), Trie.build(ids)
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def test_all_looks_together_run_no_more_than_the_risk():
 
 
 @pytest.mark.parametrize("spread", [0.005, 0.03])
-def test_a_slow_down_as_large_as_is_detectable_is_called_so_four_times_in_five(spread):
+def test_a_slow_down_as_large_as_is_detectable_is_called_so_at_least_four_times_in_five(spread):
     """Where noise is small the margin hides more than noise does."""
     risk, pairs = 0.012, 6
     slow_down = paired.detectable(spread, pairs, risk=risk, margin=0.05)
@@ -130,5 +130,5 @@ def test_a_slow_down_as_large_as_is_detectable_is_called_so_four_times_in_five(s
     for seed in range(150):
         found = compared(0.01 * (1 + slow_down), pairs=pairs, between=spread / np.sqrt(2), seed=seed)
         called += verdict(found, risk) is Verdict.SLOWER
-    assert called / 150 == pytest.approx(paired.POWER, abs=0.12)
+    assert called / 150 > paired.POWER - 0.1, "where the margin decides, the bootstrap interval makes it more"
     assert slow_down > 0.04

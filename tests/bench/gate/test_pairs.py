@@ -68,7 +68,7 @@ def test_turns_are_as_short_as_requests_allow():
     assert dealt(0.001, 1000) == (5, 204)
     assert dealt(0.1, 30) == (1, 30)
     assert dealt(3.0, 5) == (1, 12)
-    assert dealt(0.0001, 2000 * 50) == (50, 600)
+    assert dealt(0.0001, 2000 * 50) == (50, 2004)
 
 
 def test_a_case_that_fails_on_one_side_is_left_out_and_told():

@@ -105,3 +105,10 @@ def test_fresh_requests_name_nobody_who_asked():
     assert {len(batch) for batch in fresh} == {4}
     assert fresh_batches(users, [users], 4) == []
     assert len(fresh_batches(users, [], 1)) == 32
+
+
+def test_where_all_have_asked_their_histories_are_cut():
+    users = [History(user, (1, 2, 3)) for user in range(8)]
+    fresh = fresh_batches(users, [users], 2)
+    assert len(fresh) == 4
+    assert {history.items for batch in fresh for history in batch} == {(1, 2)}

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from bench.report.canvas import WIDTH_IN, legend, looks_of
@@ -45,7 +46,7 @@ def draw_roofline(records: Sequence[Record]) -> Figure:
         intensity = work.flops / work.bytes
         intensities.append(intensity)
         size = 5 + 2 * np.log2(record.case.batch_size)
-        (handles[caption(record)],) = axis.plot(
+        axis.plot(
             intensity,
             work.flops / latency_of(record).p50_s / GIGA,
             marker=marker,
@@ -54,9 +55,11 @@ def draw_roofline(records: Sequence[Record]) -> Figure:
             linestyle="none",
             alpha=0.85,
         )
+        handles[caption(record)] = Line2D([], [], marker=marker, color=colour, markersize=7, linestyle="none")
         case = record.case
-        roofs.setdefault((work.flops_per_s, work.bytes_per_s), f"{case.device}, {case.dtype}, {case.threads} threads")
-    _draw_roofs(axis, roofs, min(intensities) / 3, max(intensities) * 3)
+        threads = f"{case.threads} thread{'s' if case.threads > 1 else ''}"
+        roofs.setdefault((work.flops_per_s, work.bytes_per_s), f"{case.device}, {case.dtype}, {threads}")
+    _draw_roofs(axis, roofs, min(intensities) / 1.5, max(intensities) * 1.5)
     axis.set_xlabel("operations for each byte that operators read or write, FLOP/B (log scale)")
     axis.set_ylabel("GFLOP/s (log scale; larger marks: larger batches)")
     legend(figure, list(handles.values()), list(handles))
@@ -68,7 +71,7 @@ def _draw_roofs(axis: Axes, roofs: dict[tuple[float, float], str], low: float, h
     axis.set_yscale("log")
     for (flops_per_s, bytes_per_s), name in roofs.items():
         ridge = flops_per_s / bytes_per_s
-        reach = np.geomspace(low, max(high, 3 * ridge), 100)
+        reach = np.geomspace(min(low, ridge / 3), max(high, 3 * ridge), 100)
         axis.plot(reach, np.minimum(flops_per_s, bytes_per_s * reach) / GIGA, color="black", linewidth=1)
         said = f"{name}: {significant(flops_per_s / GIGA)} GFLOP/s, {significant(bytes_per_s / GIGA)} GB/s"
         place = (reach[-1], flops_per_s / GIGA)

@@ -10,7 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.report.canvas import WIDTH_IN, legend, looks_of
 from bench.report.labels import caption, case_labels, mebibytes, milliseconds, significant
@@ -79,7 +79,8 @@ def _draw_roofs(axis: Axes, roofs: dict[tuple[float, float], str], low: float, h
     bottom, top = axis.get_ylim()
     axis.set_ylim(bottom, top * 2)
     for one in (axis.xaxis, axis.yaxis):
-        one.set_major_locator(LogLocator(10, numticks=9))
+        one.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0), numticks=15))
+        one.set_minor_formatter(NullFormatter())
         one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
 
 

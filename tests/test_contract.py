@@ -202,7 +202,7 @@ def test_in_int8_weights_are_lighter_work_is_the_same_and_lists_are_alike(case, 
     rounded.round_weights()
     rounded.index(catalogue())
     subjects = [Subject("tiny", one, [walks(8)], K, torch.device("cpu")) for one in (recommender, rounded)]
-    exact, int8 = (flops.request_flops(subject)[0] for subject in subjects)
+    exact, int8 = (flops.opinions(subject, flops.count_request(subject)) for subject in subjects)
     if recommender.decoders:
         assert int8.per_user == exact.per_user
     else:
@@ -244,5 +244,6 @@ def test_what_is_computed_is_marked_with_phases(recommender):
 
 def test_one_forward_pass_can_be_traced_for_the_second_opinion(recommender):
     """Two counters that share no code agree to within a hundredth."""
-    flop, _ = flops.request_flops(Subject("tiny", recommender, [walks(2)], K, torch.device("cpu")))
+    subject = Subject("tiny", recommender, [walks(2)], K, torch.device("cpu"))
+    flop = flops.opinions(subject, flops.count_request(subject))
     assert flop.forward_per_user == pytest.approx(flop.fvcore_per_user, rel=0.01)

@@ -119,6 +119,11 @@ def main(
         keep=lambda result: _keep(result, folder, console),
     )
     signal.signal(signal.SIGTERM, _interrupt)  # what CI sends when a job is cancelled
+    raise typer.Exit(_conclude(gate, folder, console))
+
+
+def _conclude(gate: Gate, folder: Path, console: Console) -> int:
+    """Run a gate to whatever end, show and keep its result, and return the exit status."""
     try:
         result = gate.run()
         status = result.exit_status
@@ -136,7 +141,7 @@ def main(
     except OSError as error:
         console.print(f"error: {error.filename or folder}: {error.strerror}: the result is not kept", soft_wrap=True)
         status = status or USAGE
-    raise typer.Exit(status)
+    return status
 
 
 def _absolute(dataset: str) -> str:

@@ -33,8 +33,8 @@ ORDERS = {
 """By number of roles, the orders in which they take turns."""
 
 TURN_S = 0.005
-"""How long a turn lasts, unless one request takes longer: on a shared machine the error of a ratio was ten times
-as large with turns of 40 ms as with turns of 2 ms, since what disturbs it lasts tens of milliseconds."""
+"""How long a turn lasts, unless one request takes longer: what disturbs a shared machine lasts tens of milliseconds,
+so that in shorter turns both sides see the same of it."""
 
 TURNS = (12, 3000)
 """Turns of a case in one process, at least and at most."""

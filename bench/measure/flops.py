@@ -128,17 +128,6 @@ def count_request(subject: Subject) -> Counted:
     return count(lambda: recommender.recommend(subject.inputs(0), subject.k))
 
 
-def request_flops(subject: Subject) -> tuple[Flops, dict[str, float]]:
-    """Count one whole request of a subject.
-
-    Returns:
-        FLOPs per user with all opinions, and FLOPs per user by phase.
-
-    """
-    counted = count_request(subject)
-    return opinions(subject, counted), {name: value / subject.batch_size for name, value in counted.phases.items()}
-
-
 def opinions(subject: Subject, counted: Counted) -> Flops:
     """Put what was counted of one request beside all opinions on one forward pass, per user."""
     users = subject.batch_size

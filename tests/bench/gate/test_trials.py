@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 from typer.testing import CliRunner
 
 from bench.gate import trials
@@ -29,6 +30,18 @@ def test_of_a_hundred_recorded_gates_on_the_same_code_at_most_two_are_called_slo
 def test_ten_percent_more_is_seen_in_nine_of_ten_recorded_gates():
     counts = trials.replayed(RECORDING, GATES, slow_down=0.1)
     assert counts["SLOWER"] >= 90
+
+
+@pytest.mark.parametrize("case", [0, 1])
+def test_pooled_samples_of_the_same_code_cry_wolf(case):
+    """Why the process is the unit: five processes against five others that were measured at other times."""
+    rng, called = np.random.default_rng(0), 0
+    with np.load(RECORDING) as stored:
+        base, head = stored[f"{case}/base/samples_s"], stored[f"{case}/head/samples_s"]
+    for _ in range(100):
+        drawn = rng.permutation(len(base))[:10]
+        called += stats.mannwhitneyu(base[drawn[:5]].ravel(), head[drawn[5:]].ravel()).pvalue < 0.05
+    assert called > 20
 
 
 def made_up(**changes):

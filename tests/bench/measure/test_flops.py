@@ -240,22 +240,22 @@ def test_a_request_is_counted_alike_whenever_it_is(name):
 def test_a_request_is_counted_per_user():
     recommender = build("sasrec")
     recommender.index(catalogue())
-    one, two = (
-        flops.request_flops(Subject("tiny", recommender, [walks(1) * users], 5, torch.device("cpu")))
-        for users in (1, 2)
-    )
-    assert one[0].per_user == two[0].per_user > 0
-    assert one[1] == two[1]
-    assert sum(one[1].values()) == one[0].per_user
-    assert one[0].closed_form_per_user == one[0].forward_per_user == one[0].fvcore_per_user
-    assert one[0].disagreement == 0
+    subjects = [Subject("tiny", recommender, [walks(1) * users], 5, torch.device("cpu")) for users in (1, 2)]
+    counts = [flops.count_request(subject) for subject in subjects]
+    one, two = map(flops.opinions, subjects, counts)
+    assert one.per_user == two.per_user > 0
+    assert sum(counts[0].phases.values()) == one.per_user
+    assert sum(counts[1].phases.values()) == 2 * two.per_user
+    assert one.closed_form_per_user == one.forward_per_user == one.fvcore_per_user
+    assert one.disagreement == 0
 
 
 def test_without_a_closed_formula_there_are_two_opinions(monkeypatch):
     recommender = build("sasrec")
     recommender.index(catalogue())
     monkeypatch.setattr(recommender, "forward_flops", lambda inputs: None)
-    counted, _ = flops.request_flops(Subject("tiny", recommender, [walks(1)], 5, torch.device("cpu")))
+    subject = Subject("tiny", recommender, [walks(1)], 5, torch.device("cpu"))
+    counted = flops.opinions(subject, flops.count_request(subject))
     assert isinstance(counted.closed_form_per_user, Unavailable)
     assert counted.disagreement == 0
 
@@ -268,7 +268,8 @@ def test_without_a_second_opinion_the_first_one_stands(monkeypatch):
         raise RuntimeError("no trace\nof it")
 
     monkeypatch.setattr(recommender, "forward_pass", untraceable)
-    counted, _ = flops.request_flops(Subject("tiny", recommender, [walks(1)], 5, torch.device("cpu")))
+    subject = Subject("tiny", recommender, [walks(1)], 5, torch.device("cpu"))
+    counted = flops.opinions(subject, flops.count_request(subject))
     assert counted.per_user > 0
     assert counted.forward_per_user is None
     assert counted.fvcore_per_user == Unavailable(unavailable="fvcore cannot trace this forward pass: no trace of it")

@@ -29,18 +29,17 @@ from bench.measure.warmup import warm_up
 from bench.options import serving_of
 from bench.planning import Job
 from bench.quality import evaluate
+from bench.results.conditions import MachineState, Repeats
 from bench.results.record import (
     Case,
     Index,
     ListAudit,
-    MachineState,
     Memory,
     Outcome,
     Phase,
     Provenance,
     Quality,
     Record,
-    Repeats,
     Unavailable,
     Weights,
     WeightsKind,

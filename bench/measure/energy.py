@@ -13,7 +13,8 @@ import torch
 
 from bench.measure import nvml, proc
 from bench.measure.clock import Clock
-from bench.results.record import Energy, Unavailable
+from bench.results.conditions import Energy
+from bench.results.record import Unavailable
 
 UPDATES = 20
 """A window that a counter moved in so often is known to a twentieth at worst."""

@@ -24,7 +24,8 @@ from bench.measure.outcome import CaseTimeoutError, Failure, deadline, failure
 from bench.measure.state import Watch, disturbed
 from bench.measure.subject import Subject
 from bench.measure.warmup import LONG_S, WarmUp, warm_up
-from bench.results.record import Conditions, Latency, MachineState, Unavailable
+from bench.results.conditions import Conditions, MachineState
+from bench.results.record import Latency, Unavailable
 from models.recommender import History, Recommendations
 
 MOST_REPEATED = 3

@@ -21,7 +21,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from bench.home import atomic, home
 from bench.measure import machine, proc
 from bench.measure.clock import Clock
-from bench.results.record import Roofline
+from bench.results.conditions import Roofline
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

@@ -10,8 +10,9 @@ from bench.report.labels import caption, case_labels, groups, machine_name, mill
 from bench.report.ladder import reference_of, sizes_match, strongest
 from bench.report.ratios import latency_of, measured, metric, ratio_of
 from bench.results.compare import Ratio
+from bench.results.conditions import Overhead
 from bench.results.decoders import REFERENCE, is_exact
-from bench.results.record import Flops, ListAudit, Overhead, Quality, Record, Unavailable, WeightsKind
+from bench.results.record import Flops, ListAudit, Quality, Record, Unavailable, WeightsKind
 
 CLAIMANT = "lite-llm4rec"
 """The recommender of the paper's claim."""

@@ -15,7 +15,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from bench.report.canvas import WIDTH_IN, legend, looks_of
 from bench.report.labels import caption, case_labels, mebibytes, milliseconds, significant
 from bench.report.ratios import latency_of, measured
-from bench.results.record import Energy, Memory, Overhead, Record, Repeats, Roofline
+from bench.results.conditions import Energy, Overhead, Repeats, Roofline
+from bench.results.record import Memory, Record
 
 GIGA = 1e9
 

@@ -21,18 +21,8 @@ from bench.report.labels import (
 from bench.report.ladder import Rung, ladders
 from bench.report.ratios import latency_of, measured
 from bench.results.compare import Ratio
-from bench.results.record import (
-    Agreement,
-    Flops,
-    ListAudit,
-    Memory,
-    Metric,
-    Overhead,
-    Quality,
-    Record,
-    Repeats,
-    Roofline,
-)
+from bench.results.conditions import Overhead, Repeats, Roofline
+from bench.results.record import Agreement, Flops, ListAudit, Memory, Metric, Quality, Record
 
 NOT_AVAILABLE = "n/a"
 

@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from bench.results.record import Case, Model, Quality
+from bench.results.model import Model
+from bench.results.record import Case, Quality
 
 GATE_SCHEMA_VERSION = 1
 

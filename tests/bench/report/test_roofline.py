@@ -3,7 +3,8 @@
 import pytest
 
 from bench.report.roofline import attained, describe, limits
-from bench.results.record import Conditions, Energy, MachineState, Memory, Overhead, Repeats, Roofline, Unavailable
+from bench.results.conditions import Conditions, Energy, MachineState, Overhead, Repeats, Roofline
+from bench.results.record import Memory, Unavailable
 from tests.bench.factories import make_latency, make_record
 from tests.bench.report.test_report import render
 

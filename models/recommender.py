@@ -297,6 +297,10 @@ class Examples(Protocol):
     def lengths(self) -> Sequence[int]:
         """Cost of each example in positions, without making the example."""
 
+    @property
+    def interactions(self) -> int:
+        """Next items predicted in one epoch, by which throughput is compared."""
+
     def __len__(self) -> int:
         """Count the examples of one epoch."""
 

@@ -35,6 +35,11 @@ class Windows:
         """Predictions in each window."""
         return [len(window) - 1 for window in self._windows]
 
+    @property
+    def interactions(self) -> int:
+        """Predictions in all windows."""
+        return sum(self.lengths)
+
     def __len__(self) -> int:
         """Count the windows."""
         return len(self._windows)
@@ -73,6 +78,11 @@ class Prefixes:
         position = np.arange(len(self)) - np.repeat(self._first[:-1], np.diff(self._first))
         lengths: list[int] = np.minimum(position + 1, self._max_length).tolist()
         return lengths
+
+    @property
+    def interactions(self) -> int:
+        """One prediction a prefix."""
+        return len(self)
 
     def __len__(self) -> int:
         """Count the prefixes."""

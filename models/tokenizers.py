@@ -8,7 +8,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokeniz
 from tokenizers import models as algorithms
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from models.backbones import is_preset
+from models.backbones import is_preset, location
 from models.errors import UserError
 
 PAD, EOS, UNKNOWN = "<pad>", "</s>", "<unk>"
@@ -27,7 +27,7 @@ def tokenizer_for(
     spaces and marks word beginnings as SentencePiece does, and appends ``</s>`` as T5 does.
 
     Args:
-        backbone: A preset, a local directory or a hub name.
+        backbone: As `backbone_config` takes it.
         texts: Makes the corpus; called only when a tokenizer is trained.
         vocab_size: Upper bound of a trained vocabulary.
         words: Words that must be one token each.
@@ -39,7 +39,7 @@ def tokenizer_for(
     if is_preset(backbone):
         return train_tokenizer(texts(), vocab_size=vocab_size, words=words)
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(backbone)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(location(backbone))
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"no tokenizer can be loaded for backbone {backbone!r} ({reason}): use a preset") from error

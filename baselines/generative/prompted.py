@@ -199,6 +199,11 @@ class PromptExamples:
         lengths: list[int] = (frame + (pair - one) * np.minimum(before, model.settings.max_history)).tolist()
         return lengths
 
+    @property
+    def interactions(self) -> int:
+        """One prediction an example."""
+        return len(self)
+
     def __len__(self) -> int:
         """Count the examples."""
         return int(self._first[-1])

@@ -214,6 +214,11 @@ class PrefixExamples:
         lengths: list[int] = np.minimum(before, self._model.settings.max_history).tolist()
         return lengths
 
+    @property
+    def interactions(self) -> int:
+        """One prediction an example."""
+        return len(self)
+
     def __len__(self) -> int:
         """Count the examples."""
         return int(self._first[-1])

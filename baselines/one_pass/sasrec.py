@@ -22,6 +22,7 @@ from transformers.utils.generic import ModelOutput
 from models import forward_costs, recommender
 from models.errors import UserError
 from models.int8 import Int8Linear, Int8Rows
+from models.losses import catalogue_cross_entropy
 from models.recommender import PADDING, Catalogue, History, Recommendations, TrainableRecommender, phase
 from models.sequences import Windows, collate_windows, request_batch
 from models.topk import rank_items
@@ -132,8 +133,7 @@ class SASRec(TrainableRecommender):
         real = labels != PADDING
         queries, positives = hidden[real], labels[real]  # [T, D], [T]
         if self.config.loss == Loss.CE:
-            logits = queries @ self._item_vectors[1:].T  # [T, n]: padding is no candidate
-            loss = functional.cross_entropy(logits.float(), positives - 1)
+            loss = catalogue_cross_entropy(queries, self._item_vectors[1:], positives - 1)  # padding is no candidate
         else:
             negatives = self._negatives(input_ids, labels)[real]
             gap = torch.stack([positives, negatives])  # [2, T]

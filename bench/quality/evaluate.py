@@ -13,7 +13,7 @@ from scipy import stats
 
 from bench.quality import ranks as ranking
 from bench.quality.ranks import Floats, Ints, Ranks
-from bench.results.record import Metric, Quality
+from bench.results.record import Hits, Metric, Quality
 from models.recommender import PADDING, History, Recommender
 
 CUTOFFS = (1, 5, 10, 20)
@@ -159,6 +159,7 @@ def summarise(lists: Lists, *, items: int, split: str, seen: str) -> Quality:
     """
     k = lists.items.shape[1]
     real = lists.items[lists.items != PADDING]
+    found = np.flatnonzero(lists.ranks.tied)
     return Quality(
         split=split,
         users=len(lists.users),
@@ -167,4 +168,7 @@ def summarise(lists: Lists, *, items: int, split: str, seen: str) -> Quality:
         metrics={name: interval(values) for name, values in per_user_metrics(lists.ranks, k).items()},
         coverage=len(np.unique(real)) / items,
         valid_rate=real.size / lists.items.size,
+        hits=Hits(
+            rows=found.tolist(), better=lists.ranks.better[found].tolist(), tied=lists.ranks.tied[found].tolist()
+        ),
     )

@@ -14,8 +14,9 @@ from pydantic import Field
 from bench.results.conditions import Conditions, Energy, Overhead, Repeats, Roofline
 from bench.results.model import Model
 
-SCHEMA_VERSION = 2
-"""Version 2 added what measuring can be trusted by; records of version 1 lack it and are read."""
+SCHEMA_VERSION = 3
+"""Version 2 added what measuring can be trusted by, version 3 where each user's target stands; older records lack it
+and are read."""
 
 FULL_VOCAB = "full-vocab"
 """The usual scores of generated items; see `models.recommender.Scores`."""
@@ -253,6 +254,21 @@ class Metric(Model):
     high: float
 
 
+class Hits(Model):
+    """Users whose target is in their list, and where it stands; for comparisons user by user.
+
+    Attributes:
+        rows: Their places among the users that were ranked, in the order of users.
+        better: Items with a higher score than the target.
+        tied: Items with the target's score, itself included.
+
+    """
+
+    rows: list[int] = Field(repr=False)
+    better: list[int] = Field(repr=False)
+    tied: list[int] = Field(repr=False)
+
+
 class Quality(Model):
     """Full-ranking quality of the same weights, from the same top-K lists.
 
@@ -264,6 +280,7 @@ class Quality(Model):
         metrics: ``HR@10``, ``NDCG@10``, ``MRR@20`` ... each a `Metric`. Ties count at their expectation.
         coverage: Share of the catalogue that appears in some user's list.
         valid_rate: Share of list places that hold a real item.
+        hits: Where the targets stand; None in records of versions 1 and 2.
 
     """
 
@@ -274,6 +291,7 @@ class Quality(Model):
     metrics: dict[str, Metric]
     coverage: float
     valid_rate: float
+    hits: Hits | None = None
 
 
 class ListAudit(Model):

@@ -18,6 +18,8 @@ from bench.results.record import Case, Weights, WeightsKind
 from models import registry
 from models.recommender import Recommender, Scores, TrainableRecommender
 
+RENORMALISED = "renormalised scores rank otherwise than scores over the whole vocabulary"
+
 
 class Builder:
     """Makes the recommenders of one dataset's cases, and keeps their weights.
@@ -58,19 +60,10 @@ class Builder:
         if key not in self._built:
             recommender, card, folder = self._open(case, planned.checkpoint)
             recommender = recommender.to(device=self._device, dtype=DTYPES[case.dtype]).eval()
-            parameters = sum(parameter.numel() for parameter in recommender.parameters())
+            weights = describe(recommender, case, card, folder)
             if case.dtype in QUANTISED:
                 recommender.round_weights()
-            settings, _ = recipes.resolve(case.recommender, case.dataset, dict(case.settings))
-            weights = Weights(
-                checkpoint=folder and folder.name,
-                sha256=folder and checkpoints.weights_digest(folder),
-                parameters=parameters,
-                parameter_bytes=memory.weight_bytes(recommender),
-                training={} if card is None else card.training,
-                settings=settings.model_dump(mode="json") if card is None else card.settings,
-                tokenizer=recommender.tokenizer_name,
-            )
+                weights = weights.model_copy(update={"parameter_bytes": memory.weight_bytes(recommender)})
             self._built[key] = recommender, weights
         recommender, weights = self._built[key]
         return sharing_weights(recommender), weights
@@ -106,6 +99,33 @@ class Builder:
         recommender, card = checkpoints.load(folder)
         card.check(self._dataset, folder)
         return recommender, card, folder
+
+
+def describe(recommender: Recommender, case: Case, card: checkpoints.Card | None, folder: Path | None) -> Weights:
+    """Say what a case's weights are.
+
+    Args:
+        recommender: Has them.
+        case: Which case.
+        card: Of the checkpoint; None where nothing was trained.
+        folder: The checkpoint.
+
+    """
+    settings, _ = recipes.resolve(case.recommender, case.dataset, dict(case.settings))
+    return Weights(
+        checkpoint=folder and folder.name,
+        sha256=folder and checkpoints.weights_digest(folder),
+        parameters=sum(parameter.numel() for parameter in recommender.parameters()),
+        parameter_bytes=memory.weight_bytes(recommender),
+        training={} if card is None else card.training,
+        settings=settings.model_dump(mode="json") if card is None else card.settings,
+        tokenizer=recommender.tokenizer_name,
+    )
+
+
+def labels_of(recommender: Recommender, case: Case) -> list[str]:
+    """Return the cautions that a recommender and the way it is served give cause for."""
+    return [*recommender.labels, *([RENORMALISED] if case.scores == Scores.RENORMALISED else [])]
 
 
 def _key(planned: Planned) -> str:

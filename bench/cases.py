@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from bench import recipes
 from bench.results.record import Case, WeightsKind
 from models import registry
 from models.errors import UserError
-from models.recommender import EXHAUSTIVE, Scores, SeenItems, TrainableRecommender
+from models.recommender import EXHAUSTIVE, Scores, SeenItems, Settings, TrainableRecommender
 
 SUITES = Path(__file__).with_name("suites")
 
@@ -39,6 +40,8 @@ class Entry(BaseModel):
         dtypes: Of these cases alone, timed in turns with the first of the suite's; none named means as the suite says.
         checkpoint: Trained weights; None looks for the recommender's own and trains when there are none.
         margin: See `Suite`, for these cases alone.
+        seeds: Of the trainings that `bench.reproduce` makes and evaluates; the first one is timed, too.
+        beams: Whether `bench.reproduce` holds its beam search against the ranking of all items.
 
     """
 
@@ -51,6 +54,8 @@ class Entry(BaseModel):
     dtypes: list[str] = []
     checkpoint: Path | None = None
     margin: float | None = Field(default=None, gt=0, lt=1)
+    seeds: list[int] = Field(default=[0], min_length=1)
+    beams: bool = False
 
 
 class Part(BaseModel):
@@ -92,6 +97,8 @@ class Suite(BaseModel):
         synthetic: Sizes of the generated dataset.
         recommenders: What is compared; may be empty where there are parts.
         parts: Products of their own, instead of one.
+        min_count: Least interactions of users and items (k-core) that `bench.reproduce` keeps; 0 keeps all.
+        ablation: Whether each part holds its recommenders against its first one.
         untrained: Whether weights are random, which measures cost alone.
         batch_sizes: Users a request.
         k: Length of the lists.
@@ -116,6 +123,8 @@ class Suite(BaseModel):
     synthetic: dict[str, int] = {}
     recommenders: list[Entry] = []
     parts: list[Part] = []
+    min_count: int = Field(default=0, ge=0)
+    ablation: bool = False
     untrained: bool = False
     batch_sizes: list[PositiveInt] = Field(default=[1], min_length=1)
     k: int = Field(default=20, ge=1)
@@ -182,20 +191,20 @@ def suites() -> dict[str, str]:
 
 
 def read_suite(name: str) -> Suite:
-    """Read a suite by name, or from a TOML file.
+    """Read a suite by name, or from a TOML or JSON file.
 
     Raises:
         UserError: There is no such suite, or its file is not a suite.
 
     """
-    path = Path(name) if name.endswith(".toml") else SUITES / f"{name}.toml"
+    path = Path(name) if name.endswith((".toml", ".json")) else SUITES / f"{name}.toml"
     try:
-        return Suite(**tomllib.loads(path.read_text()))
+        return Suite(**(json.loads if path.suffix == ".json" else tomllib.loads)(path.read_text()))
     except FileNotFoundError as error:
         known = ", ".join(sorted(path.stem for path in SUITES.glob("*.toml")))
-        raise UserError(f"no suite {name!r}: use one of {known}, or a path that ends in .toml") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: invalid TOML: {error}") from error
+        raise UserError(f"no suite {name!r}: use one of {known}, or a path that ends in .toml or .json") from error
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path}: invalid {path.suffix[1:].upper() or 'TOML'}: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
@@ -292,6 +301,25 @@ def expand(
     return [group for group in groups if group]
 
 
+def named_settings(recommender: str, dataset: str, settings: Settings) -> dict[str, Any]:
+    """Return the preset and what differs from the recommender's recipe: by these a case is known.
+
+    Args:
+        recommender: Registry name or ``package.module:Class``.
+        dataset: The dataset's name.
+        settings: What it is built with.
+
+    """
+    preset = {"preset": settings.preset}
+    usual = recipes.resolve(recommender, dataset, preset)[0].model_dump(mode="json")
+    named = {name: value for name, value in settings.model_dump(mode="json").items() if value != usual[name]}
+    for name in list(named):  # what the recipe adds to the others need not be named
+        fewer = {other: value for other, value in named.items() if other != name}
+        if recipes.resolve(recommender, dataset, preset | fewer)[0] == settings:
+            named = fewer
+    return preset | named
+
+
 def _servings(
     entry: Entry, suite: Suite, dataset: str, chosen: dict[str, Any], *, untrained: bool
 ) -> list[dict[str, Any]]:
@@ -303,11 +331,7 @@ def _servings(
         weights = WeightsKind.AS_BUILT
     else:
         weights = WeightsKind.UNTRAINED if untrained else WeightsKind.TRAINED
-    usual, _ = recipes.resolve(entry.name, dataset, {"preset": settings.preset})
-    usual_values = usual.model_dump(mode="json")
-    values = settings.model_dump(mode="json")
-    named = {"preset": settings.preset} | {name: value for name, value in values.items() if value != usual_values[name]}
-    common = {"recommender": entry.name, "settings": named, "weights": weights}
+    common = {"recommender": entry.name, "settings": named_settings(entry.name, dataset, settings), "weights": weights}
     if not kind.decoders:
         return [common]
     for decoder in entry.decoders:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -11,15 +12,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench import checkpoints, commands, data
+from bench import commands, data
 from bench.data.dataset import Dataset, Split
 from bench.home import atomic
+from bench.opening import command_of, open_recommender
 from bench.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
-from bench.recipes import resolve
+from bench.provenance import provenance
 from bench.results.record import Quality
-from models import registry
-from models.errors import UserError
-from models.recommender import Recommender, Scores, SeenItems, TrainableRecommender
+from bench.results.studies import Evaluation, Studies
+from models.recommender import Scores, SeenItems
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -49,7 +50,7 @@ def main(
     batch_size: Annotated[int, typer.Option(min=1, help="Users ranked at a time.")] = 64,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Also write the figures as JSON here.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write what was found, for bench.report.")] = None,
 ) -> None:
     """Rank the whole catalogue for every user; HR, NDCG, MRR with bootstrap intervals, coverage, valid items."""
     from bench.quality import evaluate
@@ -59,44 +60,31 @@ def main(
     loaded = data.load(dataset, data_dir=data_dir, min_count=min_count, max_history=max_history)
     histories, targets = loaded.queries(split)
     chosen = parse_settings(settings or []) | {"seed": seed} | ({"preset": preset} if preset else {})
-    results = {}
+    found = []
     for name in recommenders:
-        recommender = open_recommender(name, loaded, chosen).to(place).eval()
+        started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+        opened = open_recommender(name, loaded, chosen)
+        recommender = opened.recommender.to(place)
         recommender.serving = serving_for(name, recommender, decoder, beam_width, scores, seen=seen)
         recommender.index(loaded.catalogue)
         batches = evaluate.rank_users(recommender, histories, targets, k=k, batch_size=batch_size, device=place)
         total = -(-len(histories) // batch_size)
         lists = evaluate.join(list(track(batches, name, total, console=Console(stderr=True), transient=True)))
-        results[name] = evaluate.summarise(lists, items=len(loaded.catalogue), split=split.value, seen=seen.value)
-    Console().print(_table(results, loaded))
+        case = opened.case(recommender.serving, device=place, batch_size=batch_size, k=k)
+        found.append(
+            Evaluation(
+                case=case,
+                labels=opened.labels(case),
+                weights=opened.weights(case),
+                quality=evaluate.summarise(lists, items=len(loaded.catalogue), split=split, seen=seen),
+                seconds=round(time.monotonic() - clock, 1),
+                provenance=provenance(command_of("bench.evaluate"), loaded, place, started),
+            )
+        )
+    Console().print(_table(dict(zip(recommenders, (one.quality for one in found), strict=True)), loaded))
     if out is not None:
         with atomic(out) as path:
-            values = {name: quality.model_dump(mode="json") for name, quality in results.items()}
-            path.write_text(json.dumps(values, indent=2) + "\n")
-
-
-def open_recommender(name: str, dataset: Dataset, chosen: dict[str, str | int]) -> Recommender:
-    """Load a checkpoint folder or a recommender's checkpoint; build what needs no training.
-
-    Raises:
-        UserError: There is no such checkpoint, or it was trained on other data.
-
-    """
-    if (Path(name) / checkpoints.CARD).exists():
-        recommender, card = checkpoints.load(Path(name))
-        card.check(dataset, Path(name))
-        return recommender
-    kind = registry.load(name)
-    settings, _ = resolve(name, dataset.name, chosen)
-    if not issubclass(kind, TrainableRecommender):
-        return kind.build(dataset.catalogue, dataset.training(), settings)
-    folder = checkpoints.folder_for(name, settings, dataset)
-    if not (folder / checkpoints.CARD).exists():
-        raise UserError(
-            f"{name} has no checkpoint for {dataset.name} at {folder}: "
-            f"train it with python -m bench.train {name} --dataset {dataset.source.name}"
-        )
-    return checkpoints.load(folder)[0]
+            path.write_text(Studies(evaluations=found).model_dump_json(indent=1) + "\n")
 
 
 def _table(results: dict[str, Quality], dataset: Dataset) -> Table:

@@ -30,7 +30,7 @@ class Recipe(BaseModel):
     """Hyperparameters of one training run.
 
     Attributes:
-        batch_size: Examples a step.
+        batch_size: Examples a step, of all processes together.
         optimizer: AdamW, or Adafactor for T5s from scratch.
         learning_rate: Constant between warm-up and cool-down; relative to each parameter's size with Adafactor.
         weight_decay: Of AdamW.
@@ -85,8 +85,9 @@ def resolve(recommender: str, dataset: str, chosen: dict[str, Any]) -> tuple[Set
     recipe: dict[str, Any] = {}
     settings: dict[str, Any] = {}
     for table in _tables():
-        if all(table.get(key, value) == value for key, value in here.items()):
-            recipe |= {key: value for key, value in table.items() if key not in {*here, "settings"}}
+        named = {key: str(chosen.get(key)) for key in table.get("chosen", {})}
+        if all(table.get(key, value) == value for key, value in here.items()) and named == table.get("chosen", {}):
+            recipe |= {key: value for key, value in table.items() if key not in {*here, "settings", "chosen"}}
             settings |= table.get("settings", {})
     try:
         return kind(**settings | chosen), Recipe(**recipe)

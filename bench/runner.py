@@ -12,11 +12,11 @@ import torch
 
 from bench.agreement import Agreements
 from bench.audit import TOLERANCE, Listed, audit_lists, evaluated_lists, timed_lists
-from bench.building import Builder
+from bench.building import Builder, labels_of
 from bench.cases import Planned, Suite
 from bench.data.dataset import Dataset, Split
 from bench.isolated import own_memory
-from bench.measure import energy, flops, latency, machine, memory, phases
+from bench.measure import energy, flops, latency, memory, phases
 from bench.measure.clock import Clock
 from bench.measure.latency import PERCENTILE_ROUNDS, Plan, Samples
 from bench.measure.outcome import Failure, deadline, failure
@@ -28,6 +28,7 @@ from bench.measure.subject import Subject, fresh_batches, user_batches
 from bench.measure.warmup import warm_up
 from bench.options import serving_of
 from bench.planning import Job
+from bench.provenance import provenance
 from bench.quality import evaluate
 from bench.results.conditions import MachineState, Repeats
 from bench.results.record import (
@@ -45,9 +46,7 @@ from bench.results.record import (
     WeightsKind,
 )
 from bench.unfinished import Unfinished
-from models.recommender import History, Recommender, Scores
-
-RENORMALISED = "renormalised scores rank otherwise than scores over the whole vocabulary"
+from models.recommender import History, Recommender
 
 
 class AnswersKeptError(Exception):
@@ -181,7 +180,7 @@ class Runner:
             said = f"a user who asks again is answered in {repeats.ratio:.2f} of the time: answers seem to be kept"
             raise AnswersKeptError(said)
         lists, quality = self._quality(case, recommender, weights, histories, targets)
-        labels = [*recommender.labels, *_labels(case)]
+        labels = labels_of(recommender, case)
         return Ready(case, subject, repeats, weights, index, labels, lists, quality)
 
     def _quality(
@@ -301,25 +300,7 @@ class Runner:
         )
 
     def _provenance(self, started: str) -> Provenance:
-        commit, dirty = machine.commit()
-        source = self._dataset.source
-        facts = {"checksum": source.checksum, "synthetic": source.synthetic, "users": self._dataset.users}
-        facts |= {"items": len(self._dataset.catalogue), "interactions": len(self._dataset.flat)}
-        return Provenance(
-            command=self._options.command,
-            commit=commit,
-            dirty=dirty,
-            started=started,
-            machine=machine.machine(self._options.device) | {"load average at the end": machine.load_average()},
-            software=machine.software(),
-            dataset=source.options | facts,
-            dataset_warnings=list(source.warnings),
-        )
-
-
-def _labels(case: Case) -> list[str]:
-    """Return the cautions that the way of serving gives cause for."""
-    return [RENORMALISED] if case.scores == Scores.RENORMALISED else []
+        return provenance(self._options.command, self._dataset, self._options.device, started)
 
 
 def _phase(name: str, seconds: float, counted: flops.Counted, users: int, best: Peaks) -> Phase:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,10 +38,11 @@ def main(
     ] = Scores.FULL_VOCAB,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: a GPU if there is one.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the checkpoint; default: one below .bench.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Train anew even if there is a checkpoint.")] = False,
 ) -> None:
-    """Train a recommender; after an interruption, the same command goes on where it stopped."""
-    console = Console(stderr=True)
+    """Train a recommender; interrupted, the same command goes on. `torchrun -m bench.train` uses several GPUs."""
+    console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")  # under torchrun, one speaks for all
     set_threads(threads)
     place = choose_device(device)
     chosen: dict[str, Any] = parse_settings(settings or []) | {"seed": seed}
@@ -50,7 +52,7 @@ def main(
     built_with, recipe = resolve(recommender, loaded.name, chosen)
     recipe = _changed(recipe, max_minutes=max_minutes, epochs=epochs)
     serving = serving_for(recommender, registry.load(recommender), decoder, beam_width, scores)
-    folder = checkpoints.folder_for(recommender, built_with, loaded)
+    folder = out or checkpoints.folder_for(recommender, built_with, loaded)
     if (folder / checkpoints.CARD).exists():
         if not again:
             console.print(f"already trained: {folder} (--again trains anew)", soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -96,6 +97,11 @@ def train(
     return card
 
 
+def processes() -> int:
+    """Return how many processes train together: what torchrun says, else 1."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def _optimizer(model: TrainableRecommender, recipe: Recipe) -> torch.optim.Optimizer | None:
     """Return the optimizer where the recipe's is not the Trainer's own AdamW."""
     if recipe.optimizer is not Optimizer.ADAFACTOR:
@@ -108,7 +114,7 @@ def _arguments(run: Path, recipe: Recipe, seed: int, device: torch.device) -> Ar
     return Arguments(
         max_seconds=recipe.max_minutes * 60,
         output_dir=str(run),
-        per_device_train_batch_size=recipe.batch_size,
+        per_device_train_batch_size=max(1, recipe.batch_size // processes()),
         learning_rate=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
         warmup_steps=recipe.warmup_steps,

@@ -94,6 +94,7 @@ class ItemVectors(nn.Module):
     def __init__(self, items: int, width: int, settings: Settings, item_llm: dict[str, Any] | None) -> None:
         super().__init__()
         self.tokenizer: PreTrainedTokenizerBase | None = None
+        self._known: str | None = None
         self._text_tokens = settings.text_tokens
         self._frozen = settings.item_llm_training is ItemLLMTraining.FROZEN
         if item_llm is None:
@@ -108,10 +109,11 @@ class ItemVectors(nn.Module):
             self.register_buffer(name, None, persistent=False)
 
     def read(self, catalogue: Catalogue) -> None:
-        """Tokenise the catalogue's texts; before training and before `index`."""
-        if not self.reads_text:
+        """Tokenise the catalogue's texts; before training and before `index`. A catalogue that was read stays read."""
+        if not self.reads_text or self._known == catalogue.fingerprint:
             return
         assert self.tokenizer is not None
+        self._known = catalogue.fingerprint
         device = self.norm.weight.device
         tokens, mask = tokenise_items(item_texts(catalogue), self.tokenizer, self._text_tokens)
         self.tokens, self.mask = tokens.to(device), mask.to(device)
@@ -141,6 +143,12 @@ class ItemVectors(nn.Module):
             raw = self.projection(self.item_llm(self.tokens[unique], self.mask[unique]))
         computed: Tensor = self.norm(raw) if len(unique) > 1 else raw
         return computed[places]
+
+    def all_vectors(self) -> Tensor:
+        """Return the vectors of all items [n + 1, D], with gradient; of ID embeddings or a frozen Item LLM."""
+        raw = self.projection(self._pool_all()) if self.reads_text else self.embedding.weight
+        vectors: Tensor = self.norm(raw)
+        return vectors
 
     @property
     def index_bytes(self) -> int:

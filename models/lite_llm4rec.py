@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import BatchFeature, PretrainedConfig, PreTrainedTokenizerBase
@@ -31,7 +31,7 @@ from models.backbones import Role, backbone_config, is_preset, new_backbone, pre
 from models.errors import UserError
 from models.flattened import FlatItems
 from models.item_encoder import reading_role
-from models.item_vectors import ItemVectors, as_config, item_llm_config, item_texts, load_item_llm
+from models.item_vectors import IDS, ItemLLMTraining, ItemVectors, as_config, item_llm_config, item_texts, load_item_llm
 from models.losses import catalogue_cross_entropy
 from models.recommender import PADDING, Catalogue, Examples, History, Recommendations, TrainableRecommender, phase
 from models.sequences import Prefixes, Windows, collate_windows, request_batch
@@ -49,19 +49,40 @@ class Hierarchy(StrEnum):
     FLATTENED = "flattened"
 
 
+class Head(StrEnum):
+    """What a state is scored against."""
+
+    LINEAR = "linear"
+    """A row of weights an item: the paper's item projection head."""
+    ITEMS = "items"
+    """The item vectors that the Recommendation LLM reads, and a bias an item: what the text tells of an item is
+    used on both sides, as SASRec does with its embeddings. Not the paper's."""
+
+
 class Settings(item_vectors.Settings):
     """Settings of Lite-LLM4Rec.
 
     Attributes:
         hierarchy: One vector an item, or the items' tokens.
+        head: What a state is scored against.
         max_tokens: Most tokens of a flattened history.
         instruction: Text that stands before the history; empty for none.
 
     """
 
     hierarchy: Hierarchy = Hierarchy.ITEMS
+    head: Head = Head.LINEAR
     max_tokens: int = Field(default=512, ge=1)
     instruction: str = ""
+
+    @model_validator(mode="after")
+    def _vectors_of_all_items_at_hand(self) -> Self:
+        trains_text = self.item_llm_name != IDS and self.item_llm_training is ItemLLMTraining.TUNED
+        if self.head is Head.ITEMS and (trains_text or self.hierarchy is Hierarchy.FLATTENED):
+            raise ValueError(
+                "items needs the vectors of all items at each step: freeze the Item LLM, or use item_llm=ids"
+            )
+        return self
 
     @property
     def rec_llm_name(self) -> str:
@@ -120,7 +141,11 @@ class LiteLLM4Rec(TrainableRecommender):
         else:
             self.reader = FlatItems(self.settings.text_tokens, self.settings.max_tokens)
         self.dropout = nn.Dropout(self.settings.dropout)
-        self.head = nn.Linear(width, config.items + 1)
+        if self.settings.head is Head.LINEAR:
+            self.head = nn.Linear(width, config.items + 1)
+        else:
+            self.query = nn.Linear(width, width)
+            self.bias = nn.Parameter(torch.zeros(config.items + 1))
         self.post_init()
 
     @classmethod
@@ -177,10 +202,14 @@ class LiteLLM4Rec(TrainableRecommender):
 
     def forward(self, input_ids: Tensor, labels: Tensor) -> ModelOutput:
         """Return the mean cross-entropy over all places with a label; both int64 [B, S]."""
-        states = self.states(input_ids)
         real = labels != PADDING
-        weight, bias = self.head.weight[1:], self.head.bias[1:]  # padding is no candidate
-        return ModelOutput(loss=catalogue_cross_entropy(self.dropout(states[real]), weight, labels[real] - 1, bias))
+        if self.settings.head is Head.LINEAR:
+            queries, vectors, bias = self.states(input_ids)[real], self.head.weight, self.head.bias
+        else:
+            vectors, bias = self._item_reader.all_vectors(), self.bias
+            queries = self.query(self._states_of(vectors[input_ids], input_ids)[real])
+        loss = catalogue_cross_entropy(self.dropout(queries), vectors[1:], labels[real] - 1, bias[1:])
+        return ModelOutput(loss=loss)  # padding is no candidate
 
     def index(self, catalogue: Catalogue) -> None:
         """Encode every item's text once.
@@ -221,19 +250,39 @@ class LiteLLM4Rec(TrainableRecommender):
             states = self.states(inputs["input_ids"])
             query = states[torch.arange(len(states), device=states.device), inputs["last"]]  # [B, D]
         with phase("rank"):
-            return rank_items(query, self.head.weight, k, inputs.get("seen_items"), self.head.bias)
+            seen = inputs.get("seen_items")
+            if self.settings.head is Head.LINEAR:
+                return rank_items(query, self.head.weight, k, seen, self.head.bias)
+            return rank_items(self.query(query), self._item_reader.vectors, k, seen, self.bias)
 
     def forward_flops(self, inputs: BatchFeature) -> int | None:
         """Add up the Recommendation LLM, instruction included, and the projection head; item vectors are at hand."""
         users, places = inputs["input_ids"].shape
         read = forward_costs.reader(self.rec_llm.config, users, len(self.config.instruction) + places)
-        return None if read is None else read + forward_costs.ranking(users, self.head.weight, 1)
+        if read is None:
+            return None
+        if self.settings.head is Head.LINEAR:
+            return read + forward_costs.ranking(users, self.head.weight, 1)
+        vectors = self._item_reader.vectors
+        turned = forward_costs.products(users, (self.query.in_features, self.query.out_features))
+        return read + turned + forward_costs.ranking(users, vectors, 1)
 
     def states(self, input_ids: Tensor) -> Tensor:
         """Run the Recommendation LLM over items (or, flattened, tokens) [B, S] to states [B, S, D]."""
         embed = self.rec_llm.get_input_embeddings()
-        inputs = embed(input_ids) if isinstance(self.reader, FlatItems) else self.reader(input_ids)
-        inputs = self.dropout(inputs)
+        return self._states_of(
+            embed(input_ids) if isinstance(self.reader, FlatItems) else self.reader(input_ids), input_ids
+        )
+
+    @property
+    def _item_reader(self) -> ItemVectors:
+        assert isinstance(self.reader, ItemVectors)
+        return self.reader
+
+    def _states_of(self, read: Tensor, input_ids: Tensor) -> Tensor:
+        """Run the Recommendation LLM over what it reads [B, S, D]."""
+        embed = self.rec_llm.get_input_embeddings()
+        inputs = self.dropout(read)
         before = len(self.config.instruction)
         if before:
             instruction = embed(torch.tensor(self.config.instruction, device=inputs.device))

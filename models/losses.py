@@ -20,7 +20,7 @@ CHUNK = {"cpu": 1 << 21, "cuda": 1 << 27}
 
 
 def catalogue_cross_entropy(queries: Tensor, vectors: Tensor, targets: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return the mean of -log softmax(queries vectors^T + bias) at the targets, a float32 scalar.
+    """Return the mean of -log softmax(queries vectors^T + bias) at the targets, a scalar, float32 at least.
 
     Under autocast products are taken in its dtype. Losses beyond 87 nats, where float32 holds no
     probability, count as 87; their gradients are right.
@@ -43,21 +43,23 @@ class _CatalogueCrossEntropy(torch.autograd.Function):
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else queries.dtype
         rows = max(1, CHUNK.get(device, CHUNK["cuda"]) // len(vectors))
         share = 1 / max(1, len(queries))
+        exact = torch.promote_types(dtype, torch.float32)  # of softmax and sums
         to_queries = torch.empty_like(queries)
-        to_vectors = torch.zeros_like(vectors, dtype=torch.float32)
-        to_bias = None if bias is None else torch.zeros_like(bias, dtype=torch.float32)
-        total = torch.zeros((), dtype=torch.float32, device=queries.device)
+        to_vectors = torch.zeros_like(vectors, dtype=exact)
+        to_bias = None if bias is None else torch.zeros_like(bias, dtype=exact)
+        total = torch.zeros((), dtype=exact, device=queries.device)
         with torch.autocast(device, enabled=False):
             cast = vectors.to(dtype)
             for part, goals, gradient in zip(
                 queries.to(dtype).split(rows), targets.split(rows), to_queries.split(rows), strict=True
             ):
-                logits = part @ cast.T  # [C, n]
-                logits = logits.float() if bias is None else logits.float().add_(bias)
+                logits = (part @ cast.T).to(exact)  # [C, n]
+                if bias is not None:
+                    logits += bias
                 chances = torch.softmax(logits, dim=1)
                 at = goals[:, None]
                 chosen = chances.gather(1, at)
-                total -= chosen.clamp_min(torch.finfo(torch.float32).tiny).log().sum()
+                total -= chosen.clamp_min(torch.finfo(exact).tiny).log().sum()
                 chances.scatter_(1, at, chosen - 1)  # the gradient with respect to the logits, but for the share
                 if to_bias is not None:
                     to_bias += chances.sum(0)

@@ -322,6 +322,33 @@ class CodesItems(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class ItemNumbers:
+    """One way of numbering a catalogue.
+
+    Attributes:
+        name: What it is called.
+        numbers: That of item i at ``numbers[i - 1]``, all different; their order is what can leak.
+        labels: Cautions, such as that it is known to leak.
+
+    """
+
+    name: str
+    numbers: tuple[int, ...]
+    labels: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class NumbersItems(Protocol):
+    """A class of recommenders that know items by IDs with an order, made without training."""
+
+    @classmethod
+    def numberings(
+        cls, catalogue: Catalogue, histories: Sequence[History], settings: Settings
+    ) -> Sequence[ItemNumbers]:
+        """Number items 1..n in every way that this catalogue can be numbered in."""
+
+
 class TrainableRecommender(Recommender, PreTrainedModel):
     """A recommender with weights that are learned by gradient and saved as safetensors.
 

@@ -21,8 +21,9 @@ from baselines.item_ids.collaborative import CLUSTER_TOKEN
 from baselines.item_ids.item_tokens import OUTPUT, ItemTokens
 from baselines.item_ids.numbering import Numbered, number_items
 from baselines.item_ids.words import Encoded, WordEncoder
+from models import recommender
 from models.backbones import PRESETS, is_preset
-from models.recommender import Catalogue, History, SeenItems, pad
+from models.recommender import Catalogue, History, ItemNumbers, SeenItems, pad
 from models.tokenizers import TOKENIZER, tokenizer_for, tokenizer_name
 
 SAMPLE = 2000
@@ -120,6 +121,14 @@ class Prompted(Generative):
     @abstractmethod
     def pad_prompts(self, prompts: Sequence[Encoded]) -> dict[str, Tensor]:
         """Stack B requests into the tensors that `prompt` embeds."""
+
+    @classmethod
+    def numberings(
+        cls, catalogue: Catalogue, histories: Sequence[History], settings: recommender.Settings
+    ) -> Sequence[ItemNumbers]:
+        """Number items 1..n by every scheme of `Numbering`, and as the catalogue numbers them."""
+        assert isinstance(settings, Settings)
+        return numbering.numberings(catalogue, histories, settings)
 
     def _adopt(self, tokenizer: PreTrainedTokenizerBase, items: ItemTokens) -> None:
         self._tokenizer, self.items, self._encoder = tokenizer, items, WordEncoder(tokenizer)

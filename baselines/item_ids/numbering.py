@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +14,7 @@ from baselines.item_ids.sequential import LEAKY_LABEL, leaky_ids, sequential_ids
 from baselines.item_ids.shuffled import random_ids
 from models import recommender
 from models.errors import UserError
-from models.recommender import Catalogue, History
+from models.recommender import Catalogue, History, ItemNumbers
 
 
 class Numbering(StrEnum):
@@ -79,6 +80,20 @@ def number_items(catalogue: Catalogue, histories: Sequence[History], settings: S
         case Numbering.COLLABORATIVE:
             clusters = _clusters(items, settings)
             return Numbered(collaborative_ids(items, histories, clusters, settings.seed), cluster_tokens(clusters))
+
+
+def numberings(catalogue: Catalogue, histories: Sequence[History], settings: Settings) -> list[ItemNumbers]:
+    """Number a catalogue in every way there is: digits as they are, clusters by the order of their paths."""
+    found = [ItemNumbers("catalogue", tuple(range(1, len(catalogue) + 1)))]
+    for numbering in Numbering:
+        try:
+            ids = number_items(catalogue, histories, settings.model_copy(update={"numbering": numbering})).ids
+        except UserError:
+            continue  # the catalogue does not tell the order of appearance
+        keys = [tuple(map(int, re.findall(r"[0-9]+", written))) for written in ids]
+        place = {key: number for number, key in enumerate(sorted(keys), 1)}
+        found.append(ItemNumbers(numbering.value, tuple(place[key] for key in keys), numbering.labels))
+    return found
 
 
 def _clusters(items: int, settings: Settings) -> Clusters:

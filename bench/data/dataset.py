@@ -70,6 +70,12 @@ class Dataset:
         return self.catalogue.name
 
     @property
+    def variant(self) -> str:
+        """The name and what it was loaded with where that is not the usual, such as ``ml-1m (min_count 5)``."""
+        details = ", ".join(f"{name} {value}" for name, value in self.source.unusual.items())
+        return f"{self.name} ({details})" if details else self.name
+
+    @property
     def users(self) -> int:
         """Count the users."""
         return len(self.offsets) - 1

@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 from baselines.generative.tiger import Tiger
 from bench import checkpoints, commands, data, evaluate, options, recipes, train, training
 from bench.recipes import Recipe
-from bench.training import TimeBudget
+from bench.results import paired_quality
+from bench.results.studies import Studies
+from bench.trainer import Arguments, TimeBudget
 from models.errors import UserError
 from models.recommender import Scores, Serving
 
@@ -177,10 +179,10 @@ def test_the_time_budget_ends_training_and_counts_earlier_parts():
 
 
 def test_the_learning_rate_rises_holds_and_falls_with_the_time_left():
-    arguments = training.Arguments(output_dir="run", max_seconds=100, warmup_steps=4, cooldown=0.2, use_cpu=True)
+    arguments = Arguments(output_dir="run", max_seconds=100, warmup_steps=4, cooldown=0.2, use_cpu=True)
     rates = [TimeBudget(spent).rate(arguments, step) for spent, step in [(1, 0), (2, 3), (79, 90), (90, 95), (101, 99)]]
     assert rates == pytest.approx([0.25, 1.0, 1.0, 0.5, 0.0])
-    whole = training.Arguments(output_dir="run", max_seconds=100, use_cpu=True)
+    whole = Arguments(output_dir="run", max_seconds=100, use_cpu=True)
     assert TimeBudget(99).rate(whole, 5) == 1
 
 
@@ -231,12 +233,15 @@ def test_evaluate_prints_a_table_and_writes_json():
     assert result.exit_code == 0, result.output
     for words in ("synthetic data", "test: 40 users, all 30 items", "popularity", "sasrec", "NDCG@10", "coverage"):
         assert words in " ".join(result.stdout.split())
-    found = json.loads(Path("found.json").read_text())
-    assert set(found) == {"popularity", "sasrec"}
-    for quality in found.values():
-        metric = quality["metrics"]["NDCG@10"]
-        assert metric["low"] <= metric["value"] <= metric["high"]
-        assert f"{metric['value']:.5f}" in result.stdout
+    found = Studies.model_validate_json(Path("found.json").read_text()).evaluations
+    assert [one.case.recommender for one in found] == ["popularity", "sasrec"]
+    assert [one.case.weights for one in found] == ["as built", "trained"]
+    assert [one.seed for one in found] == [3, 3]
+    for one in found:
+        metric = one.quality.metrics["NDCG@10"]
+        assert metric.low <= metric.value <= metric.high
+        assert f"{metric.value:.5f}" in result.stdout
+        assert paired_quality.per_user_ndcg(one.quality).mean() == pytest.approx(metric.value, abs=1e-12)
 
 
 def test_a_checkpoint_folder_is_evaluated_by_its_path():
@@ -246,8 +251,10 @@ def test_a_checkpoint_folder_is_evaluated_by_its_path():
         for what, out in (("sasrec", "name.json"), (str(folder()), "path.json"))
     )
     assert by_name.exit_code == by_path.exit_code == 0
-    (name,), (path,) = (json.loads(Path(out).read_text()).values() for out in ("name.json", "path.json"))
-    assert name == path
+    (name,), (path,) = (
+        Studies.model_validate_json(Path(out).read_text()).evaluations for out in ("name.json", "path.json")
+    )
+    assert (name.case, name.weights, name.quality) == (path.case, path.weights, path.quality)
 
 
 def refused(app, arguments, monkeypatch, capsys):

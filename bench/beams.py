@@ -1,0 +1,136 @@
+"""``python -m bench.beams RECOMMENDER``: does a beam search find what the model itself ranks first?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from bench import commands, data
+from bench.data.dataset import Split
+from bench.home import atomic
+from bench.opening import command_of, open_recommender
+from bench.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
+from bench.provenance import provenance
+from bench.quality import beams, evaluate
+from bench.results.decoders import LADDER
+from bench.results.record import Metric
+from bench.results.studies import BeamStudy, Studies
+from models.errors import UserError
+from models.recommender import EXHAUSTIVE, Scores
+
+app = typer.Typer(add_completion=False, help=__doc__)
+
+WIDTHS = [10, 20, 50, 100]
+
+
+@app.command()
+def main(
+    recommender: Annotated[
+        str, typer.Argument(help="A generative one: registry name, package.module:Class, or checkpoint folder.")
+    ],
+    dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
+    beam_width: Annotated[list[int] | None, typer.Option(min=1, help="Beams; default 10, 20, 50 and 100.")] = None,
+    decoder: Annotated[str, typer.Option(help="The beam search.")] = "exact",
+    scores: Annotated[Scores, typer.Option(help="What scores of items are taken over.")] = Scores.FULL_VOCAB,
+    users: Annotated[int, typer.Option(min=1, help="Users ranked, a seeded sample: all items are scored.")] = 500,
+    preset: Annotated[str | None, typer.Option(help="Preset of the checkpoint.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the checkpoint, name=value.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the checkpoint.")] = 0,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with the dataset's files; default $BENCH_DATA.")] = None,
+    min_count: Annotated[int, typer.Option(help="Keep users and items with this many interactions (k-core).")] = 0,
+    max_history: Annotated[int | None, typer.Option(help="Keep this many last items of each history.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write what was found, for bench.report.")] = None,
+) -> None:
+    """Rank all items by the scores that beams are ranked by, then search with beams, for the same users."""
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    set_threads(threads)
+    place = choose_device(device)
+    loaded = data.load(dataset, data_dir=data_dir, min_count=min_count, max_history=max_history)
+    chosen = parse_settings(settings or []) | {"seed": seed} | ({"preset": preset} if preset else {})
+    opened = open_recommender(recommender, loaded, chosen)
+    if EXHAUSTIVE not in opened.recommender.decoders:
+        raise UserError(f"{recommender} searches with no beams: name a generative one, such as p5 or tiger")
+    if decoder not in LADDER:
+        raise UserError(f"--decoder {decoder}: use a beam search, one of {', '.join(LADDER)}")
+    histories, targets = loaded.queries(Split.TEST)
+    rows = evaluate.sample(len(histories), users)
+    histories, targets = [histories[row] for row in rows], [targets[row] for row in rows]
+    model, items = opened.recommender.to(place), len(loaded.catalogue)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("all items", total=len(rows))
+        model.serving = serving_for(recommender, model, EXHAUSTIVE, BEAM_WIDTH, scores)
+        model.index(loaded.catalogue)
+        whole, places = beams.rank_all(
+            model, histories, targets, items=items, device=place, progress=lambda done: bar.update(task, completed=done)
+        )
+        found = []
+        for width in beam_width or WIDTHS:
+            task = bar.add_task(f"{width} beams", total=len(rows))
+            model.serving = serving_for(recommender, model, decoder, width, scores)
+            model.index(loaded.catalogue)
+            parts = []
+            batches = evaluate.rank_users(
+                model, histories, targets, k=beams.CUTOFF, batch_size=evaluate.BATCH, device=place
+            )
+            for part in batches:
+                parts.append(part)
+                bar.update(task, advance=len(part.users))
+            found.append(beams.compare(width, evaluate.join(parts), targets, whole, places))
+    serving = serving_for(recommender, model, decoder, (beam_width or WIDTHS)[0], scores)
+    case = opened.case(serving, device=place, batch_size=evaluate.BATCH, k=beams.CUTOFF)
+    study = BeamStudy(
+        case=case,
+        labels=opened.labels(case),
+        weights=opened.weights(case),
+        users=len(rows),
+        all_users=len(loaded.queries(Split.TEST)[0]),
+        exhaustive=beams.metrics(whole),
+        exhaustive_coverage=beams.coverage(whole, items),
+        beams=found,
+        provenance=provenance(command_of("bench.beams"), loaded, place, started),
+    )
+    Console().print(_table(study))
+    if out is not None:
+        with atomic(out) as path:
+            path.write_text(Studies(beams=[study]).model_dump_json(indent=1) + "\n")
+
+
+def _table(study: BeamStudy) -> Table:
+    table = Table(
+        title=f"{study.case.recommender} on {study.case.dataset_variant}: {study.users} of {study.all_users} users",
+        title_justify="left",
+        box=None,
+    )
+    table.add_column("search")
+    columns = ("HR@10", "NDCG@10", "targets found", "their true rank, mean", "median", "overlap", "coverage")
+    for name in columns:
+        table.add_column(name, justify="right")
+    table.add_row("all items", *_quality(study.exhaustive), "", "", "", "", f"{study.exhaustive_coverage:.1%}")
+    for beam in study.beams:
+        mean, median = (
+            "n/a" if rank is None else f"{rank:.1f}" for rank in (beam.true_rank_mean, beam.true_rank_median)
+        )
+        cells = (str(beam.found), mean, median, f"{beam.overlap:.1%}", f"{beam.coverage:.1%}")
+        table.add_row(f"{beam.width} beams", *_quality(beam.metrics), *cells)
+    return table
+
+
+def _quality(metrics: dict[str, Metric]) -> list[str]:
+    return [
+        f"{metrics[name].value:.4f} [{metrics[name].low:.3f}, {metrics[name].high:.3f}]"
+        for name in ("HR@10", "NDCG@10")
+    ]
+
+
+if __name__ == "__main__":
+    commands.run(app)

@@ -1,0 +1,87 @@
+"""``python -m bench.leaks RECOMMENDER``: which item numberings give the answer away, without any model."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bench import commands, data
+from bench.data.dataset import Split
+from bench.home import atomic
+from bench.opening import command_of
+from bench.options import parse_settings
+from bench.provenance import provenance
+from bench.quality import leaks
+from bench.recipes import resolve
+from bench.results.studies import LeakProbe, Studies
+from models import registry
+from models.errors import UserError
+from models.recommender import NumbersItems
+
+app = typer.Typer(add_completion=False, help=__doc__)
+
+SHOWN = ("HR@1", "HR@5", "HR@10")
+
+
+@app.command()
+def main(
+    recommender: Annotated[str, typer.Argument(help="One that knows items by numbered IDs, such as p5.")] = "p5",
+    dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the recommender, name=value; may be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the numberings.")] = 0,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with the dataset's files; default $BENCH_DATA.")] = None,
+    min_count: Annotated[int, typer.Option(help="Keep users and items with this many interactions (k-core).")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Also write what was found, for bench.report.")] = None,
+) -> None:
+    """Recommend the numbers after the highest one of the history, under each numbering: what it finds is leaked."""
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    kind: Any = registry.load(recommender)
+    if not isinstance(kind, NumbersItems):
+        raise UserError(f"{recommender} does not number items: name one that does, such as p5")
+    loaded = data.load(dataset, data_dir=data_dir, min_count=min_count)
+    chosen, _ = resolve(recommender, loaded.name, parse_settings(settings or []) | {"seed": seed})
+    histories, targets = loaded.queries(Split.TEST)
+    source = provenance(command_of("bench.leaks"), loaded, torch.device("cpu"), started)
+    probes = [
+        LeakProbe(
+            dataset=loaded.variant,
+            numbering=one.name,
+            labels=list(one.labels),
+            users=len(histories),
+            metrics=leaks.probe(histories, targets, one.numbers),
+            provenance=source,
+        )
+        for one in kind.numberings(loaded.catalogue, loaded.training(), chosen)
+    ]
+    Console().print(_table(probes))
+    if out is not None:
+        with atomic(out) as path:
+            path.write_text(Studies(leaks=probes).model_dump_json(indent=1) + "\n")
+
+
+def _table(probes: list[LeakProbe]) -> Table:
+    first = probes[0]
+    table = Table(
+        title=f"{first.dataset}, {first.users} users: the numbers after the highest of the history, as recommendations",
+        title_justify="left",
+        box=None,
+    )
+    table.add_column("numbering")
+    for name in SHOWN:
+        table.add_column(name, justify="right")
+    table.add_column("", overflow="fold")
+    for one in probes:
+        table.add_row(one.numbering, *(f"{one.metrics[name].value:.4f}" for name in SHOWN), ", ".join(one.labels))
+    return table
+
+
+if __name__ == "__main__":
+    commands.run(app)

@@ -1,0 +1,103 @@
+"""Beam search held against the ranking of all items by the same scores.
+
+A beam search reports as rank 1 to 10 what its beams happened to reach; how the model itself ranks those items only
+a score for every item tells. jeannineshiu/sequential-rec-from-sasrec-to-tiger (README) reports how far apart the two
+can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.quality import evaluate
+from bench.quality.evaluate import Lists
+from bench.results.record import Metric
+from bench.results.studies import Beam
+from models.recommender import PADDING, History, Recommender
+
+CUTOFF = 10
+"""Length of the lists that are compared."""
+
+Places = NDArray[np.int32]
+
+
+def rank_all(
+    recommender: Recommender,
+    histories: Sequence[History],
+    targets: Sequence[int],
+    *,
+    items: int,
+    device: torch.device,
+    progress: Callable[[int], None],
+) -> tuple[Lists, Places]:
+    """Rank the whole catalogue for every user.
+
+    Args:
+        recommender: Served by a decoder that scores every item, indexed, in eval mode.
+        histories: What is known of each user, [U].
+        targets: The item each user took next, [U].
+        items: Size n of the catalogue.
+        device: Where the recommender is.
+        progress: Told how many users are ranked.
+
+    Returns:
+        The first `CUTOFF` places, and for each user the rank of each item from 1, int32 [U, n + 1]; 0 for what
+        is in no list, such as seen items and padding.
+
+    """
+    parts, rows = [], []
+    for part in evaluate.rank_users(recommender, histories, targets, k=items, batch_size=8, device=device):
+        places = np.zeros((len(part.users), items + 1), dtype=np.int32)
+        np.put_along_axis(places, part.items, np.arange(1, items + 1, dtype=np.int32)[None, :], axis=1)
+        places[:, PADDING] = 0
+        rows.append((part.users, places))
+        parts.append(Lists(part.users, part.items[:, :CUTOFF], part.scores[:, :CUTOFF], part.ranks))
+        progress(sum(len(users) for users, _ in rows))
+    order = np.argsort(np.concatenate([users for users, _ in rows]), kind="stable")
+    return evaluate.join(parts), np.concatenate([places for _, places in rows])[order]
+
+
+def metrics(lists: Lists) -> dict[str, Metric]:
+    """Return HR and NDCG at the cut-offs up to `CUTOFF`, with intervals over users."""
+    found = evaluate.per_user_metrics(lists.ranks, CUTOFF)
+    return {name: evaluate.interval(values) for name, values in found.items()}
+
+
+def coverage(lists: Lists, items: int) -> float:
+    """Return the share of the catalogue that is in some user's first `CUTOFF` places."""
+    return len(np.unique(lists.items[lists.items != PADDING])) / items
+
+
+def compare(width: int, found: Lists, targets: Sequence[int], all_items: Lists, places: Places) -> Beam:
+    """Hold a beam search's lists against the ranking of all items.
+
+    Args:
+        width: Its beams.
+        found: Its lists, the same users in the same order.
+        targets: The item each user took next, [U], in that order.
+        all_items: The ranking of all items, see `rank_all`.
+        places: Likewise.
+
+    """
+    lists = found.items[:, :CUTOFF]
+    real = lists != PADDING
+    goals = np.asarray(targets)
+    hit = np.flatnonzero((lists == goals[:, None]).any(1))
+    true_ranks = places[hit, goals[hit]]
+    shared = [len(np.intersect1d(*pair)) for pair in zip(lists, all_items.items, strict=True)]
+    distinct = sum(len(np.unique(row[row != PADDING])) for row in lists)
+    return Beam(
+        width=width,
+        metrics=metrics(found),
+        found=len(hit),
+        true_rank_mean=float(true_ranks.mean()) if len(hit) else None,
+        true_rank_median=float(np.median(true_ranks)) if len(hit) else None,
+        overlap=float(np.mean(shared)) / CUTOFF,
+        coverage=coverage(found, places.shape[1] - 1),
+        valid_rate=float(real.mean()),
+        duplicate_rate=1 - distinct / max(1, int(real.sum())),
+    )

@@ -1,0 +1,102 @@
+"""``python -m bench.reproduce SUITE``: train, evaluate, measure and render a suite; the same command goes on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+
+from bench import commands
+from bench.home import atomic
+from bench.opening import command_of
+from bench.reproducing.plan import make_plan
+from bench.reproducing.run import Options, StepFailedError, Steps, signed
+from models.errors import UserError
+
+app = typer.Typer(add_completion=False, help=__doc__)
+
+RUN, STUDIES = "run.json", "studies.json"
+
+
+@app.command()
+def main(
+    suite: Annotated[str, typer.Argument(help="paper, ablation, another that `python -m bench` lists, or a file.")],
+    datasets: Annotated[str, typer.Option(help="Of the suite's, separated by commas; default: all.")] = "",
+    size: Annotated[str, typer.Option(help="Preset of all recommenders, such as compact or t5-small.")] = "compact",
+    only: Annotated[
+        list[str] | None, typer.Option(help="Of the suite's recommenders; may be repeated. Default: all.")
+    ] = None,
+    budget_minutes: Annotated[
+        float | None,
+        typer.Option(min=0, help="When these are over, what is there is measured; the same command goes on later."),
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Trained at a time; default: cores, or 1 on a GPU.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with the datasets' files; default $BENCH_DATA.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
+    quality_users: Annotated[
+        int, typer.Option(min=1, help="Users whose timed lists are held to evaluated ones.")
+    ] = 500,
+    beam_users: Annotated[int, typer.Option(min=1, help="Users whose beams are held against all items.")] = 500,
+    measure: Annotated[bool, typer.Option(help="Time what is trained; without, quality alone is rendered.")] = True,
+    out: Annotated[Path, typer.Option(help="Folder for run.json, studies.json and the page.")] = Path("reports/latest"),
+) -> None:
+    """Do what of a suite is not done yet: train, evaluate, study beams and leaks, measure, render."""
+    console = Console(stderr=True)
+    started = time.monotonic()
+    plan = make_plan(
+        suite, sources=[one for one in datasets.split(",") if one], size=size, only=only or [], data_dir=data_dir
+    )
+    on_gpu = torch.cuda.is_available() if device is None else device.startswith("cuda")
+    cores = os.cpu_count() or 1
+    at_once = jobs or (1 if on_gpu else cores)
+    options = Options(
+        data_dir=data_dir,
+        device=device,
+        threads=max(1, cores // at_once),
+        quality_users=quality_users,
+        beam_users=beam_users,
+        deadline=None if budget_minutes is None else started + 60 * budget_minutes,
+    )
+
+    def say(line: str) -> None:
+        console.print(f"{(time.monotonic() - started) / 60:6.1f} min  {line}", soft_wrap=True, highlight=False)
+
+    steps = Steps(plan, options, say)
+    try:
+        steps.run_all(at_once)
+    except KeyboardInterrupt:
+        say("interrupted: the same command goes on")
+        raise
+    studies = plan.gathered()
+    command = command_of("bench.reproduce")
+    runs = []
+    if measure:
+        try:
+            content = signed(steps.measure(), command=command, suite=plan.name)
+        except StepFailedError as error:
+            raise UserError(str(error)) from error
+        with atomic(out / RUN) as path:
+            path.write_text(content)
+        runs.append(out / RUN)
+    with atomic(out / STUDIES) as path:
+        path.write_text(studies.model_dump_json(indent=1) + "\n")
+    page = [sys.executable, "-m", "bench.report", *map(str, [*runs, out / STUDIES]), "--out", str(out)]
+    rendered = subprocess.run(page, check=False)  # noqa: S603 - our own command
+    missing = [work.name for work in plan.work if work.studies(work.results) is None]
+    if missing:
+        say(f"not done yet: {'; '.join(missing)}; the same command goes on")
+    if steps.failures:
+        raise UserError(f"{len(steps.failures)} steps failed, the first: {steps.failures[0]}")
+    if rendered.returncode:
+        raise UserError(f"the results in {out} could not be rendered: see above")
+
+
+if __name__ == "__main__":
+    commands.run(app)

@@ -1,0 +1,1 @@
+"""From a suite to trained, evaluated, measured and rendered results, one command, resumable."""

@@ -1,0 +1,222 @@
+"""What a suite comes to: which weights are trained, what is evaluated, what is timed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from bench import cases, checkpoints, data
+from bench.cases import Entry, Part, Suite
+from bench.data.dataset import Dataset
+from bench.data.loading import SYNTHETIC
+from bench.home import home
+from bench.recipes import resolve
+from bench.results.studies import Ablation, Studies
+from models import registry
+from models.errors import UserError
+from models.recommender import NumbersItems, TrainableRecommender
+
+DECODER = "exact"
+"""Ranks all users of generative recommenders: the fastest that makes the papers' lists."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One set of weights of a suite, on one dataset.
+
+    Attributes:
+        entry: Of the suite.
+        dataset: What it is trained on.
+        chosen: Settings that are named, preset and seed included.
+        folder: The checkpoint.
+        results: Where the evaluation goes.
+        beams: Where the study of its beams goes; None without one.
+        minutes: Training time at most; None leaves it to the recipe.
+
+    """
+
+    entry: Entry
+    dataset: Dataset
+    chosen: dict[str, Any]
+    folder: Path
+    results: Path
+    beams: Path | None
+    minutes: float | None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        named = [f"{key} {value}" for key, value in self.chosen.items() if key != "preset"]
+        return f"{self.entry.name} on {self.dataset.name} ({', '.join(named)})"
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is anything to train."""
+        return issubclass(registry.load(self.entry.name), TrainableRecommender)
+
+    @property
+    def trained(self) -> bool:
+        """Whether the weights are there."""
+        return not self.trains or (self.folder / checkpoints.CARD).exists()
+
+    def studies(self, path: Path) -> Studies | None:
+        """Return what is kept of these weights at `path`; None where it is missing, damaged or of other weights."""
+        try:
+            found = Studies.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            return None
+        digest = checkpoints.weights_digest(self.folder) if self.trains else None
+        made_with = {one.weights.sha256 for one in found.evaluations} | {one.weights.sha256 for one in found.beams}
+        same = made_with == {digest}
+        return found if same and self.trained else None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A suite at one size.
+
+    Attributes:
+        name: Of the suite.
+        suite: It.
+        size: Preset of all recommenders.
+        folder: Where parts of the results are kept.
+        work: First all first seeds, so that a run that is cut short has something of everything.
+        datasets: By what the suite calls them.
+
+    """
+
+    name: str
+    suite: Suite
+    size: str
+    folder: Path
+    work: list[Work]
+    datasets: dict[str, Dataset]
+
+    def leaks(self, dataset: Dataset) -> Path:
+        """Return where the probes of a dataset's numberings go."""
+        return self.folder / "leaks" / f"{dataset.name}.json"
+
+    @property
+    def numbering(self) -> str | None:
+        """A recommender of the suite that numbers items; None where none does."""
+        names = (work.entry.name for work in self.work)
+        return next((name for name in names if isinstance(registry.load(name), NumbersItems)), None)
+
+    def timed(self) -> Suite:
+        """Return the suite of what can be timed: the first seeds that are trained, in one group a batch size.
+
+        Raises:
+            UserError: Nothing is trained.
+
+        """
+        parts = []
+        for source, dataset in self.datasets.items():
+            entries: dict[str, Entry] = {}
+            for work in self.work:
+                if work.dataset is dataset and work.trained and work.chosen["seed"] == work.entry.seeds[0]:
+                    checkpoint = work.folder if work.trains else None
+                    entries[str(work.folder)] = work.entry.model_copy(
+                        update={"settings": work.chosen, "checkpoint": checkpoint}
+                    )
+            if entries:
+                parts.append(Part(title="", datasets=[source], recommenders=list(entries.values())))
+        if not parts:
+            raise UserError(f"nothing of suite {self.name} is trained: give it more --budget-minutes")
+        sources = [name for part in parts for name in part.datasets or ()]
+        return self.suite.model_copy(update={"parts": parts, "recommenders": [], "datasets": sources})
+
+    def gathered(self) -> Studies:
+        """Put together all studies that are there."""
+        whole = Studies(ablations=self._ablations())
+        for work in self.work:
+            for path in (work.results, work.beams):
+                if path is not None and (found := work.studies(path)) is not None:
+                    whole = whole.joined(found)
+        for dataset in self.datasets.values():
+            if self.leaks(dataset).exists():
+                whole = whole.joined(Studies.model_validate_json(self.leaks(dataset).read_bytes()))
+        return whole
+
+    def _ablations(self) -> list[Ablation]:
+        if not self.suite.ablation:
+            return []
+        found = []
+        for source, dataset in self.datasets.items():
+            for part, piece in self.suite.pieces():
+                names = [self._variant(work) for entry in piece.recommenders for work in self._of(entry, source)]
+                if len(names) < 2:  # noqa: PLR2004 - with --only, a part may have nothing to compare
+                    continue
+                base, *others = names
+                found.append(Ablation(title=part.title, dataset=dataset.variant, base=base, others=others))
+        return found
+
+    def _of(self, entry: Entry, source: str) -> list[Work]:
+        dataset = self.datasets[source]
+        same = [work for work in self.work if work.entry == entry and work.dataset is dataset]
+        return [work for work in same if work.chosen["seed"] == entry.seeds[0]]
+
+    def _variant(self, work: Work) -> str:
+        """Return what records call a piece of work."""
+        decoders = [DECODER] if registry.load(work.entry.name).decoders else []
+        entry = work.entry.model_copy(update={"settings": work.chosen, "decoders": decoders})
+        alone = self.suite.model_copy(update={"parts": [], "recommenders": [entry]})
+        cpu = torch.device("cpu")
+        groups = cases.expand(alone, work.dataset.name, device=cpu, threads=1, chosen={}, untrained=False)
+        return groups[0][0].case.variant
+
+
+def make_plan(name: str, *, sources: Sequence[str], size: str, only: Sequence[str], data_dir: Path | None) -> Plan:
+    """Read a suite and say what it takes.
+
+    Args:
+        name: Of the suite, or its file.
+        sources: Datasets, of those that the suite names; none named means all.
+        size: Preset of all recommenders.
+        only: Recommenders, of those that the suite names; none named means all.
+        data_dir: Folder with the datasets' files.
+
+    Raises:
+        UserError: A suite, dataset, recommender or setting is not as it must be.
+
+    """
+    suite = cases.read_suite(name)
+    entries = [(part, entry) for part, piece in suite.pieces() for entry in piece.recommenders]
+    known = {entry.name for _, entry in entries}
+    if strange := [one for one in only if one not in known]:
+        raise UserError(f"--only {strange[0]}: suite {name} has {', '.join(sorted(known))}")
+    if strange := [one for one in sources if one not in suite.datasets]:
+        raise UserError(f"--datasets {strange[0]}: suite {name} has {', '.join(suite.datasets)}")
+    datasets = {
+        source: data.load(
+            source,
+            data_dir=data_dir,
+            min_count=suite.min_count,
+            **(suite.synthetic if source == SYNTHETIC else {}),
+        )
+        for source in sources or suite.datasets
+    }
+    folder = home("reproduce", Path(name).stem, size)
+    work: dict[Path, Work] = {}
+    for place in range(max(len(entry.seeds) for _, entry in entries)):
+        for dataset in datasets.values():
+            for _, entry in entries:
+                if place < len(entry.seeds) and (not only or entry.name in only):
+                    one = _work(entry, entry.seeds[place], dataset, suite, size, folder)
+                    work.setdefault(one.results, one)
+    return Plan(Path(name).stem, suite, size, folder, list(work.values()), datasets)
+
+
+def _work(entry: Entry, seed: int, dataset: Dataset, suite: Suite, size: str, folder: Path) -> Work:
+    chosen = {"preset": size} | entry.settings | {"seed": seed}
+    settings, _ = resolve(entry.name, dataset.name, chosen)
+    place = checkpoints.folder_for(entry.name, settings, dataset)
+    if suite.train_minutes is not None:  # other weights than those of the recipe's full length
+        place = folder / "checkpoints" / place.parent.name / place.name
+    file = f"{place.parent.name}-{place.name}.json"
+    beams = folder / "beams" / file if entry.beams and seed == entry.seeds[0] else None
+    return Work(entry, dataset, chosen, place, folder / "evaluations" / file, beams, suite.train_minutes)

@@ -1,0 +1,232 @@
+"""Runs a plan: every step is a command of this project, in a process of its own, with a log."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, Lock
+
+from bench.home import atomic, home
+from bench.reproducing.plan import DECODER, Plan, Work
+from bench.results import store
+from models import registry
+
+POLL_S = 0.5
+PATIENCE_S = 20.0
+"""How long an interrupted step may take to end by itself."""
+
+
+class OutOfTimeError(Exception):
+    """The time budget is spent."""
+
+
+class StepFailedError(Exception):
+    """A step did not do what it should; the message says where to read on."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What holds for all steps.
+
+    Attributes:
+        data_dir: Folder with the datasets' files.
+        device: As torch calls it; None takes a GPU if there is one.
+        threads: CPU threads of each step that trains or ranks.
+        quality_users: Users ranked for the audit of timed lists.
+        beam_users: Users ranked against all items.
+        deadline: By `time.monotonic`; None for none.
+
+    """
+
+    data_dir: Path | None
+    device: str | None
+    threads: int
+    quality_users: int
+    beam_users: int
+    deadline: float | None
+
+    @property
+    def common(self) -> list[str]:
+        """Options that all commands have."""
+        place = [] if self.device is None else ["--device", self.device]
+        return [*place, *self.source]
+
+    @property
+    def source(self) -> list[str]:
+        """Where the data are."""
+        return [] if self.data_dir is None else ["--data-dir", str(self.data_dir)]
+
+
+@dataclass
+class Steps:
+    """Runs commands, several at a time, until the time is up or one says that all must end.
+
+    Attributes:
+        plan: What is run.
+        options: What holds for all steps.
+        say: Shows a line.
+        failures: What went wrong.
+
+    """
+
+    plan: Plan
+    options: Options
+    say: Callable[[str], None]
+    failures: list[str] = field(default_factory=list)
+    _stopped: Event = field(default_factory=Event)
+    _lock: Lock = field(default_factory=Lock)
+
+    def run_all(self, jobs: int) -> None:
+        """Train and evaluate everything, `jobs` sets of weights at a time; what is there is kept."""
+        pool = ThreadPoolExecutor(jobs)
+        waiting = [pool.submit(self._guarded, self._leaks)]
+        waiting += [pool.submit(self._guarded, self._finish, work) for work in self.plan.work]
+        try:
+            for one in waiting:
+                one.result()
+        except BaseException:
+            self._stopped.set()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def measure(self) -> Path:
+        """Time what is trained, alone on the machine.
+
+        Returns:
+            The results file.
+
+        Raises:
+            StepFailedError: The benchmarks did not end well.
+
+        """
+        suite = self.plan.folder / "timed.json"
+        with atomic(suite) as path:
+            path.write_text(self.plan.timed().model_dump_json(indent=1))
+        options = ["--suite", str(suite), "--quality-users", str(self.options.quality_users), *self.options.common]
+        options += ["--min-count", str(self.plan.suite.min_count), f"--benchmark-storage=file://{self._storage}"]
+        benches = str(Path(__file__).parent.parent)
+        self._command("measuring", ["pytest", benches, "--benchmark-only", "-q", *options], "measure.log", timed=False)
+        return max(self._storage.glob("*/*.json"), key=lambda found: found.stat().st_mtime_ns)
+
+    @property
+    def _storage(self) -> Path:
+        return home("reproduce", self.plan.name, self.plan.size, "timed").resolve()
+
+    def _guarded(self, step: Callable[..., None], *given: Work) -> None:
+        try:
+            step(*given)
+        except StepFailedError as error:
+            self.failures.append(str(error))
+            self.say(f"failed: {error}")
+        except OutOfTimeError:
+            pass
+
+    def _leaks(self) -> None:
+        name = self.plan.numbering
+        for source, dataset in self.plan.datasets.items():
+            out = self.plan.leaks(dataset)
+            if name is not None and not out.exists():
+                argv = ["bench.leaks", name, *self._data(source), "--out", str(out), *self.options.source]
+                self._command(f"probing the numberings of {dataset.name}", argv, f"leaks-{dataset.name}.log")
+
+    def _finish(self, work: Work) -> None:
+        """Train, evaluate and study one set of weights, as far as that is not done."""
+        log = f"{work.results.stem}.log"
+        threads = ["--threads", str(self.options.threads), *self.options.common]
+        source = self._data(work.dataset.source.name)
+        if not work.trained:
+            named = [word for key, value in work.chosen.items() for word in ("--set", f"{key}={value}")]
+            argv = ["bench.train", work.entry.name, *source, *named, *threads, "--out", str(work.folder)]
+            argv += [] if work.minutes is None else ["--max-minutes", f"{work.minutes:g}"]
+            argv += ["--decoder", DECODER] if self._generates(work) else []
+            self._command(f"training {work.name}", argv, log)
+        if work.studies(work.results) is None:
+            whom = [str(work.folder)] if work.trains else [work.entry.name]
+            decoder = ["--decoder", DECODER] if self._generates(work) else []
+            argv = ["bench.evaluate", *whom, *source, *decoder, *threads, "--out", str(work.results)]
+            self._command(f"evaluating {work.name}", argv, log)
+        if work.beams is not None and work.studies(work.beams) is None:
+            argv = ["bench.beams", str(work.folder), *source, "--users", str(self.options.beam_users), *threads]
+            self._command(f"holding the beams of {work.name} against all items", [*argv, "--out", str(work.beams)], log)
+
+    def _data(self, source: str) -> list[str]:
+        return ["--dataset", source, "--min-count", str(self.plan.suite.min_count)]
+
+    @staticmethod
+    def _generates(work: Work) -> bool:
+        return bool(registry.load(work.entry.name).decoders)
+
+    def _command(self, what: str, argv: Sequence[str], log: str, *, timed: bool = True) -> None:
+        """Run one command to its end.
+
+        Raises:
+            OutOfTimeError: The time is up, or all must end.
+            StepFailedError: It failed.
+
+        """
+        deadline = self.options.deadline if timed else None
+        if self._stopped.is_set() or (deadline is not None and time.monotonic() >= deadline):
+            raise OutOfTimeError
+        path = home("reproduce", self.plan.name, self.plan.size, "logs") / log
+        line = [sys.executable, "-m", *argv]
+        started = time.monotonic()
+        self.say(what)
+        with path.open("a") as file:
+            file.write(f"$ {shlex.join(['python', '-m', *argv])}\n")
+            file.flush()
+            process = subprocess.Popen(  # noqa: S603 - our own commands
+                line, stdout=file, stderr=file, stdin=subprocess.DEVNULL, env=_quiet()
+            )
+            try:
+                while process.poll() is None:
+                    if self._stopped.is_set() or (deadline is not None and time.monotonic() >= deadline):
+                        raise OutOfTimeError
+                    time.sleep(POLL_S)
+            finally:
+                _end(process)
+        if process.returncode:
+            words = [one for one in path.read_text(errors="replace").splitlines() if one.strip()]
+            raise StepFailedError(f"{what}: {words[-1] if words else 'no output'} ({path})")
+        self.say(f"{what}: {(time.monotonic() - started) / 60:.1f} min")
+
+
+def _quiet() -> dict[str, str]:
+    """Return the environment without progress bars, which would fill the logs."""
+    return os.environ | {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TERM": "dumb"}
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Let a step keep what it has, and see that it ends."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def signed(path: Path, *, command: str, suite: str) -> str:
+    """Return a results file with the command that makes it again, and without the name of the computer.
+
+    Raises:
+        UserError: It is no results file.
+
+    """
+    store.read(path)
+    content = json.loads(path.read_text())
+    content["machine_info"]["node"] = ""
+    records = [benchmark["extra_info"] for benchmark in content["benchmarks"]] + content.get(store.FAILED, [])
+    for record in records:
+        record["suite"] = suite
+        record["provenance"]["command"] = command
+    return json.dumps(content, indent=1) + "\n"

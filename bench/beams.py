@@ -56,7 +56,7 @@ def main(
     set_threads(threads)
     place = choose_device(device)
     loaded = data.load(dataset, data_dir=data_dir, min_count=min_count, max_history=max_history)
-    chosen = parse_settings(settings or []) | {"seed": seed} | ({"preset": preset} if preset else {})
+    chosen = {"seed": seed} | parse_settings(settings or []) | ({"preset": preset} if preset else {})
     opened = open_recommender(recommender, loaded, chosen)
     if EXHAUSTIVE not in opened.recommender.decoders:
         raise UserError(f"{recommender} searches with no beams: name a generative one, such as p5 or tiger")

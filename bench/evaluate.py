@@ -59,7 +59,7 @@ def main(
     place = choose_device(device)
     loaded = data.load(dataset, data_dir=data_dir, min_count=min_count, max_history=max_history)
     histories, targets = loaded.queries(split)
-    chosen = parse_settings(settings or []) | {"seed": seed} | ({"preset": preset} if preset else {})
+    chosen = {"seed": seed} | parse_settings(settings or []) | ({"preset": preset} if preset else {})
     found = []
     for name in recommenders:
         started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()

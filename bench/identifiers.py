@@ -123,7 +123,7 @@ def main(
     loaded = data.load(dataset, data_dir=data_dir, min_count=min_count)
     catalogue = loaded.catalogue
     others = {} if beside is None else read_identifiers(beside, catalogue)
-    chosen, _ = resolve(recommender, loaded.name, parse_settings(settings or []) | {"seed": seed})
+    chosen, _ = resolve(recommender, loaded.name, {"seed": seed} | parse_settings(settings or []))
     own = kind.code_schemes(catalogue, chosen)
     known = {f"{recommender}, {name}": dict(enumerate(codes, 1)) for name, codes in own.items()} | others
     Console(width=120).print(_table(catalogue, [(name, facts(one, catalogue)) for name, one in known.items()]))

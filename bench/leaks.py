@@ -47,7 +47,7 @@ def main(
     if not isinstance(kind, NumbersItems):
         raise UserError(f"{recommender} does not number items: name one that does, such as p5")
     loaded = data.load(dataset, data_dir=data_dir, min_count=min_count)
-    chosen, _ = resolve(recommender, loaded.name, parse_settings(settings or []) | {"seed": seed})
+    chosen, _ = resolve(recommender, loaded.name, {"seed": seed} | parse_settings(settings or []))
     histories, targets = loaded.queries(Split.TEST)
     source = provenance(command_of("bench.leaks"), loaded, torch.device("cpu"), started)
     probes = [

@@ -37,7 +37,7 @@ class Recipe(BaseModel):
         warmup_steps: Steps over which the learning rate rises.
         cooldown: Last part of the time budget, over which the learning rate falls to 0 (as in MiniCPM's
             warm-up, stable, decay; Hu et al. 2024, arXiv 2404.06395, section 4); 0 for none.
-        epochs: Upper bound.
+        epochs: Upper bound; less than 1 sees a part of the examples.
         evaluate_every: Steps between evaluations on validation.
         validation_users: Users ranked at each, a seeded sample.
         patience: Evaluations without a better NDCG@10 before training stops.
@@ -54,7 +54,7 @@ class Recipe(BaseModel):
     weight_decay: float = Field(ge=0)
     warmup_steps: int = Field(ge=0)
     cooldown: float = Field(default=0.0, ge=0, le=1)
-    epochs: int = Field(ge=1)
+    epochs: float = Field(gt=0)
     evaluate_every: int = Field(ge=1)
     validation_users: int = Field(ge=1)
     patience: int = Field(ge=1)
@@ -66,6 +66,10 @@ class Recipe(BaseModel):
 def _tables() -> list[dict[str, Any]]:
     tables: list[dict[str, Any]] = tomllib.loads(RECIPES.read_text())["recipe"]
     return tables
+
+
+def _names(value: str | list[str]) -> list[str]:
+    return value if isinstance(value, list) else [value]
 
 
 def resolve(recommender: str, dataset: str, chosen: dict[str, Any]) -> tuple[Settings, Recipe]:
@@ -86,7 +90,9 @@ def resolve(recommender: str, dataset: str, chosen: dict[str, Any]) -> tuple[Set
     settings: dict[str, Any] = {}
     for table in _tables():
         named = {key: str(chosen.get(key)) for key in table.get("chosen", {})}
-        if all(table.get(key, value) == value for key, value in here.items()) and named == table.get("chosen", {}):
+        if all(value in _names(table.get(key, value)) for key, value in here.items()) and named == table.get(
+            "chosen", {}
+        ):
             recipe |= {key: value for key, value in table.items() if key not in {*here, "settings", "chosen"}}
             settings |= table.get("settings", {})
     try:

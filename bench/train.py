@@ -30,7 +30,7 @@ def main(
     min_count: Annotated[int, typer.Option(help="Keep users and items with this many interactions (k-core).")] = 0,
     max_history: Annotated[int | None, typer.Option(help="Keep this many last items of each history.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Training time at most; default: the recipe's.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs at most; default: the recipe's.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Epochs at most; default: the recipe's.")] = None,
     decoder: Annotated[str | None, typer.Option(help="Decoder that ranks validation users.")] = None,
     beam_width: Annotated[int, typer.Option(min=1, help="Beams of that decoder.")] = BEAM_WIDTH,
     scores: Annotated[
@@ -45,7 +45,7 @@ def main(
     console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")  # under torchrun, one speaks for all
     set_threads(threads)
     place = choose_device(device)
-    chosen: dict[str, Any] = parse_settings(settings or []) | {"seed": seed}
+    chosen: dict[str, Any] = {"seed": seed} | parse_settings(settings or [])
     if preset is not None:
         chosen["preset"] = preset
     loaded = data.load(dataset, data_dir=data_dir, min_count=min_count, max_history=max_history)

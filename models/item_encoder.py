@@ -23,6 +23,9 @@ UNTITLED = "unknown item"
 CHUNK = 512
 """Items encoded at a time when the whole catalogue is."""
 
+TRAINED_CHUNK = 256
+"""Items encoded at a time of a batch: short titles are many, and a long one must not make all others pay for it."""
+
 
 class Pooling(StrEnum):
     """How token states become one vector."""
@@ -80,11 +83,8 @@ class ItemEncoder(nn.Module):
         weights = mask[:, :, None].to(states.dtype)
         return (states * weights).sum(1) / weights.sum(1)
 
-    @torch.no_grad()
-    def encode_all(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Encode a catalogue in chunks of similar length, without gradient; [N, T] to [N, D]."""
+    def encode_all(self, tokens: Tensor, mask: Tensor, chunk: int = CHUNK) -> Tensor:
+        """Encode many items, similar lengths together so that little is padded; [N, T] to [N, D]."""
         order = mask.sum(1).argsort()
-        vectors = torch.empty(len(tokens), self.width, dtype=self.backbone.dtype, device=tokens.device)
-        for rows in order.split(CHUNK):
-            vectors[rows] = self(tokens[rows], mask[rows])
-        return vectors
+        parts = [self(tokens[rows], mask[rows]) for rows in order.split(chunk)]
+        return torch.cat(parts)[order.argsort()]

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrained
 
 from models import recommender
 from models.backbones import backbone_config, is_preset, pretrained_backbone
-from models.item_encoder import ItemEncoder, Pooling, tokenise_items
+from models.item_encoder import TRAINED_CHUNK, ItemEncoder, Pooling, tokenise_items
 from models.recommender import Catalogue
 from models.tokenizers import TOKENIZER, tokenizer_for
 
@@ -39,6 +39,8 @@ class Settings(recommender.Settings):
             the preset's own.
         item_llm: The Item LLM, likewise; ``ids`` replaces it by an embedding table.
         item_llm_training: Tuned with the rest, or frozen.
+        item_ids: Whether an embedding of the item's number is added to what its text gives, as UniSRec's transductive
+            setting does (Hou et al. 2022, arXiv 2206.05941, section 2.3); not the paper's.
         pooling: How the Item LLM's token states become one vector.
         text_tokens: Most tokens read of an item's text.
         vocab_size: Upper bound of a tokenizer that is trained for lack of a pretrained one.
@@ -50,6 +52,7 @@ class Settings(recommender.Settings):
     backbone: str | None = None
     item_llm: str | None = None
     item_llm_training: ItemLLMTraining = ItemLLMTraining.TUNED
+    item_ids: bool = False
     pooling: Pooling = Pooling.MEAN
     text_tokens: int = Field(default=24, ge=1)
     vocab_size: int = Field(default=8192, ge=256)
@@ -97,9 +100,8 @@ class ItemVectors(nn.Module):
         self._known: str | None = None
         self._text_tokens = settings.text_tokens
         self._frozen = settings.item_llm_training is ItemLLMTraining.FROZEN
-        if item_llm is None:
-            self.embedding = nn.Embedding(items + 1, width)
-        else:
+        self.embedding = nn.Embedding(items + 1, width) if item_llm is None or settings.item_ids else None
+        if item_llm is not None:
             self.item_llm = ItemEncoder(as_config(item_llm), settings.pooling)
             self.item_llm.requires_grad_(not self._frozen)
             self.projection = nn.Linear(self.item_llm.width, width)
@@ -124,10 +126,7 @@ class ItemVectors(nn.Module):
         """Compute every item's vector for serving, float [n + 1, D], as outside of training."""
         training = self.training
         self.eval()
-        if self.reads_text:
-            self.vectors = self.norm(self.projection(self._pool_all()))
-        else:
-            self.vectors = self.norm(self.embedding.weight)
+        self.vectors = self.all_vectors()
         self.train(training)
 
     def forward(self, numbers: Tensor) -> Tensor:
@@ -135,20 +134,26 @@ class ItemVectors(nn.Module):
         if not self.training:
             return self.vectors[numbers]
         unique, places = torch.unique(numbers, return_inverse=True)
-        if not self.reads_text:
-            raw = self.embedding(unique)
-        elif self._frozen:
-            raw = self.projection(self._pool_all()[unique])
-        else:
-            raw = self.projection(self.item_llm(self.tokens[unique], self.mask[unique]))
+        pooled = None
+        if self.reads_text and self._frozen:
+            pooled = self._pool_all()[unique]
+        elif self.reads_text:
+            pooled = self.item_llm.encode_all(self.tokens[unique], self.mask[unique], TRAINED_CHUNK)
+        raw = self._together(pooled, None if self.embedding is None else self.embedding(unique))
         computed: Tensor = self.norm(raw) if len(unique) > 1 else raw
         return computed[places]
 
     def all_vectors(self) -> Tensor:
-        """Return the vectors of all items [n + 1, D], with gradient; of ID embeddings or a frozen Item LLM."""
-        raw = self.projection(self._pool_all()) if self.reads_text else self.embedding.weight
-        vectors: Tensor = self.norm(raw)
+        """Return the vectors of all items [n + 1, D]; the gradient does not reach the Item LLM."""
+        pooled = self._pool_all() if self.reads_text else None
+        vectors: Tensor = self.norm(self._together(pooled, None if self.embedding is None else self.embedding.weight))
         return vectors
+
+    def _together(self, pooled: Tensor | None, numbers: Tensor | None) -> Tensor:
+        """Add up what is known of items: their texts [N, d] and their numbers' embeddings [N, D]."""
+        text = None if pooled is None else self.projection(pooled)
+        known = [part for part in (text, numbers) if part is not None]
+        return known[0] if len(known) == 1 else known[0] + known[1]
 
     @property
     def index_bytes(self) -> int:
@@ -159,7 +164,8 @@ class ItemVectors(nn.Module):
         """Pool the whole catalogue; a frozen Item LLM does it once."""
         if self.pooled is None or not self._frozen:
             was_training = self.item_llm.training
-            self.pooled = self.item_llm.eval().encode_all(self.tokens, self.mask)
+            with torch.no_grad():
+                self.pooled = self.item_llm.eval().encode_all(self.tokens, self.mask).to(self.norm.weight.dtype)
             self.item_llm.train(was_training)
         pooled = self.pooled
         if not self._frozen:

@@ -1,4 +1,4 @@
-"""``python -m bench.report [RESULTS...]``: tables, figures and a page from results files."""
+"""``python -m bench.report [FILES...]``: tables, figures and a page from results files and files of studies."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ app = typer.Typer(add_completion=False, help=__doc__)
 
 @app.command()
 def main(
-    results: Annotated[list[Path] | None, typer.Argument(help="Results files; default: the latest run.")] = None,
+    results: Annotated[
+        list[Path] | None, typer.Argument(help="Results and files of studies; default: the latest run.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("reports/latest"),
 ) -> None:
     """Render index.html, report.md, results.csv and the figures as SVG and PNG."""
-    runs = store.read_all(results or [store.latest()])
-    for path in write_report(runs, out):
+    runs, studies = store.read_all(results or [store.latest()])
+    for path in write_report(runs, out, studies):
         typer.echo(path)
 
 

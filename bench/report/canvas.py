@@ -67,6 +67,19 @@ def legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None
     figure.legend(handles, names, loc="outside lower center", ncols=columns)
 
 
+def panels_of(names: Sequence[str], height_in: float) -> tuple[Figure, dict[str, Axes]]:
+    """Make a figure with one titled panel a name, at most two beside each other."""
+    columns = min(2, len(names))
+    rows = -(-len(names) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH_IN, height_in * rows + 0.2), squeeze=False)
+    for axis in axes.flat[len(names) :]:
+        axis.set_visible(False)
+    panels = dict(zip(names, axes.flat, strict=False))
+    for name, axis in panels.items():
+        axis.set_title(textwrap.fill(name, TITLE_LETTERS))
+    return figure, panels
+
+
 def two_lines(name: str) -> str:
     """Break a group's name behind its dataset."""
     head, _, tail = name.partition(", ")

@@ -61,19 +61,29 @@ def draw_all(records: Sequence[Record]) -> list[Drawing]:
         if not shown:
             continue
         left_out = [label for label, record in zip(case_labels(records), records, strict=True) if record not in shown]
-        drawings.append(_drawing(name, title, partial(draw, shown), _describe(name, shown), left_out))
+        drawings.append(drawn(name, title, partial(draw, shown), _describe(name, shown), left_out))
     found = sweeps(measured(records))
     if found:
         title, text = "How latency grows", describe(found)
-        drawings.append(_drawing("scaling", title, partial(draw_latency, found), text, []))
+        drawings.append(drawn("scaling", title, partial(draw_latency, found), text))
     heavy = [sweep for sweep in found if has_memory(sweep)]
     if heavy:
         title, text = "How memory grows", "What a request adds to memory, against what latency is drawn against."
-        drawings.append(_drawing("scaling_memory", title, partial(draw_memory, heavy), text, []))
+        drawings.append(drawn("scaling_memory", title, partial(draw_memory, heavy), text))
     return drawings
 
 
-def _drawing(name: str, title: str, draw: Callable[[], Figure], text: str, left_out: Sequence[str]) -> Drawing:
+def drawn(name: str, title: str, draw: Callable[[], Figure], text: str, left_out: Sequence[str] = ()) -> Drawing:
+    """Draw one figure in our style.
+
+    Args:
+        name: Of its files.
+        title: What it shows.
+        draw: Makes it.
+        text: For those who cannot see it.
+        left_out: Cases that lack what it shows.
+
+    """
     with plt.style.context([STYLE]):
         figure = draw()
         drawing = Drawing(name, title, text, rendered(figure, "svg"), rendered(figure, "png"), tuple(left_out))

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
 
-from bench.results.record import FULL_VOCAB, Record, WeightsKind
+from bench.results.record import FULL_VOCAB, Case, Metric, Provenance, Record, WeightsKind
 
 _MIB = 2**20
 
+NOT_AVAILABLE = "n/a"
+NONE = "none"
 
-def case_labels(records: Sequence[Record]) -> list[str]:
-    """Name each case by its recommender and by whatever differs between the cases."""
+
+class Told(Protocol):
+    """What is known of one case: a record, an evaluation, a study of beams."""
+
+    @property
+    def case(self) -> Case:
+        """What was measured or ranked."""
+
+    @property
+    def provenance(self) -> Provenance:
+        """How to get it again."""
+
+
+def case_labels(records: Sequence[Told], without: Collection[str] = ()) -> list[str]:
+    """Name each case by its recommender and by whatever differs between the cases.
+
+    Args:
+        records: The cases.
+        without: What is not said even where it differs, such as ``batch``.
+
+    """
     fields = {
         "dataset": dataset_name,
         "preset": lambda record: str(record.case.settings.get("preset")),
@@ -22,15 +44,17 @@ def case_labels(records: Sequence[Record]) -> list[str]:
         "seen": lambda record: f"seen items: {record.case.seen}",
         "threads": lambda record: f"{record.case.threads} threads",
         "machine": machine_name,
+        "seed": lambda record: f"seed {record.case.settings.get('seed', 0)}",
     }
-    telling = [read for read in fields.values() if len({read(record) for record in records}) > 1]
+    read_by = [read for name, read in fields.items() if name not in without]
+    telling = [read for read in read_by if len({read(record) for record in records}) > 1]
     names = [", ".join([caption(record), *(read(record) for read in telling)]) for record in records]
     if len(set(names)) == len(names):
         return names
     return [f"{name}, {record.provenance.started}" for name, record in zip(names, records, strict=True)]
 
 
-def caption(record: Record) -> str:
+def caption(record: Told) -> str:
     """Name the recommender with its variant, and say so when its weights are random."""
     untrained = record.case.weights is WeightsKind.UNTRAINED
     return f"{record.case.variant}, untrained" if untrained else record.case.variant
@@ -43,17 +67,25 @@ def decoder_name(record: Record) -> str:
     return ", ".join([str(case.decoder), *(word for word in unusual if word)])
 
 
-def dataset_name(record: Record) -> str:
+def dataset_name(record: Told) -> str:
     """Name the dataset with what it was loaded with, and say so when it is generated."""
-    synthetic = bool(record.provenance.dataset.get("synthetic"))
-    name = record.case.dataset_variant
-    return f"{name} (synthetic)" if synthetic and "synthetic" not in record.case.dataset else name
+    return generated(record.case.dataset_variant, record.provenance)
 
 
-def machine_name(record: Record) -> str:
+def generated(dataset: str, source: Provenance) -> str:
+    """Say so when a dataset is generated and its name does not tell."""
+    return f"{dataset} (synthetic)" if source.dataset.get("synthetic") and "synthetic" not in dataset else dataset
+
+
+def machine_name(record: Told) -> str:
     """Name what a case ran on: the GPU, or the processor with its number of cores."""
-    facts = record.provenance.machine
-    if record.case.device.startswith("cuda"):
+    return machine_of(record.provenance, record.case.device)
+
+
+def machine_of(source: Provenance, device: str) -> str:
+    """Name a device of a machine, as `machine_name`."""
+    facts = source.machine
+    if device.startswith("cuda"):
         return str(facts.get("GPU") or "unknown GPU")
     return f"{facts.get('processor') or 'unknown processor'} ({facts.get('cores')} cores)"
 
@@ -79,12 +111,20 @@ def groups(records: Sequence[Record]) -> dict[str, list[Record]]:
 def significant(value: float, digits: int = 3) -> str:
     """Write a number with so many significant digits, without an exponent."""
     if not math.isfinite(value):
-        return "n/a"
+        return NOT_AVAILABLE
     if value == 0:
         return "0"
     rounded = float(f"{value:.{digits - 1}e}")
     places = digits - 1 - math.floor(math.log10(abs(rounded)))
     return f"{rounded:,.{max(places, 0)}f}"
+
+
+def metric_of(metrics: Mapping[str, Metric], name: str) -> str:
+    """Write a metric with its interval, to four decimal places."""
+    found = metrics.get(name)
+    if found is None or not math.isfinite(found.value):
+        return NOT_AVAILABLE
+    return f"{found.value:.4f} [{found.low:.4f}, {found.high:.4f}]"
 
 
 def milliseconds(seconds: float) -> str:

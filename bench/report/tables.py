@@ -9,6 +9,7 @@ import pandas as pd
 
 from bench.report.findings import FULL_PRECISION, comparisons, percent_saved, recall_change, times
 from bench.report.labels import (
+    NOT_AVAILABLE,
     caption,
     case_labels,
     dataset_name,
@@ -23,8 +24,7 @@ from bench.report.ratios import latency_of, measured
 from bench.results.compare import Ratio
 from bench.results.conditions import Overhead, Repeats, Roofline
 from bench.results.record import Agreement, Flops, ListAudit, Memory, Metric, Quality, Record
-
-NOT_AVAILABLE = "n/a"
+from bench.results.studies import Evaluation
 
 PHASE_COLUMNS = [
     "case", "phase", "seconds_under_profiler", "flops_per_user", "bytes_per_user", "lower_bound_s", "share_attained",
@@ -259,13 +259,14 @@ def failures(records: Sequence[Record]) -> pd.DataFrame:
     )
 
 
-def settings(records: Sequence[Record]) -> pd.DataFrame:
-    """Return weights, training and settings, one row a recommender."""
+def settings(records: Sequence[Record | Evaluation]) -> pd.DataFrame:
+    """Return weights, training and settings, one row a recommender and seed."""
     rows: dict[str, dict[str, str]] = {}
     for record in records:
         if record.weights is None:
             continue
-        key = f"{caption(record)} on {dataset_name(record)}"
+        seed = record.case.settings.get("seed")
+        key = f"{caption(record)} on {dataset_name(record)}" + (f", seed {seed}" if seed else "")
         rows.setdefault(
             key,
             {

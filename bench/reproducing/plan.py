@@ -18,6 +18,7 @@ from bench.home import home
 from bench.recipes import resolve
 from bench.results.studies import Ablation, Studies
 from models import registry
+from models.backbones import PRESETS, is_preset
 from models.errors import UserError
 from models.recommender import NumbersItems, TrainableRecommender
 
@@ -184,6 +185,8 @@ def make_plan(name: str, *, sources: Sequence[str], size: str, only: Sequence[st
         UserError: A suite, dataset, recommender or setting is not as it must be.
 
     """
+    if not is_preset(size):
+        raise UserError(f"--size {size}: use a preset, one of {', '.join(PRESETS)}")
     suite = cases.read_suite(name)
     entries = [(part, entry) for part, piece in suite.pieces() for entry in piece.recommenders]
     known = {entry.name for _, entry in entries}

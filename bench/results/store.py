@@ -1,4 +1,4 @@
-"""Records from the files that pytest-benchmark saved."""
+"""Records from the files that pytest-benchmark saved, and studies from files of their own."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from bench.home import home
+from bench.results.model import Model
 from bench.results.record import SCHEMA_VERSION, Record
+from bench.results.studies import KIND as STUDIES
+from bench.results.studies import Studies
 from models.errors import UserError
+
+Stored = TypeVar("Stored", bound=Model)
 
 KIND = "lite-llm4rec-bench"
 
@@ -36,6 +41,20 @@ class Run:
     records: tuple[Record, ...]
 
 
+@dataclass(frozen=True)
+class StudyFile:
+    """One file of studies.
+
+    Attributes:
+        path: Where it was read from.
+        studies: What it holds.
+
+    """
+
+    path: Path
+    studies: Studies
+
+
 def latest() -> Path:
     """Return the newest results file below our home.
 
@@ -49,9 +68,23 @@ def latest() -> Path:
     return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
 
-def read_all(paths: Iterable[Path]) -> list[Run]:
-    """Read several files; see `read`."""
-    return [read(path) for path in paths]
+def read_all(paths: Iterable[Path]) -> tuple[list[Run], list[StudyFile]]:
+    """Read results files and files of studies, told apart by what they hold; see `read` and `read_studies`.
+
+    Raises:
+        UserError: One is neither, or cannot be read.
+
+    """
+    runs, studies = [], []
+    for path in paths:
+        content = _content(path)
+        if isinstance(content, dict) and content.get("kind") == STUDIES:
+            studies.append(_studies(content, path))
+        elif _is_run(content):
+            runs.append(_run(content, path))
+        else:
+            raise UserError(f"{path} is not a results file of pytest-benchmark, nor a file of studies")
+    return runs, studies
 
 
 def read(path: Path) -> Run:
@@ -61,33 +94,66 @@ def read(path: Path) -> Run:
         UserError: It is missing, damaged, empty, somebody else's, or written by a newer version.
 
     """
+    content = _content(path)
+    if not _is_run(content):
+        raise UserError(f"{path} is not a results file of pytest-benchmark")
+    return _run(content, path)
+
+
+def read_studies(path: Path) -> StudyFile:
+    """Read a file that `bench.evaluate`, `bench.beams`, `bench.leaks` or `bench.reproduce` wrote.
+
+    Raises:
+        UserError: It is missing, damaged, empty, somebody else's, or written by a newer version.
+
+    """
+    content = _content(path)
+    if not isinstance(content, dict) or content.get("kind") != STUDIES:
+        raise UserError(f"{path} is not a file of studies")
+    return _studies(content, path)
+
+
+def _content(path: Path) -> Any:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such results file; `ls {home('results')}` shows what there is") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
     except ValueError as error:
         raise UserError(f"{path} is no valid JSON ({error}): the file is damaged, measure again") from error
-    if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
-        raise UserError(f"{path} is not a results file of pytest-benchmark")
+
+
+def _is_run(content: Any) -> bool:
+    return isinstance(content, dict) and isinstance(content.get("benchmarks"), list)
+
+
+def _run(content: dict[str, Any], path: Path) -> Run:
     found = [benchmark.get("extra_info") for benchmark in content["benchmarks"] if isinstance(benchmark, dict)]
     failed = content.get(FAILED)
     found += failed if isinstance(failed, list) else []
     ours = [values for values in found if isinstance(values, dict) and values.get("kind") == KIND]
     if not ours:
         raise UserError(f"{path} holds no recommender benchmarks: it was written by another project, or by no case")
-    return Run(path, str(content.get("datetime", "")), tuple(_record(values, path) for values in ours))
+    records = tuple(_validated(Record, values, path) for values in ours)
+    return Run(path, str(content.get("datetime", "")), records)
 
 
-def _record(values: dict[str, Any], path: Path) -> Record:
+def _studies(content: dict[str, Any], path: Path) -> StudyFile:
+    studies = _validated(Studies, content, path)
+    if not (studies.evaluations or studies.beams or studies.leaks or studies.ablations):
+        raise UserError(f"{path} holds no studies: the command that wrote it found nothing to study")
+    return StudyFile(path, studies)
+
+
+def _validated(kind: type[Stored], values: dict[str, Any], path: Path) -> Stored:
     version = values.get("schema_version")
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise UserError(
             f"{path} was written by a newer version (schema {version}, this one reads {SCHEMA_VERSION}): upgrade"
         )
     try:
-        return Record.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}: the file is damaged") from error

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from bench.quality.evaluate import per_user_metrics
+from bench.quality.ranks import Ranks
 from bench.results.record import (
     Case,
     Flops,
+    Hits,
     Index,
     Latency,
     ListAudit,
@@ -25,6 +28,7 @@ from bench.results.record import (
     Weights,
     WeightsKind,
 )
+from bench.results.studies import Ablation, Beam, BeamStudy, Evaluation, LeakProbe, Studies
 
 
 def make_case(recommender: str = "lite-llm4rec", **changes: Any) -> Case:
@@ -135,4 +139,159 @@ def write_results(path: Path, records: list[Record], **changes: Any) -> Path:
     failed = [values for values in dumped if values["latency"] is None]
     content = {"machine_info": {}, "benchmarks": ok, "failed_cases": failed, "datetime": "2026-01-02T03:05:00+00:00"}
     path.write_text(json.dumps(content | changes))
+    return path
+
+
+LEAKY = "leaky item IDs (P5's numbering)"
+
+
+def make_metric(value: float) -> Metric:
+    return Metric(value=value, low=0.9 * value, high=1.1 * value)
+
+
+def make_ranked_quality(skill: float, *, users: int = 200, seed: int = 0, split: str = "test") -> Quality:
+    """Quality with hits: `skill` is about the share of targets among the first 20; hard users are hard for all."""
+    hardness = np.random.default_rng(99).random(users)
+    places = np.floor(20 * hardness / skill * np.random.default_rng(seed).lognormal(0, 0.3, users)).astype(int)
+    ranks = Ranks(np.where(places < 20, places, -1), np.where(places < 20, 1, 0))
+    found = np.flatnonzero(ranks.tied)
+    return Quality(
+        split=split,
+        users=users,
+        cutoff=20,
+        seen="remove",
+        metrics={name: make_metric(float(values.mean())) for name, values in per_user_metrics(ranks, 20).items()},
+        coverage=0.5,
+        valid_rate=1.0,
+        hits=Hits(rows=found.tolist(), better=ranks.better[found].tolist(), tied=ranks.tied[found].tolist()),
+    )
+
+
+def make_evaluation(
+    recommender: str = "lite-llm4rec", skill: float = 0.5, *, seed: int = 0, **changes: Any
+) -> Evaluation:
+    """An evaluation of weights that are told by recommender, settings and dataset; `case` changes its case."""
+    settings = {"preset": "compact"} | ({"seed": seed} if seed else {}) | changes.pop("settings", {})
+    case = make_case(
+        recommender, settings=settings, **({"dataset": "books", "batch_size": 64} | changes.pop("case", {}))
+    )
+    trained = case.weights is WeightsKind.TRAINED
+    values: dict[str, Any] = {
+        "case": case,
+        "weights": Weights(
+            checkpoint=f"{recommender}-compact-seed{seed}" if trained else None,
+            sha256=f"{recommender} {settings} {case.dataset}" if trained else None,
+            parameters=250_000,
+            parameter_bytes=1_000_000,
+            training={"seconds": 600.0} if trained else {},
+            settings={"seed": seed} | settings,
+        ),
+        "quality": make_ranked_quality(skill, seed=seed),
+        "seconds": 1.5,
+        "provenance": make_provenance(command="python -m bench.evaluate", dataset={"users": 200, "items": 50}),
+    }
+    return Evaluation(**values | changes)
+
+
+def make_timed(evaluation: Evaluation, median_s: float = 0.002, *, batch_size: int = 1, **changes: Any) -> Record:
+    """A record of an evaluation's weights and lists, whose quality is that of fewer users."""
+    case = evaluation.case.model_copy(update={"batch_size": batch_size} | changes.pop("case", {}))
+    quality = make_quality(0.2).model_copy(update={"users": 50})
+    source = make_provenance(dataset=evaluation.provenance.dataset)
+    values = {"weights": evaluation.weights, "quality": quality, "labels": evaluation.labels, "provenance": source}
+    return make_record(case=case, median_s=median_s, **values | changes)
+
+
+def make_beam_study(recommender: str = "tiger", **changes: Any) -> BeamStudy:
+    """Beams that find less than all items do the wider they are, as published for semantic IDs."""
+    evaluation = make_evaluation(recommender, case={"decoder": "exact", "beam_width": 5} | changes.pop("case", {}))
+    beams = [
+        Beam(
+            width=width,
+            metrics={"HR@10": make_metric(hit_rate), "NDCG@10": make_metric(0.55 * hit_rate)},
+            found=round(1000 * hit_rate),
+            true_rank_mean=rank,
+            true_rank_median=rank and rank / 4,
+            overlap=overlap,
+            coverage=overlap / 2,
+            valid_rate=1.0,
+            duplicate_rate=0.0,
+        )
+        for width, hit_rate, rank, overlap in ((5, 0.0, None, 0.3), (20, 0.06, 167.25, 0.6), (100, 0.045, 40.0, 0.9))
+    ]
+    values: dict[str, Any] = {
+        "case": evaluation.case,
+        "weights": evaluation.weights,
+        "users": 1000,
+        "all_users": 6040,
+        "exhaustive": {"HR@10": make_metric(0.04), "NDCG@10": make_metric(0.02)},
+        "exhaustive_coverage": 0.55,
+        "beams": beams,
+        "provenance": make_provenance(
+            command=f"python -m bench.beams {recommender}", dataset={"users": 6040, "items": 50}
+        ),
+    }
+    return BeamStudy(**values | changes)
+
+
+def make_leak_probe(numbering: str, hit_rate: float, **changes: Any) -> LeakProbe:
+    values: dict[str, Any] = {
+        "dataset": "books",
+        "numbering": numbering,
+        "labels": [LEAKY] if numbering == "sequential-leaky" else [],
+        "users": 200,
+        "metrics": {f"HR@{cutoff}": make_metric(hit_rate * factor) for cutoff, factor in ((1, 1), (5, 1.5), (10, 2))},
+        "provenance": make_provenance(command="python -m bench.leaks p5", dataset={"users": 200, "items": 50}),
+    }
+    return LeakProbe(**values | changes)
+
+
+ABLATED = (
+    ("hierarchy", "flattened", 0.42, 0.0061),
+    ("item LLM", "ids", 0.36, 0.0019),
+    ("item LLM", "frozen", 0.46, 0.002),
+)
+"""What is varied, how, the skill that is left, and the latency in seconds."""
+
+
+def make_ablated(dataset: str, base_s: float = 0.002) -> tuple[list[Evaluation], list[Record], list[Ablation]]:
+    """A base and three variations of it in two parts, evaluated and timed."""
+    base = make_evaluation(skill=0.5, case={"dataset": dataset})
+    evaluations, records = [base], [make_timed(base, base_s)]
+    others: dict[str, list[str]] = {}
+    for title, value, skill, median_s in ABLATED:
+        one = make_evaluation(skill=skill, settings={title: value}, case={"dataset": dataset})
+        evaluations.append(one)
+        records.append(make_timed(one, median_s))
+        others.setdefault(title, []).append(one.case.variant)
+    parts = [
+        Ablation(title=title, dataset=dataset, base=base.case.variant, others=names) for title, names in others.items()
+    ]
+    return evaluations, records, parts
+
+
+def make_studies() -> tuple[Studies, list[Record]]:
+    """One of everything, on two datasets: studies, and what was timed beside them."""
+    popularity = make_evaluation("popularity", 0.1, case={"weights": WeightsKind.AS_BUILT})
+    sasrec = [make_evaluation("sasrec", skill, seed=seed) for seed, skill in enumerate((0.52, 0.55, 0.5))]
+    served = {"decoder": "exact", "beam_width": 20}
+    p5 = [
+        make_evaluation("p5", skill, settings={"numbering": numbering}, case=served, labels=labels)
+        for numbering, skill, labels in (("sequential-leaky", 0.4, [LEAKY]), ("sequential", 0.25, []))
+    ]
+    evaluations, records, parts = make_ablated("books")
+    more, others, further = make_ablated("films", 0.0025)
+    times = ((popularity, 0.0001), (sasrec[0], 0.001), (p5[1], 0.05))
+    records += [make_timed(one, s * factor, batch_size=size) for one, s in times for size, factor in ((1, 1), (32, 4))]
+    studies = Studies(
+        evaluations=[popularity, *sasrec, *p5, *evaluations, *more],
+        beams=[make_beam_study(), make_beam_study(case={"dataset": "films"})],
+        leaks=[make_leak_probe("sequential-leaky", 0.04), make_leak_probe("sequential", 0.004)],
+        ablations=[*parts, *further],
+    )
+    return studies, [*records, *others]
+
+
+def write_studies(path: Path, studies: Studies) -> Path:
+    path.write_text(studies.model_dump_json(indent=1) + "\n")
     return path

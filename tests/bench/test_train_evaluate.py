@@ -180,10 +180,16 @@ def test_the_time_budget_ends_training_and_counts_earlier_parts():
 
 def test_the_learning_rate_rises_holds_and_falls_with_the_time_left():
     arguments = Arguments(output_dir="run", max_seconds=100, warmup_steps=4, cooldown=0.2, use_cpu=True)
-    rates = [TimeBudget(spent).rate(arguments, step) for spent, step in [(1, 0), (2, 3), (79, 90), (90, 95), (101, 99)]]
+    passed = [(1, 0), (2, 3), (79, 90), (90, 95), (101, 99)]
+    rates = [TimeBudget(spent).rate(arguments, step, 1000) for spent, step in passed]
     assert rates == pytest.approx([0.25, 1.0, 1.0, 0.5, 0.0])
     whole = Arguments(output_dir="run", max_seconds=100, use_cpu=True)
-    assert TimeBudget(99).rate(whole, 5) == 1
+    assert TimeBudget(99).rate(whole, 5, 1000) == 1
+
+
+def test_the_learning_rate_falls_with_the_steps_left_where_these_end_first():
+    arguments = Arguments(output_dir="run", max_seconds=1000, cooldown=0.5, use_cpu=True)
+    assert [TimeBudget(10).rate(arguments, step, 100) for step in (20, 50, 75, 100)] == [1, 1, 0.5, 0]
 
 
 def test_the_last_step_of_a_cooled_training_hardly_learns(monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 from bench.results import store
 from models.errors import UserError
-from tests.bench.factories import make_quality, make_record, make_run, write_results
+from tests.bench.factories import make_quality, make_record, make_run, make_studies, write_results, write_studies
 
 
 def test_records_come_back_as_they_were(tmp_path):
@@ -84,3 +84,52 @@ def test_a_record_that_breaks_the_schema_says_where(tmp_path):
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match="outcome"):
         store.read(path)
+
+
+def test_studies_come_back_as_they_were(tmp_path):
+    studies, _ = make_studies()
+    assert store.read_studies(write_studies(tmp_path / "studies.json", studies)).studies == studies
+
+
+def test_files_are_told_apart_by_what_they_hold(tmp_path):
+    studies, records = make_studies()
+    paths = [write_studies(tmp_path / "run.json", studies), write_results(tmp_path / "studies.json", records)]
+    runs, files = store.read_all([*paths, *paths])
+    assert [run.path.name for run in runs] == ["studies.json"] * 2
+    assert [file.path.name for file in files] == ["run.json"] * 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "no valid JSON"),
+        ('{"kind": "lite-llm4rec-studies", "evaluations": [', "no valid JSON"),
+        ("[1, 2]", "not a file of studies"),
+        ('{"benchmarks": []}', "not a file of studies"),
+        ('{"kind": "somebody-elses"}', "not a file of studies"),
+        ('{"kind": "lite-llm4rec-studies"}', "holds no studies"),
+        ('{"kind": "lite-llm4rec-studies", "evaluations": [{}]}', r"evaluations.0.*damaged"),
+        ('{"kind": "lite-llm4rec-studies", "schema_version": 99, "leeks": []}', r"newer version.*upgrade"),
+    ],
+    ids=["empty", "torn", "list", "results", "foreign", "nothing", "gaps", "newer"],
+)
+def test_an_unusable_file_of_studies_gives_one_clear_line(tmp_path, content, message):
+    path = tmp_path / "studies.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=message) as caught:
+        store.read_studies(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", '{"kind": "somebody-elses"}', '{"benchmarks": 7}'])
+def test_a_file_that_is_neither_is_named(tmp_path, content):
+    path = tmp_path / "other.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match="not a results file of pytest-benchmark, nor a file of studies"):
+        store.read_all([write_results(tmp_path / "run.json", [make_record()]), path])
+
+
+def test_a_missing_file_of_studies_is_named(tmp_path):
+    with pytest.raises(UserError, match="no such"):
+        store.read_studies(tmp_path / "nothing.json")

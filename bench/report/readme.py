@@ -1,0 +1,299 @@
+"""``python -m bench.report.readme [--check]``: the results in README.md, from the reports that are committed.
+
+Reads ``reports/MACHINE/paper/``: ``run.json``, ``studies.json`` where there is one, and links the page and the figure
+that `bench.report` made of them. What stands between the two markers is replaced, nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+
+import pandas as pd
+import typer
+from markupsafe import escape
+
+from bench import commands
+from bench.home import atomic
+from bench.report.findings import CLAIMANT, times
+from bench.report.joining import with_whole_quality
+from bench.report.labels import (
+    NOT_AVAILABLE,
+    case_labels,
+    dataset_name,
+    group_name,
+    machine_name,
+    metric_of,
+    milliseconds,
+    significant,
+)
+from bench.report.ratios import latency_of, measured, metric, ratio_of
+from bench.results import store
+from bench.results.compare import Ratio
+from bench.results.decoders import REFERENCE, is_exact, keeps_the_beams
+from bench.results.paired_quality import quality_difference
+from bench.results.record import Flops, Quality, Record
+from models.errors import UserError
+
+COMMAND = "python -m bench.report.readme"
+START = f"<!-- results: made by {COMMAND} -->"
+END = "<!-- /results -->"
+
+RUN, STUDIES, PAGE, FIGURE = "run.json", "studies.json", "report.md", "figures/quality_latency.png"
+BEST = "NDCG@10"
+
+NOTE = (
+    "p50: median time of a request; of beam searches under the fastest decoder that keeps their beams, which is named, "
+    "and beside it under `reference`, the papers' own. Brackets: 95 % intervals. GFLOP/user: at the smallest batch."
+)
+
+SPECIAL = re.compile(r"\[[\d., ]+\](?![(\[:])|[\\`*_~$|\[\]]")
+"""Intervals, which stay as they are, and what Markdown reads as markup; HTML's characters are escaped apart."""
+
+app = typer.Typer(add_completion=False, help=__doc__)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recommender on one dataset, under all decoders that keep the same beams.
+
+    Attributes:
+        name: What tells it apart from the others of its dataset, with its cautions.
+        records: Timed, one a batch size and decoder.
+
+    """
+
+    name: str
+    records: tuple[Record, ...]
+
+    @property
+    def quality(self) -> Quality | None:
+        """Of the most users; None where NDCG@10 is not known."""
+        found = [one for one in self.records if metric(one, BEST) is not None]
+        known = [one.quality for one in found if isinstance(one.quality, Quality)]
+        return max(known, key=lambda one: one.users, default=None)
+
+    def told(self, name: str = BEST) -> str:
+        """Write a metric with its interval."""
+        return metric_of(self.quality.metrics, name) if self.quality else NOT_AVAILABLE
+
+    def fastest(self, batch: int, decoder: str | None = None) -> Record | None:
+        """Return the fastest case at a batch size, under one decoder or any; None where there is none."""
+        found = [one for one in self.records if one.case.batch_size == batch and decoder in (None, one.case.decoder)]
+        return min(found, key=lambda one: latency_of(one).p50_s, default=None)
+
+
+@app.command()
+def main(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if README.md is stale.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where README.md and reports/ are.")] = Path(),
+) -> None:
+    """Write the results between the markers of README.md."""
+    readme = folder / "README.md"
+    try:
+        text = readme.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{readme} cannot be read ({error}): name the folder that holds it with --folder") from error
+    fresh = with_block(text, results(folder), readme)
+    if check and fresh != text:
+        typer.echo(f"README.md is stale: run {COMMAND}", err=True)
+        raise typer.Exit(1)
+    if fresh != text:
+        with atomic(readme) as path:
+            path.write_text(fresh, encoding="utf-8")
+        typer.echo(readme)
+
+
+def with_block(text: str, content: str, readme: Path) -> str:
+    """Return the text of a README with what stands between its markers replaced.
+
+    Raises:
+        UserError: The markers are not there, once each and in order.
+
+    """
+    start, end = text.find(START), text.find(END)
+    if not 0 <= start < end or text.count(START) > 1 or text.count(END) > 1:
+        raise UserError(f"{readme} needs one line {START} and below it one line {END}: put them where results belong")
+    return f"{text[: start + len(START)]}\n\n{content}\n\n{text[end:]}"
+
+
+def results(folder: Path) -> str:
+    """Render what is committed of each machine, by name of its folder, as Markdown.
+
+    Args:
+        folder: Holds ``reports/``; links are relative to it.
+
+    Raises:
+        UserError: There is nothing, a file is missing or damaged, or no case of seed 0 was measured.
+
+    """
+    papers = sorted((folder / "reports").glob("*/paper"))
+    if not papers:
+        raise UserError(f"no folder {folder}/reports/MACHINE/paper: put {RUN} there and render it with bench.report")
+    return "\n\n".join(_machine(paper, quote(paper.relative_to(folder).as_posix())) for paper in papers)
+
+
+def _machine(paper: Path, link: str) -> str:
+    """Render one machine's figure, sentences, table and links."""
+    records, name = _records(paper), paper.parent.name
+    datasets = _by_dataset(records)
+    machines = ", ".join(dict.fromkeys(map(machine_name, records)))
+    sentences = [f"- {_text(_sentence(dataset, rows))}" for dataset, rows in datasets.items()]
+    parts = [
+        f"### {_text(f'{name}: {machines}')}",
+        f"![{_text(f'{BEST} against latency on ' + ', '.join(datasets) + f'; {name}')}]({link}/{FIGURE})",
+        "\n".join(sentences),
+        _markdown(_table(datasets)),
+        f"{NOTE} Everything is on [the page]({link}/{PAGE}).",
+    ]
+    return "\n\n".join(parts)
+
+
+def _records(paper: Path) -> list[Record]:
+    """Read the measured cases of seed 0, with the quality over all users where that was evaluated."""
+    for name in (RUN, PAGE, FIGURE):
+        if not (paper / name).is_file():
+            raise UserError(f"{paper / name} is missing: put {RUN} there and render it with bench.report")
+    records = [record for record in measured(store.read(paper / RUN).records) if not _seed(record)]
+    if not records:
+        raise UserError(f"{paper / RUN} holds no measured case of seed 0: measure again")
+    studies = paper / STUDIES
+    evaluations = store.read_studies(studies).studies.evaluations if studies.exists() else []
+    return with_whole_quality(records, evaluations)
+
+
+def _seed(record: Record) -> int:
+    settings = record.case.settings if record.weights is None else record.weights.settings
+    return int(settings.get("seed") or 0)
+
+
+def _by_dataset(records: Sequence[Record]) -> dict[str, list[Row]]:
+    """Return the rows of each dataset, the best first and those without quality last."""
+    alike: dict[str, dict[str, list[Record]]] = {}
+    for record in records:
+        key = _without_rung(record).case.model_dump_json(exclude={"batch_size"})
+        key += f"{record.weights and record.weights.sha256} {machine_name(record)}"
+        alike.setdefault(dataset_name(record), {}).setdefault(key, []).append(record)
+    return {dataset: _rows(list(found.values())) for dataset, found in alike.items()}
+
+
+def _rows(alike: Sequence[list[Record]]) -> list[Row]:
+    names = case_labels([_without_rung(group[0]) for group in alike], ("dataset", "batch"))
+    rows = [Row("; ".join([name, *group[0].labels]), tuple(group)) for name, group in zip(names, alike, strict=True)]
+    return sorted(rows, key=lambda row: -(row.quality.metrics[BEST].value if row.quality else 0.0))
+
+
+def _without_rung(record: Record) -> Record:
+    """Return a record whose case does not say which of the decoders that keep the same beams it ran."""
+    decoder = None if keeps_the_beams(record.case) else record.case.decoder
+    return record.model_copy(update={"case": record.case.model_copy(update={"decoder": decoder})})
+
+
+def _sentence(dataset: str, rows: Sequence[Row]) -> str:
+    """Say what is best, whether beam search is unnecessary, and what it costs at its strongest."""
+    sound = [row for row in rows if row.quality and not row.records[0].labels]
+    if not sound:
+        return f"On {dataset}, cost alone was measured."
+    best = f"On {dataset}, the best {BEST} of what was timed is {sound[0].told()}, by {sound[0].name}"
+    batch = min(record.case.batch_size for row in rows for record in row.records)
+    for ours in sound:
+        fast = ours.fastest(batch)
+        if fast is not None and fast.case.recommender == CLAIMANT:
+            beams = _strongest(fast, sound)
+            if beams is not None:
+                return f"{best}; {_verdict(ours, beams[0])}: {_against(ours, fast, *beams)}."
+    return f"{best}; {CLAIMANT} and a beam search were not timed side by side."
+
+
+def _strongest(fast: Record, rows: Sequence[Row]) -> tuple[Row, Record] | None:
+    """Return the best beam search timed beside a case, and its fastest case; those with a beam a place go first."""
+    timed = [(row, row.fastest(fast.case.batch_size)) for row in rows]
+    beams = [(row, slow) for row, slow in timed if slow and is_exact(slow.case) and _setting(slow) == _setting(fast)]
+    whole = [(row, slow) for row, slow in beams if (slow.case.beam_width or 0) >= slow.case.k]
+    return next(iter(whole or beams), None)
+
+
+def _setting(record: Record) -> tuple[str, int, str]:
+    return group_name(record), record.case.threads, machine_name(record)
+
+
+def _verdict(ours: Row, beams: Row) -> str:
+    """Judge by the difference of NDCG@10 user by user, or where users cannot be compared by the two intervals."""
+    assert ours.quality is not None
+    assert beams.quality is not None
+    found = quality_difference(ours.quality, beams.quality)
+    one, other = ours.quality.metrics[BEST], beams.quality.metrics[BEST]
+    low, high = (one.low - other.high, one.high - other.low) if found is None else (found.low, found.high)
+    if low > 0:
+        return "beam search is unnecessary"
+    return "beam search ranks better" if high < 0 else "beam search gains nothing that shows"
+
+
+def _against(ours: Row, fast: Record, beams: Row, slow: Record) -> str:
+    """Hold the two against each other: quality, then time at the batch size of both."""
+    batch, strongest = fast.case.batch_size, f"{beams.name} under {slow.case.decoder}"
+    users = "1 user" if batch == 1 else f"{batch} users"
+    text = f"{ours.name} reaches {ours.told()} and the strongest beam search, {strongest}, {beams.told()}"
+    text += f", while a request of {users} is answered {_speed(ratio_of(slow, fast))} without it"
+    reference = beams.fastest(batch, REFERENCE)
+    if reference is None or reference is slow:
+        return text
+    return f"{text} ({_speed(ratio_of(reference, fast))} where it runs under {REFERENCE}, the papers' decoder)"
+
+
+def _speed(ratio: Ratio) -> str:
+    longer = Ratio(1 / ratio.value, 1 / ratio.high, 1 / ratio.low)
+    return f"{times(ratio)} as fast" if ratio.value >= 1 else f"{times(longer)} as slowly"
+
+
+def _table(datasets: dict[str, list[Row]]) -> pd.DataFrame:
+    """Return one row a recommender and dataset; what was not timed is n/a."""
+    sizes = {record.case.batch_size for rows in datasets.values() for row in rows for record in row.records}
+    batches = sorted({min(sizes), max(sizes)})
+    frame = pd.DataFrame([_cells(dataset, row, batches) for dataset, rows in datasets.items() for row in rows])
+    empty = [f"{REFERENCE}, batch {batch}" for batch in batches]
+    return frame.drop(columns=[name for name in empty if (frame[name] == NOT_AVAILABLE).all()])
+
+
+def _cells(dataset: str, row: Row, batches: Sequence[int]) -> dict[str, str]:
+    smallest = min(row.records, key=lambda one: (one.case.batch_size, latency_of(one).p50_s))
+    training = smallest.weights.training if smallest.weights else {}
+    seconds, flops = training.get("seconds", math.nan if training else None), smallest.flops
+    return {
+        "dataset": dataset,
+        "recommender": row.name,
+        BEST: row.told(),
+        "HR@10": row.told("HR@10").partition(" ")[0],
+        **{f"p50, batch {batch}": _time(row.fastest(batch)) for batch in batches},
+        **{f"{REFERENCE}, batch {batch}": _time(row.fastest(batch, REFERENCE), told=False) for batch in batches},
+        "GFLOP/user": significant(flops.per_user / 1e9) if isinstance(flops, Flops) else NOT_AVAILABLE,
+        "training, min": significant(seconds / 60) if isinstance(seconds, (int, float)) else "none",
+    }
+
+
+def _time(record: Record | None, *, told: bool = True) -> str:
+    if record is None:
+        return NOT_AVAILABLE
+    decoder = f" ({record.case.decoder})" if told and record.case.decoder else ""
+    return f"{milliseconds(latency_of(record).p50_s)}{decoder}"
+
+
+def _markdown(frame: pd.DataFrame) -> str:
+    lines = [list(frame.columns), *frame.itertuples(index=False)]
+    head, *rows = ("| " + " | ".join(_text(str(value)) for value in line) + " |" for line in lines)
+    return "\n".join([head, "| " + " | ".join(["---"] * len(frame.columns)) + " |", *rows])
+
+
+def _text(text: str) -> str:
+    """Escape what Markdown or HTML would read as markup, and keep to one line."""
+    plain = str(escape(" ".join(text.split()))).replace("&#34;", '"').replace("&#39;", "'")
+    return SPECIAL.sub(lambda found: found[0] if len(found[0]) > 1 else f"\\{found[0]}", plain)
+
+
+if __name__ == "__main__":
+    commands.run(app)

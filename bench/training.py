@@ -77,7 +77,7 @@ def train(
     trainer.rank_validation = _validation_ranker(model, dataset, recipe, args)
     with args.main_process_first(local=False):
         last = _last_whole_checkpoint(run)
-    with _plain_attention(model) if args.bf16 and device.type == "cpu" else nullcontext():
+    with plain_attention(model) if args.bf16 and device.type == "cpu" else nullcontext():
         trainer.train(resume_from_checkpoint=last)
     card = Card(
         recommender=name,
@@ -120,7 +120,7 @@ def _arguments(run: Path, recipe: Recipe, seed: int, device: torch.device) -> Ar
         warmup_steps=recipe.warmup_steps,
         cooldown=recipe.cooldown,
         num_train_epochs=recipe.epochs,
-        bf16=_in_bfloat16(recipe, device),
+        bf16=in_bfloat16(recipe, device),
         use_cpu=device.type == "cpu",
         seed=seed,
         eval_strategy="steps",
@@ -139,7 +139,7 @@ def _arguments(run: Path, recipe: Recipe, seed: int, device: torch.device) -> Ar
     )
 
 
-def _in_bfloat16(recipe: Recipe, device: torch.device) -> bool:
+def in_bfloat16(recipe: Recipe, device: torch.device) -> bool:
     """Tell whether matrix products of training are taken in bfloat16, weights staying in float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
@@ -148,7 +148,7 @@ def _in_bfloat16(recipe: Recipe, device: torch.device) -> bool:
 
 
 @contextmanager
-def _plain_attention(model: torch.nn.Module) -> Iterator[None]:
+def plain_attention(model: torch.nn.Module) -> Iterator[None]:
     """Attend by plain products: in bfloat16, torch's fused attention takes CPUs a third of a step longer."""
     parts = [part for part in model.modules() if isinstance(part, PreTrainedModel) and part is not model]
     before = [part.config._attn_implementation for part in parts]  # noqa: SLF001 - transformers has no public reader

@@ -1,0 +1,169 @@
+"""What training takes: padding of an epoch, memory of the loss, interactions a second, each beside the plain way."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+from scipy import stats
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import RandomSampler
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+from bench import data
+from bench.batches import LengthGroupedBatches
+from bench.data.dataset import Dataset
+from bench.measure import memory
+from bench.options import choose_device, set_threads
+from bench.recipes import Recipe, resolve
+from bench.training import in_bfloat16, plain_attention
+from models import registry
+from models.losses import catalogue_cross_entropy
+from models.recommender import Examples, TrainableRecommender
+
+WIDTH = 64
+TURNS = 8
+STEPS = 6
+"""Training steps a turn."""
+
+USUAL = ("sasrec", "lite-llm4rec")
+
+Loss = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+
+
+def whole(queries: Tensor, vectors: Tensor, targets: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Hold all logits at once."""
+    return functional.cross_entropy(functional.linear(queries, vectors, bias).float(), targets)
+
+
+@pytest.fixture(scope="module")
+def dataset(request: pytest.FixtureRequest) -> Dataset:
+    """The dataset that the command line names, generated data where it names none."""
+    option = request.config.option
+    set_threads(option.threads or 1)
+    return data.load((option.dataset or ["synthetic"])[0], data_dir=option.data_dir, min_count=option.min_count)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Train what the command line names."""
+    if "recommender" in metafunc.fixturenames:
+        metafunc.parametrize("recommender", metafunc.config.option.recommender or USUAL)
+
+
+def _built(recommender: str, dataset: Dataset) -> tuple[TrainableRecommender, Recipe, Examples]:
+    settings, recipe = resolve(recommender, dataset.name, {})
+    model: Any = registry.load(recommender).build(dataset.catalogue, dataset.training(), settings)
+    return model, recipe, model.examples(dataset.training())
+
+
+ORDERS: dict[str, Callable[[Sequence[int], int], Sequence[int]]] = {
+    "sorted over the epoch": lambda lengths, size: list(LengthGroupedBatches(lengths, size, seed=0)),
+    "sorted within 50 batches": lambda lengths, size: list(LengthGroupedSampler(size, lengths=list(lengths))),
+    "shuffled": lambda lengths, _: list(RandomSampler(lengths)),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def bench_padding(
+    benchmark: BenchmarkFixture, dataset: Dataset, order: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Order an epoch of SASRec's windows; which share of the places of its batches is padding?"""
+    _, recipe, examples = _built("sasrec", dataset)
+    benchmark.group = f"an epoch's order, {dataset.variant}"
+    rows = benchmark(ORDERS[order], examples.lengths, recipe.batch_size)
+    lengths = np.array(examples.lengths)[rows]
+    cuts = [lengths[start : start + recipe.batch_size] for start in range(0, len(lengths), recipe.batch_size)]
+    padding = 1 - lengths.sum() / sum(int(cut.max()) * len(cut) for cut in cuts)
+    benchmark.extra_info |= {"padding": padding, "batch size": recipe.batch_size, "examples": len(lengths)}
+    _tell(capsys, f"{dataset.variant}, batches of {recipe.batch_size}, {order}: {padding:.1%} padding")
+
+
+@pytest.mark.parametrize("loss", [whole, catalogue_cross_entropy], ids=["whole", "chunked"])
+@pytest.mark.parametrize(
+    ("rows", "items"), [(1_000, 3_000), (8_000, 3_000), (1_000, 12_000), (8_000, 12_000), (1_000, 100_000)]
+)
+def bench_loss(
+    benchmark: BenchmarkFixture, rows: int, items: int, loss: Loss, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Take loss and gradients over a catalogue; what does it hold at its peak beyond inputs and gradients?"""
+    benchmark.group = f"cross-entropy, {rows:,} predictions, {items:,} items"
+    make = torch.Generator().manual_seed(0)
+    queries, vectors = (torch.randn(count, WIDTH, generator=make).requires_grad_() for count in (rows, items))
+    bias, targets = torch.zeros(items, requires_grad=True), torch.randint(0, items, (rows,), generator=make)
+
+    def step() -> Tensor:
+        queries.grad = vectors.grad = bias.grad = None
+        value = loss(queries, vectors, targets, bias)
+        value.backward()
+        return value
+
+    torch.testing.assert_close(step(), whole(queries, vectors, targets, bias))
+    benchmark.pedantic(step, rounds=10, warmup_rounds=1)
+    held = memory.allocated(step, device=torch.device("cpu")).peak
+    logits = rows * items * 4
+    benchmark.extra_info |= {"peak_bytes": held, "logits_bytes": logits}
+    _tell(capsys, f"{rows:,} x {items:,}: {held / 2**20:,.0f} MiB held, logits alone {logits / 2**20:,.0f} MiB")
+
+
+def bench_throughput(
+    benchmark: BenchmarkFixture,
+    dataset: Dataset,
+    recommender: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Train as the recipe says and in the plain way, in turns: shuffled batches, all logits, float32."""
+    model, recipe, examples = _built(recommender, dataset)
+    device = choose_device("cpu")
+    optimizer = torch.optim.AdamW(model.train().parameters(), lr=recipe.learning_rate)
+    home: Any = sys.modules[type(model).__module__]
+    size, in_bf16 = recipe.batch_size, in_bfloat16(recipe, device)
+    orders = {"recipe": ORDERS["sorted over the epoch"], "plain": ORDERS["shuffled"]}
+    batches = {way: _batches(order(examples.lengths, size), size) for way, order in orders.items()}
+
+    def turn(way: str) -> float:
+        """Return the interactions a second of some steps."""
+        monkeypatch.setattr(home, "catalogue_cross_entropy", catalogue_cross_entropy if way == "recipe" else whole)
+        started, learnt = time.perf_counter(), 0
+        for _ in range(STEPS):
+            rows = next(batches[way])
+            batch = model.collate([examples[row] for row in rows])
+            with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16 and way == "recipe"):
+                found = model(**batch).loss
+            found.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            learnt += sum(examples.lengths[row] for row in rows)
+        return learnt / (time.perf_counter() - started)
+
+    with plain_attention(model):
+        for way in orders:
+            turn(way)
+        pairs = [(turn("recipe"), turn("plain")) for _ in range(TURNS)]
+        benchmark.pedantic(turn, args=("recipe",), rounds=1)
+    fast, slow = np.array(pairs).T
+    found = stats.bootstrap((np.log(fast / slow),), np.mean, rng=np.random.default_rng(0)).confidence_interval
+    low, high = np.exp([found.low, found.high])
+    ratio = float(np.exp(np.log(fast / slow).mean()))
+    told = {"interactions per second": float(np.median(fast)), "plain interactions per second": float(np.median(slow))}
+    benchmark.extra_info |= told | {"ratio": ratio, "low": float(low), "high": float(high), "bfloat16": in_bf16}
+    speeds = f"{np.median(fast):,.0f} interactions/s, plain {np.median(slow):,.0f}"
+    _tell(capsys, f"{recommender} on {dataset.variant}: {speeds}: {ratio:.2f} times [{low:.2f}, {high:.2f}]")
+
+
+def _batches(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    whole_ones = [order[start : start + size] for start in range(0, len(order) - size + 1, size)]
+    while True:
+        yield from whole_ones
+
+
+def _tell(capsys: pytest.CaptureFixture[str], line: str) -> None:
+    with capsys.disabled():
+        sys.stdout.write(f"\n{line}\n")

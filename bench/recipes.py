@@ -101,4 +101,5 @@ def resolve(recommender: str, dataset: str, chosen: dict[str, Any]) -> tuple[Set
         first = error.errors()[0]
         known = ", ".join(kind.model_fields)
         place = ".".join(map(str, first["loc"]))
-        raise UserError(f"{recommender}: setting {place}: {first['msg']}; its settings are {known}") from error
+        said = f"setting {place}: {first['msg']}" if place else first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{recommender}: {said}; its settings are {known}") from error

@@ -80,7 +80,7 @@ class Settings(item_vectors.Settings):
         trains_text = self.item_llm_name != IDS and self.item_llm_training is ItemLLMTraining.TUNED
         if self.head is Head.ITEMS and (trains_text or self.hierarchy is Hierarchy.FLATTENED):
             raise ValueError(
-                "items needs the vectors of all items at each step: freeze the Item LLM, or use item_llm=ids"
+                "head=items needs the vectors of all items at each step: freeze the Item LLM, or use item_llm=ids"
             )
         return self
 

@@ -26,6 +26,7 @@ LARGE = {"openp5-llama": "llama-small"}
 
 VARIANTS = [
     ("lite-llm4rec", {"item_llm": "ids"}),
+    ("lite-llm4rec", {"head": "items", "item_ids": True, "item_llm_training": "frozen"}),
     ("lite-llm4rec", {"hierarchy": "flattened", "text_tokens": 8, "max_tokens": 64}),
     ("lite-llm4rec", {"instruction": "what comes next"}),
     ("lite-llm4rec", {"backbone": "compact", "instruction": "what comes next"}),

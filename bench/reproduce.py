@@ -17,7 +17,7 @@ from bench import commands
 from bench.home import atomic
 from bench.opening import command_of
 from bench.reproducing.plan import make_plan
-from bench.reproducing.run import Options, StepFailedError, Steps, signed
+from bench.reproducing.run import Options, StepFailedError, Steps, signed, signed_studies
 from models.errors import UserError
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -74,8 +74,8 @@ def main(
     except KeyboardInterrupt:
         say("interrupted: the same command goes on")
         raise
-    studies = plan.gathered()
     command = command_of("bench.reproduce")
+    studies = signed_studies(plan.gathered(), command)
     runs = []
     if measure:
         try:

@@ -65,9 +65,7 @@ class TimeBudget(TrainerCallback, ExportableState):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Move the bar; stop when the budget is spent."""
         assert isinstance(args, Arguments)
-        now = time.monotonic()
-        self.spent_s += now - self._last
-        self._last = now
+        self._tick()
         if args.world_size > 1:  # the learning rate and the end hang on it: all processes go by the first one's clock
             spent = torch.tensor(self.spent_s, dtype=torch.float64, device=args.device)
             torch.distributed.broadcast(spent, src=0)
@@ -83,6 +81,7 @@ class TimeBudget(TrainerCallback, ExportableState):
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **told: Any) -> None:
         """Leave a line for each evaluation."""
         del args, control
+        self._tick()
         if self._bar is not None:
             value = told["metrics"][f"eval_{METRIC}"]
             at = f"epoch {state.epoch or 0:.1f}, {self.spent_s / 60:.1f} min"
@@ -102,6 +101,11 @@ class TimeBudget(TrainerCallback, ExportableState):
     def state(self) -> dict[str, Any]:
         """Return what a resumed run goes on from."""
         return {"args": {"spent_s": self.spent_s, "evaluating_s": self.evaluating_s}, "attributes": {}}
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self.spent_s += now - self._last
+        self._last = now
 
 
 class RankingTrainer(Trainer):

@@ -12,12 +12,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
+from typing import TypeVar
 
 from bench.home import atomic, home
 from bench.reproducing.plan import DECODER, Plan, Work
 from bench.results import store
+from bench.results.studies import BeamStudy, Evaluation, LeakProbe, Studies
 from models import registry
+
+Signed = TypeVar("Signed", Evaluation, BeamStudy, LeakProbe)
 
 POLL_S = 0.5
 PATIENCE_S = 20.0
@@ -82,7 +86,6 @@ class Steps:
     say: Callable[[str], None]
     failures: list[str] = field(default_factory=list)
     _stopped: Event = field(default_factory=Event)
-    _lock: Lock = field(default_factory=Lock)
 
     def run_all(self, jobs: int) -> None:
         """Train and evaluate everything, `jobs` sets of weights at a time; what is there is kept."""
@@ -213,6 +216,21 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def signed_studies(studies: Studies, command: str) -> Studies:
+    """Return studies with the command that makes them again in the place of its steps'."""
+
+    def by(one: Signed) -> Signed:
+        return one.model_copy(update={"provenance": one.provenance.model_copy(update={"command": command})})
+
+    return studies.model_copy(
+        update={
+            "evaluations": [by(one) for one in studies.evaluations],
+            "beams": [by(one) for one in studies.beams],
+            "leaks": [by(one) for one in studies.leaks],
+        }
+    )
 
 
 def signed(path: Path, *, command: str, suite: str) -> str:

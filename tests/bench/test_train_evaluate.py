@@ -9,7 +9,7 @@ from transformers import TrainerCallback
 from typer.testing import CliRunner
 
 from baselines.generative.tiger import Tiger
-from bench import checkpoints, commands, data, evaluate, options, recipes, train, training
+from bench import cases, checkpoints, commands, data, evaluate, options, recipes, train, training
 from bench.recipes import Recipe
 from bench.results import paired_quality
 from bench.results.studies import Studies
@@ -373,6 +373,22 @@ def test_every_recipe_names_what_exists():
             settings, recipe = recipes.resolve(name, dataset, {})
             assert settings.preset == "compact"
             assert recipe.max_minutes > 0
-    known = {"recommender", "dataset", "preset", "settings", *Recipe.model_fields}
+    known = {"recommender", "dataset", "preset", "settings", "chosen", *Recipe.model_fields}
     assert all(set(table) <= known for table in recipes._tables())
-    assert {table["recommender"] for table in recipes._tables() if "recommender" in table} <= set(REGISTRY)
+    named = [
+        name for table in recipes._tables() if "recommender" in table for name in recipes._names(table["recommender"])
+    ]
+    assert set(named) <= set(REGISTRY)
+
+
+def test_a_recipe_may_hang_on_what_is_chosen():
+    assert (
+        recipes.resolve("sasrec", "beauty", {"loss": "bce"})[1].epochs
+        > recipes.resolve("sasrec", "beauty", {})[1].epochs
+    )
+    settings, _ = recipes.resolve("lite-llm4rec", "beauty", {"item_llm": "minilm"})
+    assert settings.text_tokens == 32
+    named = cases.named_settings("lite-llm4rec", "beauty", settings)
+    assert named == {"preset": "compact", "item_llm": "minilm"}, "what the recipe adds is not named"
+    changed = settings.model_copy(update={"text_tokens": 8})
+    assert cases.named_settings("lite-llm4rec", "beauty", changed)["text_tokens"] == 8

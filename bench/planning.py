@@ -33,6 +33,7 @@ class Job(BaseModel):
         threads: CPU threads; None takes the suite's, else one fewer than the cores.
         chosen: Settings for every recommender that has them.
         untrained: Whether weights are random, which measures cost alone.
+        sources: Of the suite's datasets, those to take; none named means all.
 
     """
 
@@ -50,6 +51,7 @@ class Job(BaseModel):
     threads: int | None = None
     chosen: dict[str, Any] = {}
     untrained: bool = False
+    sources: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ def lay_out(job: Job) -> Layout:
     threads = set_threads(job.threads or suite.threads or max(1, (os.cpu_count() or 2) - 1))
     pieces = []
     for source in dict.fromkeys(name for _, piece in suite.pieces() for name in piece.datasets):
+        if job.sources and source not in job.sources:
+            continue
         sizes = suite.synthetic if source == "synthetic" else {}
         dataset = data.load(
             source, data_dir=job.data_dir, min_count=job.min_count, max_history=job.max_history, **sizes

@@ -65,7 +65,7 @@ class Session:
         for piece in layout.pieces:
             dataset = piece.dataset
             options = Options(
-                job=job.model_copy(update={"changes": job.changes | {"datasets": [piece.source]}}),
+                job=job.model_copy(update={"sources": [piece.source]}),
                 suite=layout.suite,
                 device=layout.device,
                 timeout_s=option.case_timeout,

@@ -1,11 +1,14 @@
 """Suites in parts, and what their decoders save."""
 
+import json
+
 import pytest
 import torch
 from rich.console import Console
 
 from bench import cases
-from bench.cases import Entry, Planned, Suite
+from bench.cases import Entry, Planned, Suite, read_suite
+from bench.planning import Job, lay_out
 from bench.results.record import Phase
 from bench.speedups import speedup_table, speedups, where_time_goes
 from models.errors import UserError
@@ -139,3 +142,24 @@ def test_a_part_may_have_datasets_of_its_own():
         (group,) = cases.expand(suite, source, source=source, device=cpu, threads=1, chosen={}, untrained=True)
         assert {one.part for one in group} == {title}
         assert {one.case.dataset for one in group} == {source}
+
+
+def test_of_one_source_only_its_own_parts_are_laid_out(tmp_path):
+    """A process that measures one dataset must not take another one's checkpoints, which lie in other parts."""
+    parts = [
+        {"title": "", "datasets": ["synthetic-30"], "recommenders": [{"name": "popularity"}]},
+        {"title": "", "datasets": ["synthetic-40"], "recommenders": [{"name": "sasrec"}]},
+    ]
+    path = tmp_path / "two.json"
+    path.write_text(json.dumps({"description": "d", "datasets": ["synthetic-30"], "parts": parts}))
+    job = Job(suite=str(path), untrained=True, device="cpu", threads=1)
+    assert [piece.source for piece in lay_out(job).pieces] == ["synthetic-30", "synthetic-40"]
+    (piece,) = lay_out(job.model_copy(update={"sources": ["synthetic-40"]})).pieces
+    assert [one.case.recommender for group in piece.groups for one in group] == ["sasrec"]
+
+
+def test_a_damaged_json_suite_is_one_line(tmp_path):
+    path = tmp_path / "torn.json"
+    path.write_text("{")
+    with pytest.raises(UserError, match="torn.json: invalid JSON"):
+        read_suite(str(path))

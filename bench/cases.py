@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -315,8 +316,9 @@ def named_settings(recommender: str, dataset: str, settings: Settings) -> dict[s
     named = {name: value for name, value in settings.model_dump(mode="json").items() if value != usual[name]}
     for name in list(named):  # what the recipe adds to the others need not be named
         fewer = {other: value for other, value in named.items() if other != name}
-        if recipes.resolve(recommender, dataset, preset | fewer)[0] == settings:
-            named = fewer
+        with suppress(UserError):  # the others cannot be without this one
+            if recipes.resolve(recommender, dataset, preset | fewer)[0] == settings:
+                named = fewer
     return preset | named
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,8 +34,15 @@ class Difference:
     p_value: float
 
 
-def per_user_ndcg(quality: Quality) -> Floats | None:
-    """Return each user's NDCG@10 [U]; None where the record does not say where targets stand."""
+METRICS: dict[str, Callable[[Ranks, int], Floats]] = {
+    f"HR@{CUTOFF}": ranking.hit_rate,
+    f"NDCG@{CUTOFF}": ranking.ndcg,
+}
+"""What can be compared user by user."""
+
+
+def per_user(quality: Quality, metric: str = "NDCG@10") -> Floats | None:
+    """Return each user's metric [U], one of `METRICS`; None where the record does not say where targets stand."""
     hits = quality.hits
     if hits is None:
         return None
@@ -42,12 +50,12 @@ def per_user_ndcg(quality: Quality) -> Floats | None:
     better = np.full(quality.users, -1, dtype=np.int64)
     tied = np.zeros(quality.users, dtype=np.int64)
     better[found], tied[found] = hits.better, hits.tied
-    return ranking.ndcg(Ranks(better, tied), CUTOFF)
+    return METRICS[metric](Ranks(better, tied), CUTOFF)
 
 
 def quality_difference(better: Quality, worse: Quality, *, seed: int = 0) -> Difference | None:
     """Compare two evaluations of the same users; None where they are not, or where targets' places are not known."""
-    first, second = per_user_ndcg(better), per_user_ndcg(worse)
+    first, second = per_user(better), per_user(worse)
     same = (better.users, better.split, better.seen) == (worse.users, worse.split, worse.seen)
     if first is None or second is None or not same:
         return None

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from bench.quality import ranks as ranking
-from bench.quality.ranks import Floats, Ranks
-from bench.results.paired_quality import CUTOFF, RESAMPLES
+from bench.results.paired_quality import RESAMPLES, per_user
 from bench.results.record import Quality
-
-METRICS: dict[str, Callable[[Ranks, int], Floats]] = {
-    f"HR@{CUTOFF}": ranking.hit_rate,
-    f"NDCG@{CUTOFF}": ranking.ndcg,
-}
-"""The metrics that can be compared."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +36,7 @@ def relative_change(other: Quality, base: Quality, metric: str = "NDCG@10", *, s
     Args:
         other: The numerator.
         base: The denominator.
-        metric: One of `METRICS`.
+        metric: One of `bench.results.paired_quality.METRICS`.
         seed: Of the resampling.
 
     Returns:
@@ -53,7 +44,7 @@ def relative_change(other: Quality, base: Quality, metric: str = "NDCG@10", *, s
         targets to divide by.
 
     """
-    first, second = _per_user(other, metric), _per_user(base, metric)
+    first, second = per_user(other, metric), per_user(base, metric)
     same = (other.users, other.split, other.seen) == (base.users, base.split, base.seen)
     if first is None or second is None or not same or not second.any():
         return None
@@ -78,13 +69,3 @@ def relative_change(other: Quality, base: Quality, metric: str = "NDCG@10", *, s
 
 def _change_of_means(first: Any, second: Any, axis: int = -1) -> Any:
     return first.mean(axis) / second.mean(axis) - 1
-
-
-def _per_user(quality: Quality, metric: str) -> Floats | None:
-    """Return a metric for each user [U]; None where the record does not say where targets stand."""
-    hits = quality.hits
-    if hits is None:
-        return None
-    better, tied = np.full(quality.users, -1, dtype=np.int64), np.zeros(quality.users, dtype=np.int64)
-    better[hits.rows], tied[hits.rows] = hits.better, hits.tied
-    return METRICS[metric](Ranks(better, tied), CUTOFF)

@@ -247,7 +247,7 @@ def test_evaluate_prints_a_table_and_writes_json():
         metric = one.quality.metrics["NDCG@10"]
         assert metric.low <= metric.value <= metric.high
         assert f"{metric.value:.5f}" in result.stdout
-        assert paired_quality.per_user_ndcg(one.quality).mean() == pytest.approx(metric.value, abs=1e-12)
+        assert paired_quality.per_user(one.quality).mean() == pytest.approx(metric.value, abs=1e-12)
 
 
 def test_a_checkpoint_folder_is_evaluated_by_its_path():

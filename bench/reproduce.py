@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,13 +17,12 @@ from rich.console import Console
 from bench import commands
 from bench.home import atomic
 from bench.opening import command_of
+from bench.reproducing.kept import RUN, STUDIES, read_kept
 from bench.reproducing.plan import make_plan
 from bench.reproducing.run import Options, StepFailedError, Steps, signed, signed_studies
 from models.errors import UserError
 
 app = typer.Typer(add_completion=False, help=__doc__)
-
-RUN, STUDIES = "run.json", "studies.json"
 
 
 @app.command()
@@ -44,15 +44,17 @@ def main(
         int, typer.Option(min=1, help="Users whose timed lists are held to evaluated ones.")
     ] = 500,
     beam_users: Annotated[int, typer.Option(min=1, help="Users whose beams are held against all items.")] = 500,
+    kept: Annotated[
+        Path | None, typer.Option(help="Folder of an earlier run's results: what it holds is not made again.")
+    ] = None,
     measure: Annotated[bool, typer.Option(help="Time what is trained; without, quality alone is rendered.")] = True,
     out: Annotated[Path, typer.Option(help="Folder for run.json, studies.json and the page.")] = Path("reports/latest"),
 ) -> None:
     """Do what of a suite is not done yet: train, evaluate, study beams and leaks, measure, render."""
     console = Console(stderr=True)
     started = time.monotonic()
-    plan = make_plan(
-        suite, sources=[one for one in datasets.split(",") if one], size=size, only=only or [], data_dir=data_dir
-    )
+    sources = [one for one in datasets.split(",") if one]
+    plan = make_plan(suite, sources=sources, size=size, only=only or [], data_dir=data_dir, kept=read_kept(kept))
     on_gpu = torch.cuda.is_available() if device is None else device.startswith("cuda")
     cores = os.cpu_count() or 1
     at_once = jobs or (1 if on_gpu else cores)
@@ -76,20 +78,23 @@ def main(
         raise
     command = command_of("bench.reproduce")
     studies = signed_studies(plan.gathered(), command)
-    runs = []
+    content = plan.kept.run
     if measure:
         try:
-            content = signed(steps.measure(), command=command, suite=plan.name)
+            found = steps.measure()
         except StepFailedError as error:
             raise UserError(str(error)) from error
+        if found is not None:
+            content = plan.kept.with_run(signed(found, command=command, suite=plan.name))
+    if content:
         with atomic(out / RUN) as path:
-            path.write_text(content)
-        runs.append(out / RUN)
+            path.write_text(json.dumps(content, indent=1) + "\n")
+    runs = [out / RUN] if content else []
     with atomic(out / STUDIES) as path:
         path.write_text(studies.model_dump_json(indent=1) + "\n")
     page = [sys.executable, "-m", "bench.report", *map(str, [*runs, out / STUDIES]), "--out", str(out)]
     rendered = subprocess.run(page, check=False)  # noqa: S603 - our own command
-    missing = [work.name for work in plan.work if work.studies(work.results) is None]
+    missing = [work.name for work in plan.work if not plan.done(work)]
     if missing:
         say(f"not done yet: {'; '.join(missing)}; the same command goes on")
     if steps.failures:

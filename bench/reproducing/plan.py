@@ -16,11 +16,12 @@ from bench.data.dataset import Dataset
 from bench.data.loading import SYNTHETIC
 from bench.home import home
 from bench.recipes import resolve
+from bench.reproducing.kept import Kept
 from bench.results.studies import Ablation, Studies
 from models import registry
 from models.backbones import PRESETS, is_preset
 from models.errors import UserError
-from models.recommender import NumbersItems, TrainableRecommender
+from models.recommender import NumbersItems, Settings, TrainableRecommender
 
 DECODER = "exact"
 """Ranks all users of generative recommenders: the fastest that makes the papers' lists."""
@@ -34,6 +35,7 @@ class Work:
         entry: Of the suite.
         dataset: What it is trained on.
         chosen: Settings that are named, preset and seed included.
+        settings: All of them.
         folder: The checkpoint.
         results: Where the evaluation goes.
         beams: Where the study of its beams goes; None without one.
@@ -44,6 +46,7 @@ class Work:
     entry: Entry
     dataset: Dataset
     chosen: dict[str, Any]
+    settings: Settings
     folder: Path
     results: Path
     beams: Path | None
@@ -88,6 +91,7 @@ class Plan:
         folder: Where parts of the results are kept.
         work: First all first seeds, so that a run that is cut short has something of everything.
         datasets: By what the suite calls them.
+        kept: Results of earlier runs that are not made again.
 
     """
 
@@ -97,6 +101,7 @@ class Plan:
     folder: Path
     work: list[Work]
     datasets: dict[str, Dataset]
+    kept: Kept
 
     def leaks(self, dataset: Dataset) -> Path:
         """Return where the probes of a dataset's numberings go."""
@@ -108,15 +113,30 @@ class Plan:
         names = (work.entry.name for work in self.work)
         return next((name for name in names if isinstance(registry.load(name), NumbersItems)), None)
 
-    def timed(self) -> Suite:
-        """Return the suite of what can be timed: the first seeds that are trained, in one group a batch size.
+    def is_kept(self, work: Work) -> bool:
+        """Tell whether all that a set of weights is for was done before: evaluated, its beams studied, timed."""
+        found = self._kept(work)
+        timed = work.chosen["seed"] != work.entry.seeds[0] or self.kept.timed(work.dataset)
+        return timed and bool(found.evaluations) and (work.beams is None or bool(found.beams))
 
-        Raises:
-            UserError: Nothing is trained.
+    def _kept(self, work: Work) -> Studies:
+        what = (work.entry.name, work.settings, work.dataset)
+        evaluation, beams = self.kept.evaluation(*what), self.kept.beams(*what)
+        return Studies(evaluations=[evaluation] if evaluation else [], beams=[beams] if beams and work.beams else [])
 
+    def done(self, work: Work) -> bool:
+        """Tell whether a set of weights is evaluated, now or before."""
+        return work.studies(work.results) is not None or self.is_kept(work)
+
+    def timed(self) -> Suite | None:
+        """Return the suite of what is to be timed: the first seeds that are trained, in one group a batch size.
+
+        Datasets on which something was timed before are left out; None where nothing is left.
         """
         parts = []
         for source, dataset in self.datasets.items():
+            if self.kept.timed(dataset):
+                continue
             entries: dict[str, Entry] = {}
             for work in self.work:
                 if work.dataset is dataset and work.trained and work.chosen["seed"] == work.entry.seeds[0]:
@@ -127,7 +147,7 @@ class Plan:
             if entries:
                 parts.append(Part(title="", datasets=[source], recommenders=list(entries.values())))
         if not parts:
-            raise UserError(f"nothing of suite {self.name} is trained: give it more --budget-minutes")
+            return None
         sources = [name for part in parts for name in part.datasets or ()]
         return self.suite.model_copy(update={"parts": parts, "recommenders": [], "datasets": sources})
 
@@ -135,12 +155,14 @@ class Plan:
         """Put together all studies that are there."""
         whole = Studies(ablations=self._ablations())
         for work in self.work:
-            for path in (work.results, work.beams):
-                if path is not None and (found := work.studies(path)) is not None:
-                    whole = whole.joined(found)
+            paths = [path for path in (work.results, work.beams) if path is not None]
+            made = [found for path in paths if (found := work.studies(path)) is not None]
+            for found in made or [self._kept(work)]:
+                whole = whole.joined(found)
         for dataset in self.datasets.values():
-            if self.leaks(dataset).exists():
-                whole = whole.joined(Studies.model_validate_json(self.leaks(dataset).read_bytes()))
+            path = self.leaks(dataset)
+            probes = Studies.model_validate_json(path.read_bytes()).leaks if path.exists() else self.kept.leaks(dataset)
+            whole = whole.joined(Studies(leaks=probes))
         return whole
 
     def _ablations(self) -> list[Ablation]:
@@ -171,7 +193,15 @@ class Plan:
         return groups[0][0].case.variant
 
 
-def make_plan(name: str, *, sources: Sequence[str], size: str, only: Sequence[str], data_dir: Path | None) -> Plan:
+def make_plan(
+    name: str,
+    *,
+    sources: Sequence[str],
+    size: str,
+    only: Sequence[str],
+    data_dir: Path | None,
+    kept: Kept | None = None,
+) -> Plan:
     """Read a suite and say what it takes.
 
     Args:
@@ -180,6 +210,7 @@ def make_plan(name: str, *, sources: Sequence[str], size: str, only: Sequence[st
         size: Preset of all recommenders.
         only: Recommenders, of those that the suite names; none named means all.
         data_dir: Folder with the datasets' files.
+        kept: Results that are not made again.
 
     Raises:
         UserError: A suite, dataset, recommender or setting is not as it must be.
@@ -211,7 +242,7 @@ def make_plan(name: str, *, sources: Sequence[str], size: str, only: Sequence[st
                 if place < len(entry.seeds) and (not only or entry.name in only):
                     one = _work(entry, entry.seeds[place], dataset, suite, size, folder)
                     work.setdefault(one.results, one)
-    return Plan(Path(name).stem, suite, size, folder, list(work.values()), datasets)
+    return Plan(Path(name).stem, suite, size, folder, list(work.values()), datasets, kept or Kept())
 
 
 def _work(entry: Entry, seed: int, dataset: Dataset, suite: Suite, size: str, folder: Path) -> Work:
@@ -222,4 +253,4 @@ def _work(entry: Entry, seed: int, dataset: Dataset, suite: Suite, size: str, fo
         place = folder / "checkpoints" / place.parent.name / place.name
     file = f"{place.parent.name}-{place.name}.json"
     beams = folder / "beams" / file if entry.beams and seed == entry.seeds[0] else None
-    return Work(entry, dataset, chosen, place, folder / "evaluations" / file, beams, suite.train_minutes)
+    return Work(entry, dataset, chosen, settings, place, folder / "evaluations" / file, beams, suite.train_minutes)

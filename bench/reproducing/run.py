@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bench.home import atomic, home
 from bench.reproducing.plan import DECODER, Plan, Work
@@ -22,6 +22,8 @@ from bench.results.studies import BeamStudy, Evaluation, LeakProbe, Studies
 from models import registry
 
 Signed = TypeVar("Signed", Evaluation, BeamStudy, LeakProbe)
+
+MADE_BY = "python -m bench.reproduce "
 
 POLL_S = 0.5
 PATIENCE_S = 20.0
@@ -101,19 +103,22 @@ class Steps:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def measure(self) -> Path:
+    def measure(self) -> Path | None:
         """Time what is trained, alone on the machine.
 
         Returns:
-            The results file.
+            The results file; None where there is nothing to time.
 
         Raises:
             StepFailedError: The benchmarks did not end well.
 
         """
+        timed = self.plan.timed()
+        if timed is None:
+            return None
         suite = self.plan.folder / "timed.json"
         with atomic(suite) as path:
-            path.write_text(self.plan.timed().model_dump_json(indent=1))
+            path.write_text(timed.model_dump_json(indent=1))
         options = ["--suite", str(suite), "--quality-users", str(self.options.quality_users), *self.options.common]
         options += ["--min-count", str(self.plan.suite.min_count), f"--benchmark-storage=file://{self._storage}"]
         benches = str(Path(__file__).parent.parent)
@@ -137,12 +142,14 @@ class Steps:
         name = self.plan.numbering
         for source, dataset in self.plan.datasets.items():
             out = self.plan.leaks(dataset)
-            if name is not None and not out.exists():
+            if name is not None and not out.exists() and not self.plan.kept.leaks(dataset):
                 argv = ["bench.leaks", name, *self._data(source), "--out", str(out), *self.options.source]
                 self._command(f"probing the numberings of {dataset.name}", argv, f"leaks-{dataset.name}.log")
 
     def _finish(self, work: Work) -> None:
         """Train, evaluate and study one set of weights, as far as that is not done."""
+        if self.plan.is_kept(work):
+            return
         log = f"{work.results.stem}.log"
         threads = ["--threads", str(self.options.threads), *self.options.common]
         source = self._data(work.dataset.source.name)
@@ -222,6 +229,8 @@ def signed_studies(studies: Studies, command: str) -> Studies:
     """Return studies with the command that makes them again in the place of its steps'."""
 
     def by(one: Signed) -> Signed:
+        if one.provenance.command.startswith(MADE_BY):  # kept from an earlier run
+            return one
         return one.model_copy(update={"provenance": one.provenance.model_copy(update={"command": command})})
 
     return studies.model_copy(
@@ -233,7 +242,7 @@ def signed_studies(studies: Studies, command: str) -> Studies:
     )
 
 
-def signed(path: Path, *, command: str, suite: str) -> str:
+def signed(path: Path, *, command: str, suite: str) -> dict[str, Any]:
     """Return a results file with the command that makes it again, and without the name of the computer.
 
     Raises:
@@ -241,10 +250,10 @@ def signed(path: Path, *, command: str, suite: str) -> str:
 
     """
     store.read(path)
-    content = json.loads(path.read_text())
+    content: dict[str, Any] = json.loads(path.read_text())
     content["machine_info"]["node"] = ""
     records = [benchmark["extra_info"] for benchmark in content["benchmarks"]] + content.get(store.FAILED, [])
     for record in records:
         record["suite"] = suite
         record["provenance"]["command"] = command
-    return json.dumps(content, indent=1) + "\n"
+    return content

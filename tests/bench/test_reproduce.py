@@ -1,5 +1,6 @@
 """`bench.reproduce`: what a suite comes to, what is done again and what is not, and how it ends."""
 
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -9,8 +10,9 @@ from typer.testing import CliRunner
 
 from bench import beams, checkpoints, evaluate, leaks, reproduce, train
 from bench.reproducing import run
+from bench.reproducing.kept import RUN, STUDIES, read_kept
 from bench.reproducing.plan import make_plan
-from bench.reproducing.run import Options, OutOfTimeError, StepFailedError, Steps, signed
+from bench.reproducing.run import Options, OutOfTimeError, StepFailedError, Steps, signed, signed_studies
 from bench.results.studies import Studies
 from models.errors import UserError
 from tests.bench.factories import make_failure, make_record, write_results
@@ -88,8 +90,7 @@ def test_first_seeds_come_first_and_further_ones_are_not_timed():
     (part,) = whole.timed().parts
     assert [entry.name for entry in part.recommenders] == ["popularity"]  # nothing else is trained yet
     assert names(plan(only=["sasrec"]).work) == [order[1], order[2], order[4]]
-    with pytest.raises(UserError, match="nothing of suite tiny is trained"):
-        plan(only=["sasrec"]).timed()
+    assert plan(only=["sasrec"]).timed() is None
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,37 @@ def test_everything_is_trained_evaluated_and_studied_once(ran):
     (again.folder / checkpoints.CARD).unlink()
     whole.work[0].results.write_text("{")
     Steps(plan(), options(), said.append).run_all(1)
-    assert [argv[0] for argv in ran] == ["bench.evaluate", "bench.train"]  # the same training gives the same weights
+    assert [argv[0] for argv in ran][:2] == ["bench.evaluate", "bench.train"]
+    assert all("sasrec" in str(argv) for argv in ran[2:]), "other weights are evaluated, equal ones are not"
+
+
+def test_what_an_earlier_run_holds_is_not_made_again(ran, tmp_path, monkeypatch):
+    first = plan()
+    Steps(first, options(), print).run_all(1)
+    earlier = tmp_path / "earlier"
+    earlier.mkdir()
+    command = "python -m bench.reproduce tiny.toml"
+    (earlier / STUDIES).write_text(signed_studies(first.gathered(), command).model_dump_json())
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "another"))
+    ran.clear()
+
+    quality = plan(kept=read_kept(earlier))
+    assert [work.chosen["seed"] for work in quality.work if quality.is_kept(work)] == [1], "first seeds are to be timed"
+    timed = make_record("sasrec", provenance=first.gathered().evaluations[0].provenance)
+    write_results(earlier / RUN, [timed])
+    whole = plan(kept=read_kept(earlier))
+    Steps(whole, options(), print).run_all(1)
+    assert ran == []
+    assert whole.timed() is None
+    assert all(whole.done(work) for work in whole.work)
+    again = signed_studies(whole.gathered(), "another command")
+    assert again == signed_studies(first.gathered(), command)
+    merged = whole.kept.with_run({"benchmarks": [{"name": "new"}], "failed_cases": []})
+    assert [one["name"] for one in merged["benchmarks"]] == ["bench_request", "new"]
+
+    other = plan(kept=read_kept(earlier), sources=[])
+    changed = dataclasses.replace(other.work[1], settings=other.work[1].settings.model_copy(update={"dropout": 0.5}))
+    assert not other.is_kept(changed)
 
 
 def test_an_evaluation_is_the_one_that_evaluate_prints(ran):
@@ -209,7 +240,7 @@ def test_an_interruption_ends_the_steps_and_is_passed_on(monkeypatch):
 def test_results_are_signed_with_the_command_and_not_with_the_computers_name(tmp_path):
     records = [make_record("sasrec"), make_failure("p5", "timed out", "took longer")]
     path = write_results(tmp_path / "found.json", records, machine_info={"node": "mine"})
-    content = json.loads(signed(path, command="python -m bench.reproduce paper", suite="paper"))
+    content = signed(path, command="python -m bench.reproduce paper", suite="paper")
     assert content["machine_info"]["node"] == ""
     written = [content["benchmarks"][0]["extra_info"], content["failed_cases"][0]]
     assert {record["suite"] for record in written} == {"paper"}

@@ -43,6 +43,7 @@ class Entry(BaseModel):
         margin: See `Suite`, for these cases alone.
         seeds: Of the trainings that `bench.reproduce` makes and evaluates; the first one is timed, too.
         beams: Whether `bench.reproduce` holds its beam search against the ranking of all items.
+        presets: Of the sizes that `bench.reproduce` may be asked for, those in whose place it takes another preset.
 
     """
 
@@ -57,6 +58,7 @@ class Entry(BaseModel):
     margin: float | None = Field(default=None, gt=0, lt=1)
     seeds: list[int] = Field(default=[0], min_length=1)
     beams: bool = False
+    presets: dict[str, str] = {}
 
 
 class Part(BaseModel):

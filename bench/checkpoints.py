@@ -37,6 +37,7 @@ class Card(BaseModel):
         dataset_options: What the dataset was loaded with.
         recipe: How it was trained.
         validation: How validation users were ranked; None in cards that older versions wrote.
+        commit: The code that trained it; None outside git, and in older cards.
         training: Steps, epochs, seconds, and the best metrics on validation.
 
     """
@@ -50,6 +51,7 @@ class Card(BaseModel):
     dataset_options: dict[str, str | int | bool | None]
     recipe: Recipe
     validation: Serving | None = None
+    commit: str | None = None
     training: dict[str, str | int | float | bool | None] = {}
 
     def check(self, dataset: Dataset, folder: Path) -> None:
@@ -67,14 +69,18 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 
+def data_folder(dataset: Dataset) -> str:
+    """Return a folder's name for what is made of a dataset, loaded with just these options."""
+    return f"{dataset.name}-{_digest(dataset.source.checksum, dataset.source.options)}"
+
+
 def folder_for(recommender: str, settings: Settings, dataset: Dataset) -> Path:
     """Return the folder that a recommender's checkpoint has, whether it exists or not."""
-    data = f"{dataset.name}-{_digest(dataset.source.checksum, dataset.source.options)}"
     name = recommender.replace(":", ".").replace("/", ".")
     values = settings.model_dump(mode="json")
-    return home("checkpoints", data) / f"{name}-{settings.preset}-seed{settings.seed}-{_digest(values)}".replace(
-        "/", "_"
-    )
+    return home(
+        "checkpoints", data_folder(dataset)
+    ) / f"{name}-{settings.preset}-seed{settings.seed}-{_digest(values)}".replace("/", "_")
 
 
 def read_card(folder: Path) -> Card:

@@ -89,10 +89,10 @@ def open_recommender(name: str, dataset: Dataset, chosen: dict[str, str | int]) 
         return Opened(kind.build(dataset.catalogue, dataset.training(), settings).eval(), name, settings, dataset)
     folder = checkpoints.folder_for(name, settings, dataset)
     if not (folder / checkpoints.CARD).exists():
-        raise UserError(
-            f"{name} has no checkpoint for {dataset.name} at {folder}: "
-            f"train it with python -m bench.train {name} --dataset {dataset.source.name}"
-        )
+        options = [f"--{key.replace('_', '-')} {value}" for key, value in dataset.source.unusual.items()]
+        options += [f"--set {key}={value}" for key, value in chosen.items() if (key, value) != ("seed", 0)]
+        command = " ".join([f"python -m bench.train {name} --dataset {dataset.source.name}", *options])
+        raise UserError(f"{name} has no checkpoint for {dataset.name} at {folder}: train it with {command}")
     return _loaded(folder, dataset)
 
 

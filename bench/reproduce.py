@@ -7,11 +7,14 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
+from filelock import FileLock, Timeout
 from rich.console import Console
 
 from bench import commands
@@ -37,7 +40,9 @@ def main(
         float | None,
         typer.Option(min=0, help="When these are over, what is there is measured; the same command goes on later."),
     ] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Trained at a time; default: cores, or 1 on a GPU.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Trained at a time; default: cores, 4 at most, or 1 on a GPU.")
+    ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder with the datasets' files; default $BENCH_DATA.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
     quality_users: Annotated[
@@ -57,7 +62,7 @@ def main(
     plan = make_plan(suite, sources=sources, size=size, only=only or [], data_dir=data_dir, kept=read_kept(kept))
     on_gpu = torch.cuda.is_available() if device is None else device.startswith("cuda")
     cores = os.cpu_count() or 1
-    at_once = jobs or (1 if on_gpu else cores)
+    at_once = jobs or (1 if on_gpu else min(cores, 4))
     options = Options(
         data_dir=data_dir,
         device=device,
@@ -71,6 +76,23 @@ def main(
         console.print(f"{(time.monotonic() - started) / 60:6.1f} min  {line}", soft_wrap=True, highlight=False)
 
     steps = Steps(plan, options, say)
+    with _alone(plan.folder):
+        _reproduce(steps, at_once, measure=measure, out=out)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a suite's folder, which another run of the same suite and size would write to."""
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise UserError(f"another bench.reproduce works in {folder}: wait for it, or set BENCH_HOME") from error
+
+
+def _reproduce(steps: Steps, at_once: int, *, measure: bool, out: Path) -> None:
+    """Run all steps, and write and render what there is, whatever failed."""
+    plan, say = steps.plan, steps.say
     try:
         steps.run_all(at_once)
     except KeyboardInterrupt:
@@ -83,9 +105,9 @@ def main(
         try:
             found = steps.measure()
         except StepFailedError as error:
-            raise UserError(str(error)) from error
-        if found is not None:
-            content = plan.kept.with_run(signed(found, command=command, suite=plan.name))
+            steps.failures.append(str(error))
+        else:
+            content = content if found is None else plan.kept.with_run(signed(found, command=command, suite=plan.name))
     if content:
         with atomic(out / RUN) as path:
             path.write_text(json.dumps(content, indent=1) + "\n")

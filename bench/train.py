@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from filelock import FileLock
 from rich.console import Console
 
 from bench import checkpoints, commands, data
@@ -53,20 +55,23 @@ def main(
     recipe = _changed(recipe, max_minutes=max_minutes, epochs=epochs)
     serving = serving_for(recommender, registry.load(recommender), decoder, beam_width, scores)
     folder = out or checkpoints.folder_for(recommender, built_with, loaded)
-    if (folder / checkpoints.CARD).exists():
-        if not again:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    alone = FileLock(folder.with_name(f".{folder.name}.lock")) if os.environ.get("RANK", "0") == "0" else nullcontext()
+    with alone:  # whoever comes second waits, and finds the checkpoint
+        if again:
+            (folder / checkpoints.CARD).unlink(missing_ok=True)
+        elif (folder / checkpoints.CARD).exists():
             console.print(f"already trained: {folder} (--again trains anew)", soft_wrap=True)
             return
-        (folder / checkpoints.CARD).unlink()
-    for warning in loaded.source.warnings:
-        console.print(f"note: {warning}", soft_wrap=True)
-    from bench.training import train  # transformers' Trainer takes seconds to import
+        for warning in loaded.source.warnings:
+            console.print(f"note: {warning}", soft_wrap=True)
+        from bench.training import train  # transformers' Trainer takes seconds to import
 
-    try:
-        card = train(recommender, built_with, recipe, loaded, serving=serving, device=place, folder=folder)
-    except KeyboardInterrupt:
-        console.print("interrupted: the same command goes on from the last evaluation", soft_wrap=True)
-        raise
+        try:
+            card = train(recommender, built_with, recipe, loaded, serving=serving, device=place, folder=folder)
+        except KeyboardInterrupt:
+            console.print("interrupted: the same command goes on from the last evaluation", soft_wrap=True)
+            raise
     for name, value in card.training.items():
         console.print(f"{name}: {value}")
     console.print(f"saved {folder}", soft_wrap=True)

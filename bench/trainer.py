@@ -108,6 +108,23 @@ class TimeBudget(TrainerCallback, ExportableState):
         self._last = now
 
 
+class EpochOrder(TrainerCallback):
+    """Asks for the order of the epoch that begins, a resumed one included; accelerate's word does not always arrive.
+
+    Args:
+        batches: Whose order.
+
+    """
+
+    def __init__(self, batches: LengthGroupedBatches) -> None:
+        self._batches = batches
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Choose the order."""
+        del args, control
+        self._batches.set_epoch(int(state.epoch or 0))
+
+
 class RankingTrainer(Trainer):
     """A `Trainer` that groups examples by length and evaluates by ranking the catalogue.
 
@@ -143,6 +160,12 @@ class RankingTrainer(Trainer):
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Rank validation users; the metrics that early stopping and the best checkpoint go by."""
         started = time.monotonic()
+        assert self.model is not None
+        if self.args.world_size > 1:  # batch statistics are each process' own; the first one's weights are kept
+            kept = self.model.state_dict().keys()
+            for name, buffer in self.model.named_buffers():
+                if name in kept:
+                    torch.distributed.broadcast(buffer, src=0)
         own = self.rank_validation()
         sums = torch.stack([torch.stack([values.sum(), values.new_tensor(len(values))]) for values in own.values()])
         sums = self.accelerator.reduce(sums.to(self.args.device), "sum").cpu()

@@ -18,9 +18,11 @@ from transformers.utils import logging
 from bench import checkpoints
 from bench.checkpoints import Card
 from bench.data.dataset import Dataset, Split
+from bench.home import atomic
+from bench.measure import machine
 from bench.quality import evaluate
 from bench.recipes import Optimizer, Recipe
-from bench.trainer import METRIC, Arguments, RankingTrainer, TimeBudget
+from bench.trainer import METRIC, Arguments, EpochOrder, RankingTrainer, TimeBudget
 from models import registry
 from models.errors import UserError
 from models.recommender import Serving, Settings, TrainableRecommender
@@ -63,6 +65,7 @@ def train(
     run = folder / RUN
     logging.disable_progress_bar()
     examples: Any = model.examples(histories)
+    interactions = getattr(examples, "interactions", len(examples))
     args = _arguments(run, recipe, settings.seed, device)
     trainer = RankingTrainer(
         model=model,
@@ -73,9 +76,11 @@ def train(
         optimizers=(_optimizer(model, recipe), None),
         callbacks=[EarlyStoppingCallback(recipe.patience), TimeBudget()],
     )
+    trainer.add_callback(EpochOrder(trainer.batches))
     trainer.remove_callback(PrinterCallback)
     trainer.rank_validation = _validation_ranker(model, dataset, recipe, args)
     with args.main_process_first(local=False):
+        _forget_another_recipes_run(run, recipe)
         last = _last_whole_checkpoint(run)
     with plain_attention(model) if args.bf16 and device.type == "cpu" else nullcontext():
         trainer.train(resume_from_checkpoint=last)
@@ -87,7 +92,8 @@ def train(
         dataset_options=dataset.source.options,
         recipe=recipe,
         validation=serving,
-        training=_summary(trainer, model.num_parameters()),
+        commit=machine.commit()[0],
+        training=_summary(trainer, model.num_parameters(), interactions),
     )
     with args.main_process_first(local=False):
         if trainer.is_world_process_zero():
@@ -183,6 +189,16 @@ def _validation_ranker(
     return rank
 
 
+def _forget_another_recipes_run(run: Path, recipe: Recipe) -> None:
+    """Delete an unfinished run that another recipe began; only its bound on minutes may differ."""
+    note = run / "recipe.json"
+    content = recipe.model_dump_json(exclude={"max_minutes"})
+    if not note.exists() or note.read_text() != content:
+        shutil.rmtree(run, ignore_errors=True)
+        with atomic(note) as path:
+            path.write_text(content)
+
+
 def _last_whole_checkpoint(run: Path) -> str | None:
     """Return the newest Trainer checkpoint that was written to its end, deleting torn ones."""
     for folder in sorted(run.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True):
@@ -195,7 +211,7 @@ def _last_whole_checkpoint(run: Path) -> str | None:
     return None
 
 
-def _summary(trainer: RankingTrainer, parameters: int) -> dict[str, str | int | float | bool | None]:
+def _summary(trainer: RankingTrainer, parameters: int, interactions: int) -> dict[str, str | int | float | bool | None]:
     best = max(trainer.state.log_history, key=lambda entry: entry.get(trainer.best, -1.0))
     metrics = {f"validation {name.removeprefix('eval_')}": best[name] for name in best if name.startswith("eval_")}
     learnt, examples = trainer.state.epoch or 0.0, trainer.train_dataset
@@ -203,7 +219,7 @@ def _summary(trainer: RankingTrainer, parameters: int) -> dict[str, str | int | 
     return {
         "seconds": round(trainer.budget.spent_s, 1),
         "seconds of evaluation": round(trainer.budget.evaluating_s, 1),
-        "interactions per second": round(learnt * examples.interactions / max(seconds, 1e-9), 1),
+        "interactions per second": round(learnt * interactions / max(seconds, 1e-9), 1),
         "padding": round(trainer.batches.padding, 4),
         "steps": trainer.state.global_step,
         "best step": best.get("step"),

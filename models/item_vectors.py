@@ -164,7 +164,7 @@ class ItemVectors(nn.Module):
         """Pool the whole catalogue; a frozen Item LLM does it once."""
         if self.pooled is None or not self._frozen:
             was_training = self.item_llm.training
-            with torch.no_grad():
+            with torch.no_grad(), torch.autocast(self.tokens.device.type, enabled=False):  # as a loaded one will
                 self.pooled = self.item_llm.eval().encode_all(self.tokens, self.mask).to(self.norm.weight.dtype)
             self.item_llm.train(was_training)
         pooled = self.pooled

@@ -49,16 +49,18 @@ def rank_all(
         is in no list, such as seen items and padding.
 
     """
-    parts, rows = [], []
+    parts: list[Lists] = []
+    order = np.argsort(np.array([history.user for history in histories]), kind="stable")
+    row_of = {histories[place].user: row for row, place in enumerate(order.tolist())}
+    places = np.zeros((len(histories), items + 1), dtype=np.int32)
     for part in evaluate.rank_users(recommender, histories, targets, k=items, batch_size=8, device=device):
-        places = np.zeros((len(part.users), items + 1), dtype=np.int32)
-        np.put_along_axis(places, part.items, np.arange(1, items + 1, dtype=np.int32)[None, :], axis=1)
-        places[:, PADDING] = 0
-        rows.append((part.users, places))
-        parts.append(Lists(part.users, part.items[:, :CUTOFF], part.scores[:, :CUTOFF], part.ranks))
-        progress(sum(len(users) for users, _ in rows))
-    order = np.argsort(np.concatenate([users for users, _ in rows]), kind="stable")
-    return evaluate.join(parts), np.concatenate([places for _, places in rows])[order]
+        for user, ranked in zip(part.users.tolist(), part.items, strict=True):
+            places[row_of[user], ranked] = np.arange(1, items + 1, dtype=np.int32)
+        first = slice(None), slice(CUTOFF)
+        parts.append(Lists(part.users, part.items[first].copy(), part.scores[first].copy(), part.ranks))
+        progress(sum(len(one.users) for one in parts))
+    places[:, PADDING] = 0
+    return evaluate.join(parts), places
 
 
 def metrics(lists: Lists) -> dict[str, Metric]:

@@ -16,7 +16,7 @@ from bench.report.variants import Variant
 from bench.results.compare import Ratio
 from bench.results.record import Quality, Record, Weights
 from bench.results.relative_quality import Change, relative_change
-from bench.results.studies import Ablation
+from bench.results.studies import Ablation, Evaluation
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,10 @@ def parts(ablations: Sequence[Ablation], found: Sequence[Variant], records: Sequ
 def _part(ablation: Ablation, found: Sequence[Variant], records: Sequence[Record]) -> Part:
     here = [one for one in found if _is_on(one, ablation.dataset)]
     timed = [record for record in measured(records) if record.case.dataset_variant == ablation.dataset]
-    base = _variation(ablation.base, None, here, timed)
-    others = tuple(_variation(name, base, here, timed) for name in ablation.others)
+    wanted = set(ablation.weights.values())
+    own = [seed for variant in here for seed in variant.seeds if not wanted or seed.weights.sha256 in wanted]
+    base = _variation(ablation.base, None, own, timed)
+    others = tuple(_variation(name, base, own, timed) for name in ablation.others)
     told: list[Told] = [*(one.shown for one in here), *timed]
     return Part(ablation.title, dataset_name(told[0]) if told else ablation.dataset, base, others)
 
@@ -86,9 +88,9 @@ def _is_on(variant: Variant, dataset: str) -> bool:
     return variant.shown.case.dataset_variant == dataset and variant.shown.quality.split == TEST
 
 
-def _variation(name: str, base: Variation | None, found: Sequence[Variant], timed: Sequence[Record]) -> Variation:
+def _variation(name: str, base: Variation | None, found: Sequence[Evaluation], timed: Sequence[Record]) -> Variation:
     preset = None if base is None or base.weights is None else base.weights.settings.get("preset")
-    shown = [variant.shown for variant in found if variant.shown.case.variant == name]
+    shown = [one for one in found if one.case.variant == name]
     shown = sorted(shown, key=lambda one: one.weights.settings.get("preset") != preset)  # the base's before all
     evaluation = shown[0] if shown else None
     own = [record for record in timed if record.case.variant == name]

@@ -88,6 +88,7 @@ def answer(records: Sequence[Record]) -> list[str]:
     sentences = []
     for name, group in groups(measured(records)).items():
         ranked = [record for record in group if metric(record, "NDCG@10") is not None]
+        ranked = [record for record in ranked if not record.labels] or ranked  # what leaks is not the best
         untrained = any(record.case.weights is WeightsKind.UNTRAINED for record in group)
         if ranked and not untrained:
             sentences.append(f"On {name}: {_best(ranked)}{_savings(group)}")

@@ -111,6 +111,7 @@ def strongest(fast: Record, group: Sequence[Record]) -> Record | None:
     whole vocabulary, weights as they are, as many beams as places. Where none is so, the fastest of all.
     """
     matching = [record for record in group if record.case.decoder is not None and sizes_match(fast, record)]
+    matching = [record for record in matching if not record.labels] or matching  # a leaky one is nothing to beat
     exact = [record for record in matching if is_exact(record.case)]
     whole = [record for record in exact if (record.case.beam_width or 0) >= record.case.k]
     return min(whole or exact or matching, key=lambda record: latency_of(record).p50_s, default=None)

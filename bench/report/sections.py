@@ -42,6 +42,7 @@ EXPLAINED_NOTE = (
     "P5's numbering, the other under one that counts the training part alone."
 )
 ABLATIONS_NOTE = (
+    "Each was trained for the minutes shown, by one recipe: at equal time, not to where each ends. "
     "Change of NDCG@10 against the base: of means over the same users, 95 % intervals from a paired bootstrap. Latency "
     "over the base's: of medians, below 1 where the variation is faster, intervals from a bootstrap over turns."
 )
@@ -146,6 +147,11 @@ def doubts(studies: Studies) -> list[str]:
         found.append("The code was changed after its last commit; the commit alone does not give these numbers again.")
     ranked = [(one.case, one.labels) for one in studies.evaluations] + [(one.case, one.labels) for one in studies.beams]
     found += [f"{case.variant}: {label}." for case, labels in ranked for label in labels]
+    for one in studies.evaluations:
+        epochs = one.weights.training.get("epochs")
+        if isinstance(epochs, (int, float)) and epochs < 1:
+            where = f"{one.case.variant} on {one.case.dataset_variant}"
+            found.append(f"{where} saw {epochs:.0%} of the training examples once: more training would rank better.")
     found += [
         f"{one.case.recommender}: its beams were studied on {one.users:,} of {one.all_users:,} users."
         for one in studies.beams

@@ -13,9 +13,8 @@ from pydantic import ValidationError
 from bench import cases, checkpoints, data
 from bench.cases import Entry, Part, Suite
 from bench.data.dataset import Dataset
-from bench.data.loading import SYNTHETIC
 from bench.home import home
-from bench.recipes import resolve
+from bench.recipes import Recipe, resolve
 from bench.reproducing.kept import Kept
 from bench.results.studies import Ablation, Studies
 from models import registry
@@ -39,7 +38,7 @@ class Work:
         folder: The checkpoint.
         results: Where the evaluation goes.
         beams: Where the study of its beams goes; None without one.
-        minutes: Training time at most; None leaves it to the recipe.
+        recipe: How it is trained.
 
     """
 
@@ -50,7 +49,7 @@ class Work:
     folder: Path
     results: Path
     beams: Path | None
-    minutes: float | None
+    recipe: Recipe
 
     @property
     def name(self) -> str:
@@ -65,19 +64,22 @@ class Work:
 
     @property
     def trained(self) -> bool:
-        """Whether the weights are there."""
-        return not self.trains or (self.folder / checkpoints.CARD).exists()
+        """Whether the weights are there, made by just this recipe."""
+        if not self.trains:
+            return True
+        try:
+            return checkpoints.read_card(self.folder).recipe == self.recipe
+        except UserError:
+            return False
 
     def studies(self, path: Path) -> Studies | None:
         """Return what is kept of these weights at `path`; None where it is missing, damaged or of other weights."""
-        try:
-            found = Studies.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError):
+        found = read_part(path)
+        if found is None or not self.trained:
             return None
         digest = checkpoints.weights_digest(self.folder) if self.trains else None
         made_with = {one.weights.sha256 for one in found.evaluations} | {one.weights.sha256 for one in found.beams}
-        same = made_with == {digest}
-        return found if same and self.trained else None
+        return found if made_with == {digest} else None
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,8 @@ class Plan:
     kept: Kept
 
     def leaks(self, dataset: Dataset) -> Path:
-        """Return where the probes of a dataset's numberings go."""
-        return self.folder / "leaks" / f"{dataset.name}.json"
+        """Return where the probes of a dataset's numberings go; a dataset loaded otherwise has another place."""
+        return self.folder / "leaks" / f"{checkpoints.data_folder(dataset)}.json"
 
     @property
     def numbering(self) -> str | None:
@@ -160,9 +162,8 @@ class Plan:
             for found in made or [self._kept(work)]:
                 whole = whole.joined(found)
         for dataset in self.datasets.values():
-            path = self.leaks(dataset)
-            probes = Studies.model_validate_json(path.read_bytes()).leaks if path.exists() else self.kept.leaks(dataset)
-            whole = whole.joined(Studies(leaks=probes))
+            found = read_part(self.leaks(dataset))
+            whole = whole.joined(Studies(leaks=self.kept.leaks(dataset)) if found is None else found)
         return whole
 
     def _ablations(self) -> list[Ablation]:
@@ -171,11 +172,17 @@ class Plan:
         found = []
         for source, dataset in self.datasets.items():
             for part, piece in self.suite.pieces():
-                names = [self._variant(work) for entry in piece.recommenders for work in self._of(entry, source)]
+                here = [work for entry in piece.recommenders for work in self._of(entry, source)]
+                names = [self._variant(work) for work in here]
                 if len(names) < 2:  # noqa: PLR2004 - with --only, a part may have nothing to compare
                     continue
                 base, *others = names
-                found.append(Ablation(title=part.title, dataset=dataset.variant, base=base, others=others))
+                weights = {
+                    self._variant(work): checkpoints.weights_digest(work.folder) for work in here if work.trained
+                }
+                found.append(
+                    Ablation(title=part.title, dataset=dataset.variant, base=base, others=others, weights=weights)
+                )
         return found
 
     def _of(self, entry: Entry, source: str) -> list[Work]:
@@ -191,6 +198,14 @@ class Plan:
         cpu = torch.device("cpu")
         groups = cases.expand(alone, work.dataset.name, device=cpu, threads=1, chosen={}, untrained=False)
         return groups[0][0].case.variant
+
+
+def read_part(path: Path) -> Studies | None:
+    """Read studies that a step wrote; None where they are missing or damaged, and so to be made again."""
+    try:
+        return Studies.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def make_plan(
@@ -219,6 +234,11 @@ def make_plan(
     if not is_preset(size):
         raise UserError(f"--size {size}: use a preset, one of {', '.join(PRESETS)}")
     suite = cases.read_suite(name)
+    if suite.untrained or suite.synthetic or any(part.datasets for part in suite.parts):
+        raise UserError(
+            f"suite {name} has random weights, generated data of its own sizes, or parts with their own datasets: "
+            f"measure it with pytest bench/ --benchmark-only --suite {name}"
+        )
     entries = [(part, entry) for part, piece in suite.pieces() for entry in piece.recommenders]
     known = {entry.name for _, entry in entries}
     if strange := [one for one in only if one not in known]:
@@ -226,13 +246,7 @@ def make_plan(
     if strange := [one for one in sources if one not in suite.datasets]:
         raise UserError(f"--datasets {strange[0]}: suite {name} has {', '.join(suite.datasets)}")
     datasets = {
-        source: data.load(
-            source,
-            data_dir=data_dir,
-            min_count=suite.min_count,
-            **(suite.synthetic if source == SYNTHETIC else {}),
-        )
-        for source in sources or suite.datasets
+        source: data.load(source, data_dir=data_dir, min_count=suite.min_count) for source in sources or suite.datasets
     }
     folder = home("reproduce", Path(name).stem, size)
     work: dict[Path, Work] = {}
@@ -246,11 +260,13 @@ def make_plan(
 
 
 def _work(entry: Entry, seed: int, dataset: Dataset, suite: Suite, size: str, folder: Path) -> Work:
-    chosen = {"preset": size} | entry.settings | {"seed": seed}
-    settings, _ = resolve(entry.name, dataset.name, chosen)
+    chosen = {"preset": entry.presets.get(size, size)} | entry.settings | {"seed": seed}
+    settings, recipe = resolve(entry.name, dataset.name, chosen)
+    if suite.train_minutes is not None:
+        recipe = recipe.model_copy(update={"max_minutes": suite.train_minutes})
     place = checkpoints.folder_for(entry.name, settings, dataset)
     if suite.train_minutes is not None:  # other weights than those of the recipe's full length
         place = folder / "checkpoints" / place.parent.name / place.name
     file = f"{place.parent.name}-{place.name}.json"
     beams = folder / "beams" / file if entry.beams and seed == entry.seeds[0] else None
-    return Work(entry, dataset, chosen, settings, place, folder / "evaluations" / file, beams, suite.train_minutes)
+    return Work(entry, dataset, chosen, settings, place, folder / "evaluations" / file, beams, recipe)

@@ -15,8 +15,9 @@ from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
 
+from bench.checkpoints import CARD
 from bench.home import atomic, home
-from bench.reproducing.plan import DECODER, Plan, Work
+from bench.reproducing.plan import DECODER, Plan, Work, read_part
 from bench.results import store
 from bench.results.studies import BeamStudy, Evaluation, LeakProbe, Studies
 from models import registry
@@ -122,8 +123,15 @@ class Steps:
         options = ["--suite", str(suite), "--quality-users", str(self.options.quality_users), *self.options.common]
         options += ["--min-count", str(self.plan.suite.min_count), f"--benchmark-storage=file://{self._storage}"]
         benches = str(Path(__file__).parent.parent)
-        self._command("measuring", ["pytest", benches, "--benchmark-only", "-q", *options], "measure.log", timed=False)
-        return max(self._storage.glob("*/*.json"), key=lambda found: found.stat().st_mtime_ns)
+        before = set(self._storage.glob("*/*.json"))
+        try:
+            argv = ["pytest", benches, "--benchmark-only", "-q", *options]
+            self._command("measuring", argv, "measure.log", timed=False)
+        except StepFailedError as error:  # a case that failed is a row of the results
+            if not set(self._storage.glob("*/*.json")) - before:
+                raise
+            self.failures.append(str(error))
+        return max(set(self._storage.glob("*/*.json")) - before, key=lambda found: found.stat().st_mtime_ns)
 
     @property
     def _storage(self) -> Path:
@@ -142,7 +150,7 @@ class Steps:
         name = self.plan.numbering
         for source, dataset in self.plan.datasets.items():
             out = self.plan.leaks(dataset)
-            if name is not None and not out.exists() and not self.plan.kept.leaks(dataset):
+            if name is not None and read_part(out) is None and not self.plan.kept.leaks(dataset):
                 argv = ["bench.leaks", name, *self._data(source), "--out", str(out), *self.options.source]
                 self._command(f"probing the numberings of {dataset.name}", argv, f"leaks-{dataset.name}.log")
 
@@ -156,7 +164,8 @@ class Steps:
         if not work.trained:
             named = [word for key, value in work.chosen.items() for word in ("--set", f"{key}={value}")]
             argv = ["bench.train", work.entry.name, *source, *named, *threads, "--out", str(work.folder)]
-            argv += [] if work.minutes is None else ["--max-minutes", f"{work.minutes:g}"]
+            argv += ["--again"] if (work.folder / CARD).exists() else []  # by another recipe
+            argv += ["--max-minutes", f"{work.recipe.max_minutes:g}"]
             argv += ["--decoder", DECODER] if self._generates(work) else []
             self._command(f"training {work.name}", argv, log)
         if work.studies(work.results) is None:
@@ -164,9 +173,14 @@ class Steps:
             decoder = ["--decoder", DECODER] if self._generates(work) else []
             argv = ["bench.evaluate", *whom, *source, *decoder, *threads, "--out", str(work.results)]
             self._command(f"evaluating {work.name}", argv, log)
-        if work.beams is not None and work.studies(work.beams) is None:
+        if work.beams is not None and not self._beams_studied(work, work.beams):
             argv = ["bench.beams", str(work.folder), *source, "--users", str(self.options.beam_users), *threads]
             self._command(f"holding the beams of {work.name} against all items", [*argv, "--out", str(work.beams)], log)
+
+    def _beams_studied(self, work: Work, path: Path) -> bool:
+        found = work.studies(path)
+        wanted = self.options.beam_users
+        return found is not None and all(one.users == min(wanted, one.all_users) for one in found.beams)
 
     def _data(self, source: str) -> list[str]:
         return ["--dataset", source, "--min-count", str(self.plan.suite.min_count)]
@@ -194,7 +208,7 @@ class Steps:
             file.write(f"$ {shlex.join(['python', '-m', *argv])}\n")
             file.flush()
             process = subprocess.Popen(  # noqa: S603 - our own commands
-                line, stdout=file, stderr=file, stdin=subprocess.DEVNULL, env=_quiet()
+                line, stdout=file, stderr=file, stdin=subprocess.DEVNULL, env=_quiet(), start_new_session=True
             )
             try:
                 while process.poll() is None:

@@ -42,9 +42,9 @@ METRICS: dict[str, Callable[[Ranks, int], Floats]] = {
 
 
 def per_user(quality: Quality, metric: str = "NDCG@10") -> Floats | None:
-    """Return each user's metric [U], one of `METRICS`; None where the record does not say where targets stand."""
+    """Return each user's metric [U], one of `METRICS`; None where the record does not say where all targets stand."""
     hits = quality.hits
-    if hits is None:
+    if hits is None or quality.cutoff < CUTOFF:
         return None
     found = np.array(hits.rows, dtype=np.int64)
     better = np.full(quality.users, -1, dtype=np.int64)

@@ -125,6 +125,7 @@ class Ablation(Model):
         dataset: `Case.dataset_variant` of all of them.
         base: `Case.variant` that the others are held against.
         others: `Case.variant` of the others, in the suite's order.
+        weights: SHA-256 of the weights of each, so that longer trainings of the same name are not taken for them.
 
     """
 
@@ -132,6 +133,7 @@ class Ablation(Model):
     dataset: str
     base: str
     others: list[str]
+    weights: dict[str, str] = Field(default={})
 
 
 class Studies(Model):

@@ -20,7 +20,6 @@ from tests.bench.factories import make_failure, make_record, write_results
 SUITE = """
 description = "tiny"
 datasets = ["synthetic"]
-synthetic = { users = 40, items = 30, length = 8 }
 k = 10
 beam_widths = [10]
 train_minutes = 0.01
@@ -195,7 +194,6 @@ def test_a_step_that_fails_is_told_and_the_others_go_on(ran, monkeypatch):
 def test_ablations_name_what_their_parts_compare():
     Path("tiny.toml").write_text(
         'description = "d"\nablation = true\ndatasets = ["synthetic"]\n'
-        "synthetic = { users = 40, items = 30, length = 8 }\n"
         '[[parts]]\ntitle = "loss"\n'
         'recommenders = [{ name = "sasrec" }, { name = "sasrec", settings = { loss = "bce" } }]\n'
         '[[parts]]\ntitle = "beams"\nrecommenders = [{ name = "sasrec" }, { name = "p5" }]\n'
@@ -255,6 +253,56 @@ def test_the_command_ends_with_a_page(ran, capfd):
     assert result.exit_code == 0, result.output
     assert {path.name for path in Path("out").iterdir()} >= {"index.html", "report.md", "studies.json"}
     assert "sasrec" in Path("out/report.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["quick", "smoke", "scaling", "decoding"])
+def test_suites_that_reproduce_nothing_are_refused(name):
+    if name == "quick":
+        assert make_plan(name, sources=[], size="compact", only=[], data_dir=None).work
+        return
+    with pytest.raises(UserError, match=f"measure it with pytest bench/ --benchmark-only --suite {name}"):
+        make_plan(name, sources=[], size="compact", only=[], data_dir=None)
+
+
+def test_weights_of_another_recipe_are_trained_again(ran):
+    whole = plan(only=["sasrec"])
+    work = whole.work[0]
+    assert CliRunner().invoke(train.app, ["sasrec", "--max-minutes", "0.02", "--out", str(work.folder)]).exit_code == 0
+    assert not work.trained
+    Steps(whole, options(), print).run_all(1)
+    trained = next(argv for argv in ran if argv[0] == "bench.train" and str(work.folder) in argv)
+    assert "--again" in trained
+    assert work.trained
+
+
+def test_beams_of_fewer_users_are_studied_again(ran):
+    whole = plan(only=["p5"])
+    Steps(whole, options(beam_users=3), print).run_all(1)
+    ran.clear()
+    Steps(whole, options(beam_users=6), print).run_all(1)
+    assert [argv[0] for argv in ran] == ["bench.beams"]
+    assert whole.gathered().beams[0].users == 6
+
+
+def test_a_case_that_fails_leaves_the_page_and_the_others(monkeypatch):
+    whole = plan(only=["popularity"])
+
+    def command(self, what, argv, log, *, timed=True):
+        folder = self._storage / "machine"
+        folder.mkdir(parents=True)
+        write_results(folder / "0001.json", [make_record("popularity"), make_failure("p5", "error", "differs")])
+        raise StepFailedError("measuring: 1 failed")
+
+    monkeypatch.setattr(Steps, "_command", command)
+    steps = Steps(whole, options(), print)
+    assert steps.measure().name == "0001.json"
+    assert steps.failures == ["measuring: 1 failed"]
+
+
+def test_two_runs_of_one_suite_do_not_mix():
+    here = plan().folder
+    with reproduce._alone(here), pytest.raises(UserError, match="works in"), reproduce._alone(here):
+        pass
 
 
 def test_measuring_runs_the_benchmarks_on_what_is_trained(monkeypatch):

@@ -72,9 +72,23 @@ def comparisons(records: Sequence[Record]) -> list[Comparison]:
     return [
         Comparison(name, fast, slow, ratio_of(slow, fast), _recall_change(fast, slow))
         for name, group in groups(measured(records)).items()
-        for fast in group
+        for fast in claimants(group)
         for slow in group
-        if fast.case.recommender == CLAIMANT and slow.case.decoder is not None and sizes_match(fast, slow)
+        if slow.case.decoder is not None and sizes_match(fast, slow)
+    ]
+
+
+def claimants(group: Sequence[Record]) -> list[Record]:
+    """Return the paper's recommender of a group, at each preset the variant that changes the fewest settings."""
+    found = [record for record in group if record.case.recommender == CLAIMANT]
+    presets = dict.fromkeys(record.case.settings.get("preset") for record in found)
+    alike = [[record for record in found if record.case.settings.get("preset") == preset] for preset in presets]
+    least = [min(len(record.case.settings) for record in several) for several in alike]
+    return [
+        record
+        for several, fewest in zip(alike, least, strict=True)
+        for record in several
+        if len(record.case.settings) == fewest
     ]
 
 
@@ -118,10 +132,10 @@ def _best(ranked: list[Record]) -> str:
 def _savings(group: list[Record]) -> str:
     """Compare the claimant, or else the best one-pass case, with the strongest generative one."""
     one_pass = [record for record in group if record.case.decoder is None]
-    claimants = [record for record in one_pass if record.case.recommender == CLAIMANT]
-    if not claimants and one_pass:
-        claimants = [max(one_pass, key=lambda record: (metric(record, "NDCG@10") or 0.0, -latency_of(record).p50_s))]
-    return "".join(_saving(fast, group) for fast in claimants)
+    chosen = claimants(one_pass)
+    if not chosen and one_pass:
+        chosen = [max(one_pass, key=lambda record: (metric(record, "NDCG@10") or 0.0, -latency_of(record).p50_s))]
+    return "".join(_saving(fast, group) for fast in chosen)
 
 
 def _saving(fast: Record, group: list[Record]) -> str:

@@ -88,14 +88,13 @@ def resolve(recommender: str, dataset: str, chosen: dict[str, Any]) -> tuple[Set
     here = {"recommender": recommender, "dataset": dataset, "preset": chosen.get("preset", "compact")}
     recipe: dict[str, Any] = {}
     settings: dict[str, Any] = {}
-    for table in _tables():
-        named = {key: str(chosen.get(key)) for key in table.get("chosen", {})}
-        if all(value in _names(table.get(key, value)) for key, value in here.items()) and named == table.get(
-            "chosen", {}
-        ):
-            recipe |= {key: value for key, value in table.items() if key not in {*here, "settings", "chosen"}}
-            settings |= table.get("settings", {})
     try:
+        asked = kind(**chosen).model_dump(mode="json", include=set(chosen))
+        for table in _tables():
+            fits = all(value in _names(table.get(key, value)) for key, value in here.items())
+            if fits and table.get("chosen", {}).items() <= asked.items():
+                recipe |= {key: value for key, value in table.items() if key not in {*here, "settings", "chosen"}}
+                settings |= table.get("settings", {})
         return kind(**settings | chosen), Recipe(**recipe)
     except ValidationError as error:
         first = error.errors()[0]

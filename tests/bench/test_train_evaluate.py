@@ -392,3 +392,10 @@ def test_a_recipe_may_hang_on_what_is_chosen():
     assert named == {"preset": "compact", "item_llm": "minilm"}, "what the recipe adds is not named"
     changed = settings.model_copy(update={"text_tokens": 8})
     assert cases.named_settings("lite-llm4rec", "beauty", changed)["text_tokens"] == 8
+
+
+@pytest.mark.parametrize("written", [True, "true", "True"], ids=["toml", "command line", "python"])
+def test_what_is_chosen_is_compared_as_the_setting_it_becomes(written):
+    frozen = {"item_llm": "minilm", "item_llm_training": "frozen"}
+    numbered, _ = recipes.resolve("lite-llm4rec", "beauty", frozen | {"item_ids": written})
+    assert numbered.dropout > recipes.resolve("lite-llm4rec", "beauty", frozen)[0].dropout

@@ -118,6 +118,8 @@ def describe(recommender: Recommender, case: Case, card: checkpoints.Card | None
         parameters=sum(parameter.numel() for parameter in recommender.parameters()),
         parameter_bytes=memory.weight_bytes(recommender),
         training={} if card is None else card.training,
+        recipe={} if card is None else card.recipe.model_dump(mode="json"),
+        trained_by=card and card.commit,
         settings=settings.model_dump(mode="json") if card is None else card.settings,
         tokenizer=recommender.tokenizer_name,
     )

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from bench.data.dataset import Dataset
+from bench.recipes import Recipe
 from bench.results import store
 from bench.results.record import Provenance, Record
 from bench.results.studies import BeamStudy, Evaluation, LeakProbe, Studies
 from models.recommender import Settings
 
 RUN, STUDIES = "run.json", "studies.json"
+
+_PARTS = ("benchmarks", store.FAILED)
 
 
 @dataclass(frozen=True)
@@ -35,25 +40,39 @@ class Kept:
         """Tell whether anything was timed on a dataset."""
         return any(_same(record.provenance, dataset) for record in self.records)
 
-    def evaluation(self, recommender: str, settings: Settings, dataset: Dataset) -> Evaluation | None:
-        """Return the evaluation of weights that were built with just these settings on just this dataset."""
-        alike = (one for one in self.studies.evaluations if _of(one, recommender, settings, dataset))
+    def evaluation(self, recommender: str, settings: Settings, recipe: Recipe, dataset: Dataset) -> Evaluation | None:
+        """Return the evaluation of weights of just these settings, trained by just this recipe on just this dataset."""
+        alike = (one for one in self.studies.evaluations if _of(one, recommender, settings, recipe, dataset))
         return next(alike, None)
 
-    def beams(self, recommender: str, settings: Settings, dataset: Dataset) -> BeamStudy | None:
+    def beams(self, recommender: str, settings: Settings, recipe: Recipe, dataset: Dataset) -> BeamStudy | None:
         """Return the study of the beams of such weights."""
-        return next((one for one in self.studies.beams if _of(one, recommender, settings, dataset)), None)
+        return next((one for one in self.studies.beams if _of(one, recommender, settings, recipe, dataset)), None)
 
     def leaks(self, dataset: Dataset) -> list[LeakProbe]:
         """Return the probes of a dataset's numberings."""
         return [one for one in self.studies.leaks if _same(one.provenance, dataset)]
 
+    def without_times(self, dataset: Dataset) -> Kept:
+        """Return the same without what was timed on a dataset: its weights are no longer all the same."""
+
+        def others(part: str) -> list[Any]:
+            found = self.run.get(part, [])
+            sources = [one.get("extra_info", one)["provenance"]["dataset"] for one in found]
+            return [one for one, source in zip(found, sources, strict=True) if not _loaded_as(source, dataset)]
+
+        run = self.run | {part: others(part) for part in _PARTS if part in self.run}
+        return replace(
+            self,
+            run=run if any(run.get(part) for part in _PARTS) else {},
+            records=tuple(one for one in self.records if not _same(one.provenance, dataset)),
+        )
+
     def with_run(self, content: dict[str, Any]) -> dict[str, Any]:
         """Return a results file that holds the kept records, and then those of another results file."""
         if not self.run:
             return content
-        parts = ("benchmarks", store.FAILED)
-        return content | {part: [*self.run.get(part, []), *content.get(part, [])] for part in parts}
+        return content | {part: [*self.run.get(part, []), *content.get(part, [])] for part in _PARTS}
 
 
 def read_kept(folder: Path | None) -> Kept:
@@ -72,12 +91,24 @@ def read_kept(folder: Path | None) -> Kept:
     return Kept(studies, json.loads((folder / RUN).read_text()), found.records)
 
 
-def _of(one: Evaluation | BeamStudy, recommender: str, settings: Settings, dataset: Dataset) -> bool:
+def _of(one: Evaluation | BeamStudy, recommender: str, settings: Settings, recipe: Recipe, dataset: Dataset) -> bool:
     named = one.case.recommender == recommender and one.weights.settings == settings.model_dump(mode="json")
-    return named and _same(one.provenance, dataset)
+    return named and _trained_by(one.weights.recipe, recipe) and _same(one.provenance, dataset)
+
+
+def _trained_by(written: dict[str, Any], recipe: Recipe) -> bool:
+    """Tell whether a record's recipe is this one; older records, and those of what is not trained, name none."""
+    try:
+        return not written or Recipe(**written) == recipe
+    except ValidationError:  # it names what recipes no longer have
+        return False
 
 
 def _same(source: Provenance, dataset: Dataset) -> bool:
     """Tell whether figures are of a dataset: its files, loaded with the same options."""
+    return _loaded_as(source.dataset, dataset)
+
+
+def _loaded_as(written: dict[str, Any], dataset: Dataset) -> bool:
     wanted = dataset.source.options | {"checksum": dataset.source.checksum}
-    return all(source.dataset.get(name) == value for name, value in wanted.items())
+    return all(written.get(name) == value for name, value in wanted.items())

@@ -58,6 +58,11 @@ class Work:
         return f"{self.entry.name} on {self.dataset.name} ({', '.join(named)})"
 
     @property
+    def is_first(self) -> bool:
+        """Whether these are the weights of their entry that are timed, and whose beams are studied."""
+        return bool(self.chosen["seed"] == self.entry.seeds[0])
+
+    @property
     def trains(self) -> bool:
         """Whether there is anything to train."""
         return issubclass(registry.load(self.entry.name), TrainableRecommender)
@@ -93,7 +98,7 @@ class Plan:
         folder: Where parts of the results are kept.
         work: First all first seeds, so that a run that is cut short has something of everything.
         datasets: By what the suite calls them.
-        kept: Results of earlier runs that are not made again.
+        kept: Results of earlier runs that are not made again, times of whole datasets only.
 
     """
 
@@ -117,14 +122,8 @@ class Plan:
 
     def is_kept(self, work: Work) -> bool:
         """Tell whether all that a set of weights is for was done before: evaluated, its beams studied, timed."""
-        found = self._kept(work)
-        timed = work.chosen["seed"] != work.entry.seeds[0] or self.kept.timed(work.dataset)
-        return timed and bool(found.evaluations) and (work.beams is None or bool(found.beams))
-
-    def _kept(self, work: Work) -> Studies:
-        what = (work.entry.name, work.settings, work.dataset)
-        evaluation, beams = self.kept.evaluation(*what), self.kept.beams(*what)
-        return Studies(evaluations=[evaluation] if evaluation else [], beams=[beams] if beams and work.beams else [])
+        timed = not work.is_first or self.kept.timed(work.dataset)
+        return timed and _holds(self.kept, work)
 
     def done(self, work: Work) -> bool:
         """Tell whether a set of weights is evaluated, now or before."""
@@ -141,7 +140,7 @@ class Plan:
                 continue
             entries: dict[str, Entry] = {}
             for work in self.work:
-                if work.dataset is dataset and work.trained and work.chosen["seed"] == work.entry.seeds[0]:
+                if work.dataset is dataset and work.trained and work.is_first:
                     checkpoint = work.folder if work.trains else None
                     entries[str(work.folder)] = work.entry.model_copy(
                         update={"settings": work.chosen, "checkpoint": checkpoint}
@@ -159,7 +158,7 @@ class Plan:
         for work in self.work:
             paths = [path for path in (work.results, work.beams) if path is not None]
             made = [found for path in paths if (found := work.studies(path)) is not None]
-            for found in made or [self._kept(work)]:
+            for found in made or [_studies_of(self.kept, work)]:
                 whole = whole.joined(found)
         for dataset in self.datasets.values():
             found = read_part(self.leaks(dataset))
@@ -188,7 +187,7 @@ class Plan:
     def _of(self, entry: Entry, source: str) -> list[Work]:
         dataset = self.datasets[source]
         same = [work for work in self.work if work.entry == entry and work.dataset is dataset]
-        return [work for work in same if work.chosen["seed"] == entry.seeds[0]]
+        return [work for work in same if work.is_first]
 
     def _variant(self, work: Work) -> str:
         """Return what records call a piece of work."""
@@ -198,6 +197,25 @@ class Plan:
         cpu = torch.device("cpu")
         groups = cases.expand(alone, work.dataset.name, device=cpu, threads=1, chosen={}, untrained=False)
         return groups[0][0].case.variant
+
+
+def _studies_of(kept: Kept, work: Work) -> Studies:
+    what = (work.entry.name, work.settings, work.recipe, work.dataset)
+    evaluation, beams = kept.evaluation(*what), kept.beams(*what)
+    return Studies(evaluations=[evaluation] if evaluation else [], beams=[beams] if beams and work.beams else [])
+
+
+def _holds(kept: Kept, work: Work) -> bool:
+    found = _studies_of(kept, work)
+    return bool(found.evaluations) and (work.beams is None or bool(found.beams))
+
+
+def _still_timed(kept: Kept, work: Sequence[Work]) -> Kept:
+    """Return what stays of earlier results: a dataset's times hold together, for all of its weights or for none."""
+    for one in work:
+        if one.is_first and not _holds(kept, one):
+            kept = kept.without_times(one.dataset)
+    return kept
 
 
 def read_part(path: Path) -> Studies | None:
@@ -225,7 +243,8 @@ def make_plan(
         size: Preset of all recommenders.
         only: Recommenders, of those that the suite names; none named means all.
         data_dir: Folder with the datasets' files.
-        kept: Results that are not made again.
+        kept: Results that are not made again. Where a first seed of a dataset is not among them, or is of another
+            recipe, all of its first seeds are: ratios of times are of one run.
 
     Raises:
         UserError: A suite, dataset, recommender or setting is not as it must be.
@@ -256,7 +275,8 @@ def make_plan(
                 if place < len(entry.seeds) and (not only or entry.name in only):
                     one = _work(entry, entry.seeds[place], dataset, suite, size, folder)
                     work.setdefault(one.results, one)
-    return Plan(Path(name).stem, suite, size, folder, list(work.values()), datasets, kept or Kept())
+    whole = list(work.values())
+    return Plan(Path(name).stem, suite, size, folder, whole, datasets, _still_timed(kept or Kept(), whole))
 
 
 def _work(entry: Entry, seed: int, dataset: Dataset, suite: Suite, size: str, folder: Path) -> Work:

@@ -122,6 +122,8 @@ class Weights(Model):
         parameters: Number of parameters, shared ones once.
         parameter_bytes: Bytes of parameters and buffers in the dtype measured.
         training: What training reported (epochs, seconds, validation metrics), as it stands in the checkpoint.
+        recipe: The hyperparameters of that training; empty in older records and where nothing was trained.
+        trained_by: Commit of the code that trained; None where that is not known.
         settings: Everything the recommender was built with.
         tokenizer: What turns text into tokens, where there is text.
 
@@ -132,6 +134,8 @@ class Weights(Model):
     parameters: int
     parameter_bytes: int
     training: dict[str, str | int | float | bool | None] = Field(default={})
+    recipe: dict[str, str | int | float | bool | None] = Field(default={})
+    trained_by: str | None = None
     settings: dict[str, str | int | float | bool | None] = Field(default={})
     tokenizer: str | None = None
 

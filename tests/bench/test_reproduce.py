@@ -168,6 +168,33 @@ def test_what_an_earlier_run_holds_is_not_made_again(ran, tmp_path, monkeypatch)
     assert not other.is_kept(changed)
 
 
+@pytest.mark.parametrize("changed", ["recipe", "row"])
+def test_times_of_a_dataset_are_kept_whole_or_made_again(ran, tmp_path, changed):
+    first = plan()
+    Steps(first, options(), print).run_all(1)
+    earlier = tmp_path / "earlier"
+    earlier.mkdir()
+    studies = first.gathered()
+    (earlier / STUDIES).write_text(studies.model_dump_json())
+    here, elsewhere = studies.evaluations[0].provenance, make_record("p5").provenance
+    failed = make_failure("p5", "error", "differs").model_copy(update={"provenance": here})
+    write_results(
+        earlier / RUN, [make_record("sasrec", provenance=here), failed, make_record("p5", provenance=elsewhere)]
+    )
+    assert all(one.weights.recipe for one in studies.evaluations if one.weights.checkpoint)
+    if changed == "recipe":
+        Path("tiny.toml").write_text(SUITE.replace("train_minutes = 0.01", "train_minutes = 0.02"))
+        kept_seeds = []
+    else:
+        Path("tiny.toml").write_text(SUITE + '[[recommenders]]\nname = "sasrec"\nsettings = { dropout = 0.5 }\n')
+        kept_seeds = [1]
+    again = plan(kept=read_kept(earlier))
+    assert [work.chosen["seed"] for work in again.work if again.is_kept(work)] == kept_seeds
+    assert [one["extra_info"]["case"]["recommender"] for one in again.kept.run["benchmarks"]] == ["p5"]
+    assert again.kept.run["failed_cases"] == []
+    assert again.timed() is not None
+
+
 def test_an_evaluation_is_the_one_that_evaluate_prints(ran):
     whole = plan(only=["sasrec"])
     Steps(whole, options(), print).run_all(1)

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from bench import commands
+from bench.report.formats import Format
+from bench.report.money import read_prices
 from bench.report.page import write_report
 from bench.results import store
 
@@ -20,10 +22,16 @@ def main(
         list[Path] | None, typer.Argument(help="Results and files of studies; default: the latest run.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("reports/latest"),
+    kinds: Annotated[
+        list[Format] | None, typer.Option("--format", help="Kind of file; may be repeated. Default: all.")
+    ] = None,
+    prices: Annotated[
+        Path | None, typer.Option(help="What an hour of a device costs, like bench/report/prices.toml.")
+    ] = None,
 ) -> None:
-    """Render index.html, report.md, results.csv and the figures as SVG and PNG."""
+    """Render the page, Markdown, tables and figures; `index.html` stands alone."""
     runs, studies = store.read_all(results or [store.latest()])
-    for path in write_report(runs, out, studies):
+    for path in write_report(runs, out, studies, wanted=kinds or tuple(Format), prices=read_prices(prices)):
         typer.echo(path)
 
 

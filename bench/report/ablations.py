@@ -7,9 +7,18 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.report.findings import times
 from bench.report.joining import TEST, same_weights
-from bench.report.labels import NONE, NOT_AVAILABLE, Told, dataset_name, machine_name, metric_of, milliseconds
+from bench.report.labels import (
+    NONE,
+    NOT_AVAILABLE,
+    Quantity,
+    Told,
+    dataset_name,
+    machine_name,
+    metric_of,
+    milliseconds,
+    with_interval,
+)
 from bench.report.quality import training_of
 from bench.report.ratios import latency_of, measured, ratio_of
 from bench.report.variants import Variant
@@ -123,7 +132,7 @@ def _setting(record: Record) -> tuple[object, ...]:
 
 def table(part: Part) -> pd.DataFrame:
     """Return one row a variation, the base first."""
-    frame = pd.DataFrame([_cells(one, is_base=one is part.base) for one in (part.base, *part.others)])
+    frame = pd.DataFrame([_cells(one, is_base=one is part.base) for one in (part.base, *part.others)], dtype=object)
     return frame.drop(columns=[name for name in ("cautions",) if (frame[name] == NONE).all()])
 
 
@@ -131,13 +140,16 @@ def _cells(one: Variation, *, is_base: bool) -> dict[str, str]:
     change, ratio, record = one.change, one.ratio, one.record
     empty = "base" if is_base else NOT_AVAILABLE
     quality = {} if one.quality is None else one.quality.metrics
-    time = None if record is None else f"{milliseconds(latency_of(record).p50_s)} (batch {record.case.batch_size})"
+    time = None
+    if record is not None:
+        seconds = latency_of(record).p50_s
+        time = Quantity(f"{milliseconds(seconds)} (batch {record.case.batch_size})", seconds)
     return {
         "recommender": one.name,
         "NDCG@10": metric_of(quality, "NDCG@10"),
         "change of NDCG@10": percent(change) if change is not None else empty if quality else NOT_AVAILABLE,
         "p50": time or NOT_AVAILABLE,
-        "p50 over the base's": times(ratio).replace(" times", "")
+        "p50 over the base's": with_interval(ratio.value, ratio.low, ratio.high)
         if ratio is not None
         else empty
         if time
@@ -150,4 +162,4 @@ def _cells(one: Variation, *, is_base: bool) -> dict[str, str]:
 def percent(change: Change) -> str:
     """Write a relative change with its interval, in percent."""
     value, low, high = (100 * share for share in (change.value, change.low, change.high))
-    return f"{value:+z.1f} % [{low:+z.1f}, {high:+z.1f}]"
+    return Quantity(f"{value:+z.1f} % [{low:+z.1f}, {high:+z.1f}]", value)

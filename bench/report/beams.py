@@ -13,7 +13,17 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from bench.report.canvas import legend, looks_by_name, panels_of
-from bench.report.labels import NONE, NOT_AVAILABLE, case_labels, dataset_name, metric_of, significant
+from bench.report.labels import (
+    NONE,
+    NOT_AVAILABLE,
+    Quantity,
+    case_labels,
+    dataset_name,
+    metric_of,
+    number,
+    share,
+    whole,
+)
 from bench.report.variants import UNTOLD
 from bench.results.studies import Beam, BeamStudy
 
@@ -42,32 +52,32 @@ def table(studies: Sequence[BeamStudy]) -> pd.DataFrame:
         for name, study in group.items()
         for beam in study.beams
     ]
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame(rows, dtype=object)
     return frame.drop(columns=[name for name in ("cautions",) if name in frame and (frame[name] == NONE).all()])
 
 
 def _cells(study: BeamStudy, beam: Beam) -> dict[str, str]:
     return {
-        "beams": str(beam.width),
+        "beams": whole(beam.width),
         "HR@10": metric_of(beam.metrics, "HR@10"),
         "HR@10, all items": metric_of(study.exhaustive, "HR@10"),
         "NDCG@10": metric_of(beam.metrics, "NDCG@10"),
         "NDCG@10, all items": metric_of(study.exhaustive, "NDCG@10"),
-        "targets found": f"{beam.found:,}",
+        "targets found": whole(beam.found),
         "true rank, mean": _rank(beam.true_rank_mean),
         "true rank, median": _rank(beam.true_rank_median),
-        "overlap": f"{beam.overlap:.1%}",
-        "coverage": f"{beam.coverage:.1%}",
-        "coverage, all items": f"{study.exhaustive_coverage:.1%}",
-        "valid items": f"{beam.valid_rate:.1%}",
-        "duplicates": f"{beam.duplicate_rate:.1%}",
-        "users": f"{study.users:,} of {study.all_users:,}",
+        "overlap": share(beam.overlap),
+        "coverage": share(beam.coverage),
+        "coverage, all items": share(study.exhaustive_coverage),
+        "valid items": share(beam.valid_rate),
+        "duplicates": share(beam.duplicate_rate),
+        "users": Quantity(f"{study.users:,} of {study.all_users:,}", study.users),
         "cautions": "; ".join(study.labels) or NONE,
     }
 
 
 def _rank(rank: float | None) -> str:
-    return NOT_AVAILABLE if rank is None else significant(rank)
+    return NOT_AVAILABLE if rank is None else number(rank)
 
 
 def draw(studies: Sequence[BeamStudy]) -> Figure:
@@ -114,6 +124,21 @@ def _widths(axis: Axes, widths: Sequence[int]) -> None:
     axis.set_xticks(widths, [f"{width:,}" for width in widths])
     axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xlim(widths[0] / 1.3, widths[-1] * 1.3)
+
+
+def points(studies: Sequence[BeamStudy]) -> pd.DataFrame:
+    """Return the data behind the figure, one row a recommender and width."""
+    rows = []
+    for dataset, group in by_dataset(studies).items():
+        for name, study in group.items():
+            whole = study.exhaustive.get(DRAWN)
+            for beam in study.beams:
+                if DRAWN in beam.metrics:
+                    metric = beam.metrics[DRAWN]
+                    row = {"data": dataset, "recommender": name, "beams": beam.width, DRAWN: metric.value}
+                    row |= {f"{DRAWN}_low": metric.low, f"{DRAWN}_high": metric.high}
+                    rows.append(row | {f"{DRAWN}_all_items": None if whole is None else whole.value})
+    return pd.DataFrame(rows)
 
 
 def describe(studies: Sequence[BeamStudy]) -> str:

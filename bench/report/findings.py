@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bench.report.labels import caption, case_labels, groups, machine_name, milliseconds, significant
+from bench.report.labels import caption, case_labels, groups, machine_name, milliseconds, significant, with_interval
 from bench.report.ladder import reference_of, sizes_match, strongest
 from bench.report.ratios import latency_of, measured, metric, ratio_of
 from bench.results.compare import Ratio
@@ -22,6 +22,9 @@ CLAIM = (
     "version) and 46.8 % more Recall@10 than its best baseline. What it says of hardware, batch size and the "
     "baseline's decoder could not be read, so the rows below are a comparison on this machine, not a reproduction."
 )
+
+MOST_CLAIMANTS, MOST_RIVALS = 4, 20
+"""Cases of one group on either side of the claim."""
 
 LOAD = "load average at the end"
 """The machine's one fact that changes from case to case."""
@@ -68,28 +71,44 @@ class Comparison:
 
 
 def comparisons(records: Sequence[Record]) -> list[Comparison]:
-    """Compare the claimant with every generative case of its group and preset."""
+    """Compare the claimant with every generative case of its group and preset, of very many with what counts most."""
     return [
         Comparison(name, fast, slow, ratio_of(slow, fast), _recall_change(fast, slow))
         for name, group in groups(measured(records)).items()
         for fast in claimants(group)
-        for slow in group
-        if slow.case.decoder is not None and sizes_match(fast, slow)
+        for slow in _rivals(fast, group)
     ]
 
 
+def _rivals(fast: Record, group: Sequence[Record]) -> list[Record]:
+    """Return the generative cases that a one-pass case is held against: of many the strongest, and its reference."""
+    found = [record for record in group if record.case.decoder is not None and sizes_match(fast, record)]
+    if len(found) <= MOST_RIVALS:
+        return found
+    best = strongest(fast, group)
+    assert best is not None
+    reference = reference_of(best, group)
+    return [best] if reference is None or reference is best else [best, reference]
+
+
 def claimants(group: Sequence[Record]) -> list[Record]:
-    """Return the paper's recommender of a group, at each preset the variant that changes the fewest settings."""
+    """Return the paper's recommender of a group, at each preset the variant that changes the fewest settings.
+
+    Of very many that change as few, those that rank best.
+    """
     found = [record for record in group if record.case.recommender == CLAIMANT]
     presets = dict.fromkeys(record.case.settings.get("preset") for record in found)
     alike = [[record for record in found if record.case.settings.get("preset") == preset] for preset in presets]
     least = [min(len(record.case.settings) for record in several) for several in alike]
-    return [
+    chosen = [
         record
         for several, fewest in zip(alike, least, strict=True)
         for record in several
         if len(record.case.settings) == fewest
     ]
+    best = sorted(chosen, key=lambda record: -(metric(record, "NDCG@10") or 0.0))[:MOST_CLAIMANTS]
+    kept = set(map(id, best))
+    return [record for record in chosen if id(record) in kept]
 
 
 def _recall_change(fast: Record, slow: Record) -> float | None:
@@ -171,13 +190,12 @@ def recall_change(one: Comparison) -> str:
 
 def percent_saved(ratio: Ratio) -> str:
     """Write the time saved with its interval, in percent."""
-    value, low, high = ratio.saved_percent
-    return f"{value:.2f} % [{low:.2f}, {high:.2f}]"
+    return with_interval(*ratio.saved_percent, " %")
 
 
 def times(ratio: Ratio) -> str:
     """Write a ratio with its interval."""
-    return f"{significant(ratio.value)} times [{significant(ratio.low)}, {significant(ratio.high)}]"
+    return with_interval(ratio.value, ratio.low, ratio.high, " times")
 
 
 def distrust(records: Sequence[Record]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 from bench.results.record import FULL_VOCAB, Case, Metric, Provenance, Record, WeightsKind
 
@@ -12,6 +12,8 @@ _MIB = 2**20
 
 NOT_AVAILABLE = "n/a"
 NONE = "none"
+METRIC_PLACES = 4
+"""Decimal places of HR and NDCG, as the field prints them."""
 
 
 class Told(Protocol):
@@ -108,6 +110,24 @@ def groups(records: Sequence[Record]) -> dict[str, list[Record]]:
     return found
 
 
+class Quantity(str):
+    """A number as readers see it, unit included, which knows its value, so that tables can be sorted by it.
+
+    Attributes:
+        value: In the base unit: seconds, bytes, operations; a share of 1.
+
+    """
+
+    __slots__ = ("value",)
+    value: float
+
+    def __new__(cls, text: str, value: float) -> Self:
+        """Write `value` as `text`."""
+        made = super().__new__(cls, text)
+        made.value = value
+        return made
+
+
 def significant(value: float, digits: int = 3) -> str:
     """Write a number with so many significant digits, without an exponent."""
     if not math.isfinite(value):
@@ -119,27 +139,70 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{rounded:,.{max(places, 0)}f}"
 
 
-def metric_of(metrics: Mapping[str, Metric], name: str) -> str:
-    """Write a metric with its interval, to four decimal places."""
+def places_for(low: float, high: float) -> int | None:
+    """Return how many decimal places an interval supports: those of two significant digits of half its width.
+
+    None where it has no width to tell from. (As the Particle Data Group rounds: what lies below the second digit of an
+    uncertainty says nothing.)
+    """
+    half = (high - low) / 2
+    if not (math.isfinite(half) and half > 0):
+        return None
+    return 1 - math.floor(math.log10(float(f"{half:.1e}")))
+
+
+def with_interval(value: float, low: float, high: float, unit: str = "") -> Quantity | str:
+    """Write a number with its 95 % interval, and no more digits than that supports."""
+    if not math.isfinite(value):
+        return NOT_AVAILABLE
+    places = places_for(low, high)
+    if places is None or value == 0:
+        shown = [significant(one) for one in (value, low, high)]
+    else:
+        places = min(places, 2 - math.floor(math.log10(abs(value))))  # nor more than three digits
+        shown = [f"{round(one, places) + 0.0:,.{max(places, 0)}f}" for one in (value, low, high)]
+    return Quantity(f"{shown[0]}{unit} [{shown[1]}, {shown[2]}]", value)
+
+
+def metric_of(metrics: Mapping[str, Metric], name: str) -> Quantity | str:
+    """Write a metric with its interval, to four decimal places at most."""
     found = metrics.get(name)
     if found is None or not math.isfinite(found.value):
         return NOT_AVAILABLE
-    return f"{found.value:.4f} [{found.low:.4f}, {found.high:.4f}]"
+    supported = places_for(found.low, found.high)
+    places = METRIC_PLACES if supported is None else min(max(supported, 1), METRIC_PLACES)
+    text = f"{found.value:.{places}f} [{found.low:.{places}f}, {found.high:.{places}f}]"
+    return Quantity(text, found.value)
 
 
-def milliseconds(seconds: float) -> str:
+def milliseconds(seconds: float) -> Quantity:
     """Write a time in milliseconds."""
-    return f"{significant(seconds * 1e3)} ms"
+    return Quantity(f"{significant(seconds * 1e3)} ms", seconds)
 
 
-def mebibytes(count: float) -> str:
+def mebibytes(count: float) -> Quantity:
     """Write an amount of memory in MiB."""
-    return f"{significant(count / _MIB)} MiB"
+    return Quantity(f"{significant(count / _MIB)} MiB", count)
 
 
-def operations(count: float) -> str:
+def operations(count: float) -> Quantity:
     """Write a number of floating-point operations with the prefix that fits."""
     for size, unit in ((1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (1e3, "kFLOP")):
         if count >= size:
-            return f"{significant(count / size)} {unit}"
-    return f"{significant(count)} FLOP"
+            return Quantity(f"{significant(count / size)} {unit}", count)
+    return Quantity(f"{significant(count)} FLOP", count)
+
+
+def share(value: float) -> Quantity:
+    """Write a share in percent."""
+    return Quantity(f"{value:.1%}", value)
+
+
+def number(value: float, digits: int = 3) -> Quantity:
+    """Write a number without a unit."""
+    return Quantity(significant(value, digits), value)
+
+
+def whole(value: int) -> Quantity:
+    """Write a count."""
+    return Quantity(f"{value:,}", value)

@@ -55,7 +55,7 @@ def explained(found: Sequence[Variant]) -> pd.DataFrame:
                 row[f"{name}, {REPAIRED}"] = metric_of(other.quality.metrics, name)
                 row[f"explained, {name}"] = _share(leaky, other, name)
             rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)
 
 
 def _numbering(evaluation: Evaluation) -> object:

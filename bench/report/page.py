@@ -1,25 +1,25 @@
-"""Puts tables, figures and findings together: HTML, Markdown, CSV, SVG and PNG."""
+"""Puts tables, figures and findings together, and writes them."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from urllib.parse import quote
 
 from bench.home import atomic
-from bench.report import findings, quality, tables
+from bench.report import findings, fits, formats, money, quality, tables
 from bench.report.figures import Drawing, draw_all
+from bench.report.formats import Format
 from bench.report.joining import with_whole_quality
 from bench.report.labels import Told, case_labels, dataset_name, generated, machine_name, machine_of
-from bench.report.ratios import measured
-from bench.report.roofline import limits
+from bench.report.money import Price
+from bench.report.ratios import is_measured, measured
+from bench.report.rendering import environment
 from bench.report.sections import Section, doubts, sections, studied
+from bench.report.timed import timed_sections
 from bench.report.variants import Place, ranked, variants
 from bench.results.record import Case, Provenance, Record
 from bench.results.store import Run, StudyFile
@@ -28,6 +28,18 @@ from bench.results.studies import Studies
 TITLE = "What the recommenders cost, and what they give back"
 
 NOTHING_TOLD = "No case was timed and none evaluated; what was studied stands below."
+
+FRONT = "quality_latency"
+"""The figure beside the answer."""
+
+LAST = ("results", "failed")
+"""Sections that follow those of studies."""
+
+MOST_LETTERS = 65_000
+"""What fits into a comment on GitHub, with some room."""
+
+EXPENDABLE = ("setting", "published", "cost", "ablations", "latency", "results", "seeds", "leaks", "beams", "decoders")
+"""What Markdown goes without, in this order, until it fits."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +52,10 @@ class Known:
         records: Of all runs, with the quality of the largest evaluation.
         studies: Of all files.
         places: What was evaluated, by dataset, best first.
-        sections: Parts of the page that studies fill.
+        drawings: Figures of records, by name.
+        sections: Parts of the page.
+        prices: Of devices.
+        folder: Where it is written to.
 
     """
 
@@ -49,7 +64,10 @@ class Known:
     records: list[Record]
     studies: Studies
     places: dict[str, list[Place]]
+    drawings: dict[str, Drawing]
     sections: list[Section]
+    prices: Sequence[Price]
+    folder: Path
 
     @property
     def told(self) -> list[Told]:
@@ -57,30 +75,40 @@ class Known:
         return [*self.records, *self.studies.evaluations, *self.studies.beams]
 
 
-def write_report(runs: Sequence[Run], folder: Path, files: Sequence[StudyFile] = ()) -> list[Path]:
+def write_report(
+    runs: Sequence[Run],
+    folder: Path,
+    files: Sequence[StudyFile] = (),
+    *,
+    wanted: Collection[Format] = tuple(Format),
+    prices: Sequence[Price] | None = None,
+) -> list[Path]:
     """Render runs and studies into a folder, file by file, each atomically.
 
     Args:
         runs: What was measured; without any the page is one of studies alone.
-        folder: Gets ``index.html``, ``report.md`` and ``figures/``; of runs also ``results.csv`` and ``phases.csv``.
+        folder: Gets ``index.html``, ``report.md``, ``figures/`` and ``tables/``; of runs also ``results.csv``,
+            ``results.parquet`` and ``phases.csv``.
         files: What was studied.
+        wanted: Kinds of files.
+        prices: What an hour of a device costs; ours where None.
 
     Returns:
         The files written.
 
     """
-    known = _known(runs, files)
-    drawings = draw_all(known.records)
-    content = _content(known, drawings)
-    made: dict[str, bytes] = {}
-    if known.records:
-        made["results.csv"] = tables.all_values(known.records).to_csv(index=False, lineterminator="\n").encode()
-        made["phases.csv"] = tables.phases(known.records).to_csv(index=False, lineterminator="\n").encode()
-    made["report.md"] = _environment(html=False).get_template("report.md.j2").render(content).encode()
-    made["index.html"] = _environment(html=True).get_template("index.html.j2").render(content).encode()
-    for drawing in [*drawings, *(drawing for section in known.sections for drawing in section.drawings)]:
-        made |= {f"figures/{drawing.name}.svg": drawing.svg, f"figures/{drawing.name}.png": drawing.png}
-    earlier = {folder / "results.csv", folder / "phases.csv", *(folder / "figures").glob("*.[sp][vn]g")}
+    known = _known(runs, files, money.read_prices() if prices is None else prices, folder)
+    content = _content(known)
+    drawings = [*known.drawings.values(), *(one for section in known.sections for one in section.drawings)]
+    made = formats.values(known.records, wanted)
+    if Format.MARKDOWN in wanted:
+        made["report.md"] = _markdown(content).encode()
+    if Format.HTML in wanted:
+        made["index.html"] = environment(html=True).get_template("index.html.j2").render(content).encode()
+    if Format.LATEX in wanted:
+        made |= formats.latex(known.sections)
+    made |= formats.drawings(list({one.name: one for one in drawings}.values()), wanted)
+    earlier = {path for pattern in formats.STALE for path in folder.glob(pattern)}
     for stale in earlier - {folder / name for name in made}:
         stale.unlink(missing_ok=True)
     for name, value in made.items():
@@ -89,25 +117,34 @@ def write_report(runs: Sequence[Run], folder: Path, files: Sequence[StudyFile] =
     return [folder / name for name in made]
 
 
-def _known(runs: Sequence[Run], files: Sequence[StudyFile]) -> Known:
+def _known(runs: Sequence[Run], files: Sequence[StudyFile], prices: Sequence[Price], folder: Path) -> Known:
     studies = Studies()
     for file in files:
         studies = studies.joined(file.studies)
-    records = with_whole_quality([record for run in runs for record in run.records], studies.evaluations)
+    stored = [record for run in runs for record in run.records]
+    records = with_whole_quality(stored, studies.evaluations)
     found = variants(studies.evaluations)
     places = ranked(found)
-    return Known(runs, files, records, studies, places, sections(studies, found, places, records))
+    drawings = draw_all(records)
+    replaced = sum(shown is not read for shown, read in zip(records, stored, strict=True))
+    timed = timed_sections(records, drawings, prices, replaced) if records else []
+    first = [section for section in timed if section.anchor not in LAST]
+    last = [section for section in timed if section.anchor in LAST]
+    whole = [*first, *sections(studies, found, places, records), *last]
+    return Known(runs, files, records, studies, places, drawings, whole, prices, folder)
 
 
-def _content(known: Known, drawings: list[Drawing]) -> dict[str, Any]:
+def _content(known: Known) -> dict[str, Any]:
     records, studies = known.records, known.studies
     return {
         "title": TITLE,
-        "timed": bool(records),
         "answer": _answer(known),
-        "claim": findings.CLAIM,
+        "front": known.drawings.get(FRONT),
+        "choices": fits.choices(records) if fits.several(records) else None,
+        "prices": _prices(known),
+        "bills": [_bill(record, known.prices) for record in measured(records)],
         "sections": known.sections,
-        "drawings": drawings,
+        "cut": (),
         "distrust": list(dict.fromkeys([*findings.distrust(records), *doubts(studies)])),
         "unmeasured": findings.unmeasured(records),
         "uncounted": _uncounted(records),
@@ -116,45 +153,55 @@ def _content(known: Known, drawings: list[Drawing]) -> dict[str, Any]:
         "serving": _serving([one.case for one in records or known.told]),
         "machines": _machines(known),
         "runs": _sources(known),
-    } | (_timed(known) if records else {})
-
-
-def _timed(known: Known) -> dict[str, Any]:
-    """Return what a page shows only where something was timed."""
-    records = known.records
-    stored = [record for run in known.runs for record in run.records]
-    return {
-        "claims": tables.claims(records),
-        "compared": bool(findings.comparisons(records)),
-        "ladder": tables.ladder(records),
-        "results": tables.results(records),
-        "limits": limits(records),
-        "failures": tables.failures(records),
-        "replaced": sum(shown is not read for shown, read in zip(records, stored, strict=True)),
     }
+
+
+def _markdown(content: dict[str, Any]) -> str:
+    """Render Markdown, without as much of what is expendable as it takes to fit into a comment on GitHub."""
+    template = environment(html=False).get_template("report.md.j2")
+    for parts in range(len(EXPENDABLE) + 1):
+        text = template.render(content | {"cut": EXPENDABLE[:parts]})
+        if len(text) <= MOST_LETTERS:
+            break
+    return text
+
+
+def _prices(known: Known) -> dict[str, Price]:
+    """Return the price of each device that something was measured on."""
+    found = ((machine_name(record), money.price_of(record, known.prices)) for record in measured(known.records))
+    return {device: price for device, price in found if price is not None}
+
+
+def _bill(record: Record, prices: Sequence[Price]) -> dict[str, Any] | None:
+    """Return the device of a case, and how many hours of it a million users take."""
+    price = money.price_of(record, prices)
+    if price is None:
+        return None
+    return {"device": machine_name(record), "hours": money.hours(record)}
 
 
 def _answer(known: Known) -> list[str]:
     """Say what was found of each dataset; quality alone where nothing was timed."""
-    timed = {dataset_name(record) for record in measured(known.records)}
+    timed = {dataset_name(record) for record in known.records if is_measured(record)}
     alone = quality.answer_of({name: group for name, group in known.places.items() if name not in timed})
     return [*(findings.answer(known.records) if known.records else []), *alone] or [NOTHING_TOLD]
 
 
 def _sources(known: Known) -> list[dict[str, Any]]:
     """Return each command that made something, with its file, its time and its commit."""
-    found = [_source(run.records[0].provenance, run.path, run.taken) for run in known.runs]
+    found = [_source(run.records[0].provenance, run.path, run.taken, known.folder) for run in known.runs]
     for file in known.files:
         commands: dict[tuple[object, ...], Provenance] = {}
         for source in studied(file.studies):
             commands.setdefault((source.command, source.commit, source.dirty), source)
-        found += [_source(source, file.path, source.started) for source in commands.values()]
+        found += [_source(source, file.path, source.started, known.folder) for source in commands.values()]
     return found
 
 
-def _source(source: Provenance, path: Path, taken: str) -> dict[str, Any]:
-    commit = source.commit or "not under git"
-    return {"file": path.name, "taken": taken, "command": source.command, "commit": commit, "dirty": source.dirty}
+def _source(source: Provenance, path: Path, taken: str, folder: Path) -> dict[str, Any]:
+    facts = {"file": path.name, "taken": taken, "command": source.command, "dirty": source.dirty}
+    link = Path(os.path.relpath(path, folder)).as_posix()
+    return facts | {"commit": source.commit or "not under git", "link": quote(link)}
 
 
 def _datasets(known: Known) -> list[dict[str, Any]]:
@@ -207,54 +254,3 @@ def _uncounted(records: Sequence[Record]) -> list[str]:
             names = ", ".join(name.removeprefix("aten.").removesuffix(".default") for name in operators)
             lines.setdefault(names, []).append(label)
     return [f"{', '.join(labels)}: {names}" for names, labels in lines.items()]
-
-
-def _environment(*, html: bool) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("bench.report"),
-        autoescape=html,  # noqa: S701 - Markdown has an escape of its own, `_md_text`
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"html_table": _html_table, "md_table": _md_table, "inline_svg": _inline_svg, "md": _md_text}
-    environment.filters["md_code"] = _md_code
-    return environment
-
-
-def _html_table(frame: pd.DataFrame) -> Markup:
-    """Render a table; every cell is escaped, and the first column heads its row."""
-    head = Markup("").join(Markup('<th scope="col">{}</th>').format(name) for name in frame.columns)
-    rows = []
-    for values in frame.itertuples(index=False):
-        first, *others = values
-        cells = Markup("").join(Markup("<td>{}</td>").format(value) for value in others)
-        rows.append(Markup('<tr><th scope="row">{}</th>{}</tr>').format(first, cells))
-    return Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, Markup("\n").join(rows))
-
-
-def _md_table(frame: pd.DataFrame) -> str:
-    """Render a table in GitHub's Markdown."""
-    lines = [list(frame.columns), ["---"] * len(frame.columns), *frame.itertuples(index=False)]
-    return "\n".join("| " + " | ".join(_md_text(str(value)) for value in line) + " |" for line in lines)
-
-
-def _md_text(text: str) -> str:
-    """Escape what Markdown or HTML would read as markup."""
-    return str(escape(text)).replace("|", "\\|").replace("&#34;", '"').replace("&#39;", "'")
-
-
-def _md_code(text: str) -> str:
-    """Quote code; where it could end the quotation, it is escaped instead."""
-    return f"<code>{_md_text(text)}</code>" if "`" in text else f"`{text}`"
-
-
-def _inline_svg(drawing: Drawing) -> Markup:
-    """Return the SVG element alone, named for screen readers, its internal names made its own."""
-    text = drawing.svg.decode()
-    text = text[text.index("<svg") :]
-    text = re.sub(r'\bid="', f'id="{drawing.name}-', text)
-    text = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{drawing.name}-", text)
-    label = Markup('<svg role="img" aria-label="{}"').format(f"{drawing.title}. {drawing.text}")
-    return label + Markup(text.removeprefix("<svg"))  # noqa: S704 - matplotlib escapes the texts it draws

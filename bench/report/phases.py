@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from bench.report.canvas import legend, rows_of_cases
-from bench.report.labels import milliseconds
+from bench.report.labels import case_labels, milliseconds
 from bench.results.phases import KINDS, place_of, seconds_by_kind
 from bench.results.record import Record
 
@@ -37,6 +38,28 @@ def draw_phases(records: Sequence[Record]) -> Figure:
     axis.set_xlabel("share of the marked time of one profiled request, % (right: that time)")
     legend(figure, [Patch(color=colours[kind]) for kind in kinds], kinds)
     return figure
+
+
+def seconds(records: Sequence[Record]) -> pd.DataFrame:
+    """Return the data behind the figure: seconds by case and kind."""
+    rows = [
+        {"case": label, "kind": kind, "seconds_under_profiler": value}
+        for label, record in zip(case_labels(records), records, strict=True)
+        for kind, value in seconds_by_kind(record).items()
+    ]
+    return pd.DataFrame(rows, columns=["case", "kind", "seconds_under_profiler"])
+
+
+def describe_phases(records: Sequence[Record]) -> str:
+    """Say in words how the time of each case is shared."""
+    shares = map(_shares, case_labels(records), records)
+    return f"Shares of the marked time of a request. {'; '.join(shares)}."
+
+
+def _shares(label: str, record: Record) -> str:
+    found = seconds_by_kind(record)
+    total = sum(found.values()) or 1.0
+    return f"{label}: " + ", ".join(f"{kind} {value / total:.0%}" for kind, value in found.items())
 
 
 def _colours(kinds: Sequence[str]) -> dict[str, Any]:

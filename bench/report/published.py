@@ -132,7 +132,7 @@ def published_beside(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
         if fitting:
             pairs.append((row, min(fitting, key=lambda one: _distance(one, row))))
     pairs.sort(key=lambda pair: (*_names(pair[1].case), -pair[0].metrics.get("NDCG@10", 0.0)))
-    return pd.DataFrame([_cells(row, ours) for row, ours in pairs], columns=COLUMNS)
+    return pd.DataFrame([_cells(row, ours) for row, ours in pairs], columns=COLUMNS, dtype=object)
 
 
 def _distance(evaluation: Evaluation, row: Published) -> tuple[int, ...]:

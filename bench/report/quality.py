@@ -12,6 +12,7 @@ from bench.report.joining import timed_for
 from bench.report.labels import (
     NONE,
     NOT_AVAILABLE,
+    Quantity,
     Told,
     machine_name,
     mebibytes,
@@ -19,6 +20,7 @@ from bench.report.labels import (
     milliseconds,
     operations,
     significant,
+    whole,
 )
 from bench.report.ratios import latency_of, measured
 from bench.report.variants import Place, Variant
@@ -44,7 +46,7 @@ def beside_cost(places: Sequence[Place], records: Sequence[Record]) -> pd.DataFr
         records: What was timed.
 
     """
-    frame = pd.DataFrame([_row(place, records) for place in places])
+    frame = pd.DataFrame([_row(place, records) for place in places], dtype=object)
     unsaid = {LARGEST: NOT_AVAILABLE, "seed": "0", "cautions": NONE}
     unsaid |= {} if records else dict.fromkeys(COSTS, NOT_AVAILABLE)
     return frame.drop(columns=[name for name, usual in unsaid.items() if (frame[name] == usual).all()])
@@ -59,8 +61,8 @@ def _row(place: Place, records: Sequence[Record]) -> dict[str, str]:
         "p": p_value(place.p_value),
         **_costs(evaluation, records),
         "training": training_of(evaluation.weights),
-        "parameters": f"{evaluation.weights.parameters:,}",
-        "users": f"{evaluation.quality.users:,}",
+        "parameters": whole(evaluation.weights.parameters),
+        "users": whole(evaluation.quality.users),
         "seed": _seeds(place.variant),
         "cautions": "; ".join(evaluation.labels) or NONE,
     }
@@ -70,7 +72,8 @@ def difference_of(difference: Difference | None) -> str:
     """Write a difference of NDCG@10 with its interval."""
     if difference is None:
         return NOT_AVAILABLE
-    return f"{difference.value:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]"
+    text = f"{difference.value:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]"
+    return Quantity(text, difference.value)
 
 
 def p_value(value: float | None) -> str:
@@ -78,14 +81,14 @@ def p_value(value: float | None) -> str:
     if value is None:
         return NOT_AVAILABLE
     text = "< 0.001" if value < 0.001 else f"{value:.3f}"  # noqa: PLR2004 - what three places can show
-    return f"{text} *" if value < ALPHA else text
+    return Quantity(f"{text} *" if value < ALPHA else text, value)
 
 
 def training_of(weights: Weights) -> str:
     """Write how long weights were trained, in minutes."""
     seconds = weights.training.get("seconds")
     if isinstance(seconds, (int, float)):
-        return f"{significant(seconds / 60)} min"
+        return Quantity(f"{significant(seconds / 60)} min", seconds)
     return NOT_AVAILABLE if weights.training else NONE
 
 
@@ -99,7 +102,7 @@ def _costs(evaluation: Evaluation, records: Sequence[Record]) -> dict[str, str]:
     settings: dict[str, list[Record]] = {}
     for record in timed_for(evaluation, records):
         settings.setdefault(_setting(record), []).append(record)
-    cells: dict[str, list[str]] = {name: [] for name in COSTS}
+    cells: dict[str, list[Quantity]] = {name: [] for name in COSTS}
     for setting, timed in settings.items():
         by_batch = sorted(timed, key=lambda record: record.case.batch_size)
         smallest, largest = by_batch[0], by_batch[-1]
@@ -109,12 +112,17 @@ def _costs(evaluation: Evaluation, records: Sequence[Record]) -> dict[str, str]:
         shown += [(LARGEST, largest)] if largest.case.batch_size > smallest.case.batch_size else []
         for name, record in shown:
             said = f"batch {record.case.batch_size}" + (f", {decoder}" if decoder else "")
-            cells[name].append(f"{milliseconds(latency_of(record).p50_s)} ({said}){suffix}")
+            seconds = latency_of(record).p50_s
+            cells[name].append(Quantity(f"{milliseconds(seconds)} ({said}){suffix}", seconds))
         if isinstance(smallest.flops, Flops):
-            cells["FLOPs/user"].append(operations(smallest.flops.per_user) + suffix)
+            count = smallest.flops.per_user
+            cells["FLOPs/user"].append(Quantity(operations(count) + suffix, count))
         if isinstance(largest.memory, Memory):
-            cells["peak memory"].append(mebibytes(largest.memory.peak_bytes) + suffix)
-    return {name: "; ".join(found) or NOT_AVAILABLE for name, found in cells.items()}
+            held = largest.memory.peak_bytes
+            cells["peak memory"].append(Quantity(mebibytes(held) + suffix, held))
+    return {
+        name: Quantity("; ".join(found), found[0].value) if found else NOT_AVAILABLE for name, found in cells.items()
+    }
 
 
 def _setting(record: Told) -> str:
@@ -132,7 +140,7 @@ def over_seeds(found: Sequence[Variant]) -> pd.DataFrame:
             numbers = ", ".join(str(evaluation.seed) for evaluation in whole)
             row = {"recommender": variant.name, "data": variant.dataset, "seeds": f"{len(whole)} ({numbers})"}
             rows.append(row | _spread(whole) | {"users": f"{most:,}"})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)
 
 
 def _spread(seeds: Sequence[Evaluation]) -> dict[str, str]:
@@ -142,7 +150,7 @@ def _spread(seeds: Sequence[Evaluation]) -> dict[str, str]:
         values = np.array([math.nan if metric is None else metric.value for metric in metrics])
         summary = {"mean": values.mean(), "SD": values.std(ddof=1), "min": values.min(), "max": values.max()}
         for word, value in summary.items():
-            row[f"{name} {word}"] = f"{value:.4f}" if math.isfinite(value) else NOT_AVAILABLE
+            row[f"{name} {word}"] = Quantity(f"{value:.4f}", value) if math.isfinite(value) else NOT_AVAILABLE
     return row
 
 

@@ -9,9 +9,14 @@ from bench.results.compare import Pairing, Ratio, latency_ratio
 from bench.results.record import Latency, Outcome, Quality, Record
 
 
+def is_measured(record: Record) -> bool:
+    """Tell whether a case has numbers."""
+    return record.outcome is Outcome.OK and record.latency is not None
+
+
 def measured(records: Sequence[Record]) -> list[Record]:
     """Return the cases that have numbers."""
-    return [record for record in records if record.outcome is Outcome.OK and record.latency is not None]
+    return [record for record in records if is_measured(record)]
 
 
 def latency_of(record: Record) -> Latency:

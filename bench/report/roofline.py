@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.report.canvas import WIDTH_IN, legend, looks_of
-from bench.report.labels import caption, case_labels, mebibytes, milliseconds, significant
-from bench.report.ratios import latency_of, measured
-from bench.results.conditions import Energy, Overhead, Repeats, Roofline
-from bench.results.record import Memory, Record
+from bench.report.labels import caption, case_labels, milliseconds, number, share, significant, with_interval
+from bench.report.ratios import is_measured, latency_of
+from bench.results.conditions import Overhead, Repeats, Roofline
+from bench.results.record import Record
 
 GIGA = 1e9
 
@@ -85,6 +85,26 @@ def _draw_roofs(axis: Axes, roofs: dict[tuple[float, float], str], low: float, h
         one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
 
 
+def points(records: Sequence[Record]) -> pd.DataFrame:
+    """Return the data behind the figure, one row a case."""
+    rows = []
+    for label, record in zip(case_labels(records), records, strict=True):
+        work = record.roofline
+        assert isinstance(work, Roofline)
+        row = {
+            "case": label,
+            "flop_per_byte": work.flops / work.bytes,
+            "flops_per_s": work.flops / latency_of(record).p50_s,
+        }
+        roofs = {
+            "peak_flops_per_s": work.flops_per_s,
+            "peak_bytes_per_s": work.bytes_per_s,
+            "lower_bound_s": work.bound_s,
+        }
+        rows.append(row | roofs)
+    return pd.DataFrame(rows)
+
+
 def describe(records: Sequence[Record]) -> str:
     """Say in words what the figure shows."""
     shares = (f"{attained(record) or 0:.1%}" for record in records)
@@ -96,37 +116,26 @@ def describe(records: Sequence[Record]) -> str:
 
 def limits(records: Sequence[Record]) -> pd.DataFrame:
     """Return each case against the machine's limits and the audits; columns that nobody fills are left out."""
-    shown = measured(records)
     rows = [
         {"case": label} | _cells(record)
         for label, record in zip(case_labels(records), records, strict=True)
-        if record in shown
+        if is_measured(record)
     ]
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame(rows, dtype=object)
     return frame.drop(columns=[name for name in frame.columns if (frame[name] == "n/a").all()])
 
 
 def _cells(record: Record) -> dict[str, str]:
     work = record.roofline if isinstance(record.roofline, Roofline) else None
-    share = attained(record)
-    memory = record.memory if isinstance(record.memory, Memory) else None
-    held = memory.process_bytes if memory is not None and isinstance(memory.process_bytes, int) else None
+    part = attained(record)
     overhead = record.overhead if isinstance(record.overhead, Overhead) else None
     repeats = record.repeats if isinstance(record.repeats, Repeats) else None
-    host = latency_of(record).host_overhead_s
-    energy: Energy | None = record.energy
     return {
         "lower bound": "n/a" if work is None else milliseconds(work.bound_s),
-        "share of p50": "n/a" if share is None else f"{share:.1%}",
-        "FLOP/B": "n/a" if work is None or not work.bytes else significant(work.flops / work.bytes),
-        "host overhead": milliseconds(host) if isinstance(host, float) else "n/a",
-        "process memory": "n/a" if held is None else mebibytes(held),
-        "made of": ", ".join(f"{name} {mebibytes(size)}" for name, size in memory.parts.items())
-        if memory and memory.parts
-        else "n/a",
-        "power": "n/a" if energy is None else f"{energy.power_w:.0f} W ({energy.idle_power_w:.0f} W idle)",
+        "share of p50": "n/a" if part is None else share(part),
+        "FLOP/B": "n/a" if work is None or not work.bytes else number(work.flops / work.bytes),
         "timing adds": "n/a"
         if overhead is None
-        else f"{overhead.seconds * 1e6:.0f} µs [{overhead.low * 1e6:.0f}, {overhead.high * 1e6:.0f}]",
-        "asked again": "n/a" if repeats is None else f"{repeats.ratio:.2f} [{repeats.low:.2f}, {repeats.high:.2f}]",
+        else with_interval(1e6 * overhead.seconds, 1e6 * overhead.low, 1e6 * overhead.high, " µs"),
+        "asked again": "n/a" if repeats is None else with_interval(repeats.ratio, repeats.low, repeats.high),
     }

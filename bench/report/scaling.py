@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -164,6 +165,33 @@ def _mebibytes(record: Record) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     memory = record.memory
     known = isinstance(memory, Memory) and memory.request_bytes is not None and memory.request_bytes > 0
     return np.array([memory.request_bytes / 2**20] if known and isinstance(memory, Memory) else [])
+
+
+def latencies(found: Sequence[Sweep]) -> pd.DataFrame:
+    """Return the data behind the figure of latency: percentiles in seconds."""
+    return _data(found, "latency_s", lambda record: np.array(latency_of(record).samples_s))
+
+
+def memories(found: Sequence[Sweep]) -> pd.DataFrame:
+    """Return the data behind the figure of memory, in MiB."""
+    return _data(found, "request_mebibytes", _mebibytes)
+
+
+def _data(
+    found: Sequence[Sweep], unit: str, samples_of: Callable[[Record], np.ndarray[tuple[int], np.dtype[np.float64]]]
+) -> pd.DataFrame:
+    rows = []
+    for sweep in found:
+        points: list[tuple[str, float | None, Record]]
+        points = [(name, value, record) for name, line in sweep.lines.items() for value, record in line]
+        points += [(name, None, record) for name, record in sweep.level.items()]
+        for name, value, record in points:
+            samples = samples_of(record)
+            if samples.size:
+                low, middle, high = np.percentile(samples, [5, 50, 95])
+                row = {"quantity": sweep.quantity, "setting": sweep.setting, "line": name, "value": value}
+                rows.append(row | {f"{unit}_p5": low, f"{unit}_p50": middle, f"{unit}_p95": high})
+    return pd.DataFrame(rows)
 
 
 def _draw(

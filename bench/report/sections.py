@@ -75,6 +75,7 @@ class Section:
         tables: What it shows.
         note: How the tables are to be read.
         drawings: Its figures.
+        lead: What stands above the tables.
 
     """
 
@@ -83,6 +84,7 @@ class Section:
     tables: tuple[Titled, ...]
     note: str
     drawings: tuple[Drawing, ...] = ()
+    lead: str = ""
 
 
 def sections(
@@ -116,7 +118,7 @@ def _beams(studies: Studies) -> Section:
     drawings: tuple[Drawing, ...] = ()
     if shown:
         title, text = "HR@10 against the number of beams", beams.describe(shown)
-        drawings = (drawn("beams", title, partial(beams.draw, shown), text),)
+        drawings = (drawn("beams", title, partial(beams.draw, shown), text, beams.points(shown)),)
     return Section("beams", "Beam search against all items", (Titled("", beams.table(shown)),), BEAMS_NOTE, drawings)
 
 
@@ -133,7 +135,8 @@ def _ablations(studies: Studies, found: Sequence[Variant], records: Sequence[Rec
     drawings: tuple[Drawing, ...] = ()
     if any(tradeoff.drawn(part) for part in parts):
         title, text, missing = "Quality lost against latency saved", tradeoff.describe(parts), tradeoff.left_out(parts)
-        drawings = (drawn("ablations", title, partial(tradeoff.draw, parts), text, missing),)
+        draw, data = partial(tradeoff.draw, parts), tradeoff.points(parts)
+        drawings = (drawn("ablations", title, draw, text, data, left_out=missing),)
     return Section("ablations", "Ablations", tables, ABLATIONS_NOTE, drawings)
 
 

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.report.findings import FULL_PRECISION, comparisons, percent_saved, recall_change, times
+from bench.report import money
+from bench.report.findings import FULL_PRECISION, comparisons, percent_saved, recall_change
 from bench.report.labels import (
     NOT_AVAILABLE,
+    Quantity,
     caption,
     case_labels,
     dataset_name,
     decoder_name,
     mebibytes,
+    metric_of,
     milliseconds,
+    number,
     operations,
+    share,
     significant,
+    whole,
+    with_interval,
 )
 from bench.report.ladder import Rung, ladders
-from bench.report.ratios import latency_of, measured
+from bench.report.money import Price
+from bench.report.ratios import is_measured, latency_of, measured
 from bench.results.compare import Ratio
 from bench.results.conditions import Overhead, Repeats, Roofline
-from bench.results.record import Agreement, Flops, ListAudit, Memory, Metric, Quality, Record
+from bench.results.record import Agreement, Flops, ListAudit, Memory, Quality, Record
 from bench.results.studies import Evaluation
 
 PHASE_COLUMNS = [
@@ -124,44 +131,62 @@ def _number(value: object) -> float | None:
 
 def results(records: Sequence[Record]) -> pd.DataFrame:
     """Return one row a case for readers: quality with intervals beside cost, units in the cells."""
-    frame = pd.DataFrame(
-        [{"case": label} | _cells(record) for label, record in zip(case_labels(records), records, strict=True)]
-    )
-    without_energy = (frame["J/1000 users"] == NOT_AVAILABLE).all()
-    return frame.drop(columns="J/1000 users") if without_energy else frame
+    labels = case_labels(records)
+    rows = [{"case": label} | _cells(record) for label, record in zip(labels, records, strict=True)]
+    return pd.DataFrame(rows, dtype=object)
 
 
 def _cells(record: Record) -> dict[str, str]:
-    latency, weights, index = record.latency, record.weights, record.index
+    latency, weights = record.latency, record.weights
     quality = record.quality if isinstance(record.quality, Quality) else None
+    metrics = {} if quality is None else quality.metrics
     flops = record.flops if isinstance(record.flops, Flops) else None
     memory = record.memory if isinstance(record.memory, Memory) else None
     tail = None if latency is None else latency.p95_s
-    energy = _number(record.energy_j_per_1000_users)
     return {
         "data": dataset_name(record),
         "weights": record.case.weights.value,
-        "NDCG@10": _interval(quality, "NDCG@10"),
-        "HR@10": _interval(quality, "HR@10"),
-        "coverage": NOT_AVAILABLE if quality is None else f"{quality.coverage:.1%}",
+        "NDCG@10": metric_of(metrics, "NDCG@10"),
+        "HR@10": metric_of(metrics, "HR@10"),
+        "coverage": NOT_AVAILABLE if quality is None else share(quality.coverage),
         "p50": NOT_AVAILABLE if latency is None else milliseconds(latency.p50_s),
         "p95": NOT_AVAILABLE if tail is None else milliseconds(tail),
-        "rounds": NOT_AVAILABLE if latency is None else str(latency.rounds),
-        "users/s": NOT_AVAILABLE if latency is None else significant(latency.users_per_second),
         "FLOPs/user": NOT_AVAILABLE if flops is None else operations(flops.per_user),
         "peak memory": NOT_AVAILABLE if memory is None else mebibytes(memory.peak_bytes),
-        "J/1000 users": NOT_AVAILABLE if energy is None else significant(energy),
-        "parameters": NOT_AVAILABLE if weights is None else f"{weights.parameters:,}",
-        "index": NOT_AVAILABLE if index is None else f"{milliseconds(index.seconds)}, {mebibytes(index.bytes)}",
+        "parameters": NOT_AVAILABLE if weights is None else whole(weights.parameters),
         "outcome": record.outcome.value,
     }
 
 
-def _interval(quality: Quality | None, name: str) -> str:
-    metric: Metric | None = None if quality is None else quality.metrics.get(name)
-    if metric is None or not math.isfinite(metric.value):
-        return NOT_AVAILABLE
-    return f"{metric.value:.4f} [{metric.low:.3f}, {metric.high:.3f}]"
+def costs(records: Sequence[Record], prices: Sequence[Price]) -> pd.DataFrame:
+    """Return one row a measured case: operations, bytes, energy and money; columns that nobody fills are left out."""
+    shown = [(label, one) for label, one in zip(case_labels(records), records, strict=True) if is_measured(one)]
+    frame = pd.DataFrame([{"case": label} | _cost_cells(record, prices) for label, record in shown], dtype=object)
+    return frame.drop(columns=[name for name in frame.columns if (frame[name] == NOT_AVAILABLE).all()])
+
+
+def _cost_cells(record: Record, prices: Sequence[Price]) -> dict[str, str]:
+    flops = record.flops if isinstance(record.flops, Flops) else None
+    memory = record.memory if isinstance(record.memory, Memory) else None
+    work = record.roofline if isinstance(record.roofline, Roofline) else None
+    held = memory.process_bytes if memory is not None and isinstance(memory.process_bytes, int) else None
+    joules, index, energy = _number(record.energy_j_per_1000_users), record.index, record.energy
+    operators = None if flops is None else flops.operators
+    parts = {} if memory is None else memory.parts
+    return {
+        "per million users": money.cell(record, prices),
+        "FLOPs/user": NOT_AVAILABLE if flops is None else operations(flops.per_user),
+        "operators": NOT_AVAILABLE if operators is None else whole(operators),
+        "moved": NOT_AVAILABLE if work is None else mebibytes(work.bytes),
+        "peak memory": NOT_AVAILABLE if memory is None else mebibytes(memory.peak_bytes),
+        "of which the request": NOT_AVAILABLE if memory is None else mebibytes(memory.request_bytes),
+        "made of": ", ".join(f"{name} {mebibytes(size)}" for name, size in parts.items()) or NOT_AVAILABLE,
+        "process memory": NOT_AVAILABLE if held is None else mebibytes(held),
+        "J/1000 users": NOT_AVAILABLE if joules is None else number(joules),
+        "power": NOT_AVAILABLE if energy is None else f"{energy.power_w:.0f} W ({energy.idle_power_w:.0f} W idle)",
+        "indexing": NOT_AVAILABLE if index is None else milliseconds(index.seconds),
+        "index": NOT_AVAILABLE if index is None else mebibytes(index.bytes),
+    }
 
 
 PAPER = [
@@ -187,18 +212,18 @@ def claims(records: Sequence[Record]) -> pd.DataFrame:
             "one pass": caption(one.fast),
             "beam search": caption(one.slow),
             "setting": one.group,
-            "time saved": percent_saved(one.ratio),
-            "times as fast": _times(one.ratio),
+            "time saved": Quantity(percent_saved(one.ratio), one.ratio.saved_percent[0]),
+            "times as fast": ratio_cell(one.ratio),
             "Recall@10 change": recall_change(one),
         }
         for one in comparisons(records)
     ]
-    return pd.DataFrame([*PAPER, *rows])
+    return pd.DataFrame([*PAPER, *rows], dtype=object)
 
 
 def ladder(records: Sequence[Record]) -> pd.DataFrame:
     """Return the rungs of every ladder of decoders, one row a rung."""
-    return pd.DataFrame([_rung_cells(rung) for rungs in ladders(records) for rung in rungs])
+    return pd.DataFrame([_rung_cells(rung) for rungs in ladders(records) for rung in rungs], dtype=object)
 
 
 def _rung_cells(rung: Rung) -> dict[str, str]:
@@ -207,10 +232,12 @@ def _rung_cells(rung: Rung) -> dict[str, str]:
         "recommender and setting": rung.setting,
         "decoder": decoder_name(record),
         "p50": milliseconds(latency_of(record).p50_s),
-        "times as fast as reference": _times(rung.to_reference),
-        "times as fast as the row above": _times(rung.to_before),
+        "times as fast as reference": ratio_cell(rung.to_reference),
+        "times as fast as the row above": ratio_cell(rung.to_before),
         **_agreement_cells(record),
-        "NDCG@10 difference": NOT_AVAILABLE if rung.ndcg_change is None else f"{rung.ndcg_change:+.4f}",
+        "NDCG@10 difference": NOT_AVAILABLE
+        if rung.ndcg_change is None
+        else Quantity(f"{rung.ndcg_change:+.4f}", rung.ndcg_change),
     }
 
 
@@ -225,8 +252,9 @@ def _agreement_cells(record: Record) -> dict[str, str]:
     return dict(zip(names, (*cells, f"{found.overlap:.1%}"), strict=True))
 
 
-def _times(ratio: Ratio | None) -> str:
-    return NOT_AVAILABLE if ratio is None else times(ratio).replace(" times", "")
+def ratio_cell(ratio: Ratio | None) -> str:
+    """Write a ratio with its interval."""
+    return NOT_AVAILABLE if ratio is None else with_interval(ratio.value, ratio.low, ratio.high)
 
 
 def phases(records: Sequence[Record]) -> pd.DataFrame:

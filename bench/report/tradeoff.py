@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,6 +21,8 @@ STEPS = ((1, 1.1, 1.25, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 1.5, 2, 3, 5, 7), (1, 
 
 FEW = 7
 """Ticks that fit beside each other."""
+
+ENDS = {"": "value", "_low": "low", "_high": "high"}
 
 NARROWEST = 1.25
 """The axis of latency reaches at least so many times above and below the base."""
@@ -109,6 +112,19 @@ def _ratios(axis: Axes) -> None:
     axis.xaxis.set_major_locator(FixedLocator(shown))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+
+
+def points(parts: Sequence[Part]) -> pd.DataFrame:
+    """Return the data behind the figure, one row a variation: relative change of NDCG@10, latency over the base's."""
+    rows = []
+    for part in parts:
+        for one in drawn(part):
+            assert one.change is not None
+            assert one.ratio is not None
+            row = {"data": part.dataset, "part": part.title, "base": part.base.name, "variation": one.name}
+            row |= {f"ndcg_change{end}": getattr(one.change, of) for end, of in ENDS.items()}
+            rows.append(row | {f"latency_ratio{end}": getattr(one.ratio, of) for end, of in ENDS.items()})
+    return pd.DataFrame(rows)
 
 
 def describe(parts: Sequence[Part]) -> str:

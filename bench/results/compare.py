@@ -93,10 +93,18 @@ def _turn_medians(latency: Latency, turns: list[int], draws: NDArray[np.int64]) 
     place = {turn: row for row, turn in enumerate(turns)}
     column = np.array([place.get(int(turn), -1) for turn in numbers[order]])
     kept, samples = column[column >= 0], samples[order][column >= 0]
-    counts = np.stack([np.bincount(draw, minlength=len(turns)) for draw in draws])  # [R, turns]
-    weights = counts[:, kept].cumsum(1)  # [R, N], samples ascending
-    middle = (weights >= weights[:, -1:] / 2).argmax(1)
-    medians: Floats = samples[middle]
+    below = np.zeros((len(turns), len(kept) + 1), np.int32)  # samples of each turn up to a place, [turns, N + 1]
+    below[kept, np.arange(1, len(kept) + 1)] = 1
+    below = below.cumsum(1, dtype=np.int32)
+    cells = np.arange(len(draws))[:, None] * len(turns) + draws
+    counts = np.bincount(cells.ravel(), minlength=len(draws) * len(turns)).reshape(len(draws), -1)  # [R, turns]
+    half = (counts @ below[:, -1] + 1) // 2
+    low, high = np.zeros(len(draws), int), np.full(len(draws), len(kept) - 1)
+    while (low < high).any():  # the first place with half of a draw's weight up to it, for all draws at once
+        middle = (low + high) // 2
+        reached = np.einsum("rt,tr->r", counts, below[:, middle + 1]) >= half
+        low, high = np.where(reached, low, middle + 1), np.where(reached, middle, high)
+    medians: Floats = samples[low]
     return medians
 
 

@@ -1,0 +1,282 @@
+// What the page does beyond being read: dark figures, tables that sort, filter and copy, what fits, prices.
+// Without scripts everything but these stands there.
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const shade = () => document.documentElement.classList.toggle("dark", dark.matches);
+dark.addEventListener("change", shade);
+shade();
+
+const source = document.getElementById("datatables").textContent.trim();
+const { default: DataTable } = await import(`data:text/javascript;base64,${source}`);
+
+// ---- what prices change, kept before tables are paged
+
+const paid = document.getElementById("prices-data");
+const costs = document.querySelector("#cost table.data");
+const priced = costs && [...costs.tHead.rows[0].cells].findIndex((cell) => cell.textContent === "per million users");
+const bills = paid && [...costs.tBodies[0].rows].map((row) => row.cells[priced]);
+
+// ---- tables
+
+const PAGE = 50;
+const escapes = {
+  csv: (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text),
+  markdown: (text) => text.replaceAll("\\", "\\\\").replaceAll("|", "\\|").replaceAll("\n", " "),
+  latex: (text) =>
+    text.replace(/[\\{}$&#%_^~µ±]/g, (sign) =>
+      ({ "\\": "\\textbackslash{}", "^": "\\^{}", "~": "\\~{}", µ: "\\textmu{}", "±": "$\\pm$" })[sign] ?? `\\${sign}`,
+    ),
+};
+const written = {
+  csv: (head, rows) => [head, ...rows].map((row) => row.join(",")).join("\n"),
+  markdown: (head, rows) => [head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n"),
+  latex: (head, rows) =>
+    [
+      `\\begin{tabular}{${"l".repeat(head.length)}}`,
+      "\\toprule",
+      `${head.join(" & ")} \\\\`,
+      "\\midrule",
+      ...rows.map((row) => `${row.join(" & ")} \\\\`),
+      "\\bottomrule",
+      "\\end{tabular}",
+    ].join("\n"),
+};
+
+function copyAs(kind, title) {
+  return {
+    extend: "copy",
+    text: title,
+    titleAttr: `Copy this table as ${title}`,
+    customize: (_, __, table) => {
+      const { header, body } = table.buttons.exportData({ modifier: { page: "all", search: "applied", order: "applied" } });
+      const escaped = (row) => row.map((cell) => escapes[kind](String(cell)));
+      return written[kind](escaped(header), body.map(escaped));
+    },
+  };
+}
+
+function enhance(table, more = {}) {
+  const rows = table.tBodies[0].rows.length;
+  if (rows < 2 && !more.always) return null;
+  const label = table.closest("[aria-label]").getAttribute("aria-label");
+  const paged = rows > PAGE;
+  const made = new DataTable(table, {
+    autoWidth: false,
+    order: [],
+    paging: paged,
+    pageLength: PAGE,
+    lengthMenu: [PAGE, 200, { label: "all", value: -1 }],
+    info: paged,
+    orderClasses: false,
+    layout: {
+      topStart: { buttons: [copyAs("csv", "CSV"), copyAs("markdown", "Markdown"), copyAs("latex", "LaTeX")] },
+      topEnd: { search: { text: "filter", placeholder: "" } },
+      bottomStart: paged ? "info" : null,
+      bottomEnd: paged ? "paging" : null,
+    },
+  });
+  made.table().container().querySelector(".dt-search input")?.setAttribute("aria-label", `Filter ${label}`);
+  return made;
+}
+
+const tables = new Map();
+for (const table of document.querySelectorAll(".scroll > table.data")) {
+  if (table.closest("#fits")) continue;
+  const box = table.parentElement;
+  const made = enhance(table);
+  if (!made) continue;
+  tables.set(table, made);
+  // The controls stay in view while the table scrolls: only the table stays in the scrolling box.
+  const container = made.table().container();
+  box.before(container);
+  table.parentElement.append(box);
+  box.append(table);
+}
+
+// ---- what fits
+
+const digits = (value) => Number(value.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 });
+const SVG = "http://www.w3.org/2000/svg";
+
+function svg(name, attributes, text) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+function paretoFront(cases, time) {
+  const found = [];
+  const ordered = [...cases].sort((a, b) => a[time] - b[time] || b.quality[0] - a.quality[0]);
+  for (const one of ordered) if (!found.length || one.quality[0] > found.at(-1).quality[0]) found.push(one);
+  return found;
+}
+
+function draw(box, axes, cases, time, budget, fitting) {
+  box.innerHTML = axes.svg;
+  const frame = box.querySelector("svg");
+  frame.setAttribute("role", "img");
+  const log = axes.ms.map(Math.log);
+  const x = (ms) => axes.x[0] + ((Math.log(ms) - log[0]) / (log[1] - log[0])) * (axes.x[1] - axes.x[0]);
+  const y = (value) =>
+    axes.y[0] + ((value - axes.quality[0]) / (axes.quality[1] - axes.quality[0])) * (axes.y[1] - axes.y[0]);
+  const shown = cases.filter((one) => one.quality && one[time] !== null);
+  const layer = svg("g", { "font-family": "DejaVu Sans, Verdana, sans-serif", "font-size": 8 });
+  if (budget && budget > axes.ms[0] && budget < axes.ms[1]) {
+    const place = x(budget);
+    layer.append(svg("line", { x1: place, x2: place, y1: axes.y[0], y2: axes.y[1], stroke: "#b3400a", "stroke-dasharray": "4 3" }));
+  }
+  const front = paretoFront(shown, time);
+  if (front.length) {
+    let path = `M${x(front[0][time])},${axes.y[0]}V${y(front[0].quality[0])}`;
+    for (const one of front.slice(1)) path += `H${x(one[time])}V${y(one.quality[0])}`;
+    layer.append(svg("path", { d: `${path}H${axes.x[1]}`, fill: "none", stroke: "#555555" }));
+  }
+  const most = Math.max(...shown.map((one) => one.memory ?? 0), 1);
+  for (const one of [...shown].sort((a, b) => (b.memory ?? 0) - (a.memory ?? 0))) {
+    const dot = svg("circle", {
+      cx: x(one[time]),
+      cy: y(one.quality[0]),
+      r: 2.5 + 5 * Math.sqrt((one.memory ?? 0) / most),
+      fill: one.colour,
+      stroke: "#ffffff",
+      "fill-opacity": fitting.has(one) ? 0.9 : 0.25,
+    });
+    dot.append(svg("title", {}, `${one.name}: ${one.quality[0].toFixed(4)} at ${digits(one[time])} ms`));
+    layer.append(dot);
+  }
+  // Names of the front only, moved up until none covers another.
+  const taken = [];
+  for (const one of front) {
+    const width = 4.9 * one.name.length;
+    const left = Math.min(x(one[time]) + 8, axes.x[1] - width);
+    let top = y(one.quality[0]) - 6;
+    while (taken.some((other) => Math.abs(other.top - top) < 10 && left < other.right && left + width > other.left)) top -= 10;
+    if (top < axes.y[1] + 6) continue;
+    taken.push({ left, right: left + width, top });
+    layer.append(svg("text", { x: left, y: top, fill: "#1c1c1c" }, one.name));
+  }
+  frame.append(layer);
+  const told = front.map((one) => `${one.name}, ${one.quality[0].toFixed(4)} at ${digits(one[time])} ms`);
+  frame.setAttribute("aria-label", `${told.length ? "Nothing is both faster and better than: " : ""}${told.join("; ")}`);
+}
+
+function whatFits(section) {
+  const { settings, cases, quality } = JSON.parse(document.getElementById("fits-data").textContent);
+  const form = section.querySelector("form");
+  const table = section.querySelector("table");
+  const made = enhance(table, { always: true });
+  const scroll = section.querySelector(".scroll");
+  scroll.before(made.table().container());
+  table.parentElement.append(scroll);
+  scroll.append(table);
+  const read = (name) => form.elements[name];
+  const option = (value, text = value) => new Option(text, value);
+
+  read("setting").append(...settings.map((one, place) => option(place, one.name)));
+
+  function offerBatches() {
+    const here = cases.filter((one) => one.setting === Number(read("setting").value));
+    const sizes = [...new Set(here.map((one) => one.batch))].sort((a, b) => a - b);
+    const before = read("batch").value;
+    read("batch").replaceChildren(...sizes.map((size) => option(size)));
+    if (sizes.includes(Number(before))) read("batch").value = before;
+  }
+
+  function answer() {
+    const place = Number(read("setting").value);
+    const time = read("time").value;
+    const budget = Number.parseFloat(read("budget").value) || null;
+    const memory = Number.parseFloat(read("memory").value) || null;
+    const within = (Number.parseFloat(read("within").value) || 0) / 100;
+    const here = cases.filter((one) => one.setting === place && one.batch === Number(read("batch").value));
+    const fitting = new Set(
+      here.filter(
+        (one) =>
+          (!budget || (one[time] !== null && one[time] <= budget)) &&
+          (!memory || (one.memory !== null && one.memory <= memory)),
+      ),
+    );
+    const ranked = [...fitting].filter((one) => one.quality && !one.cautions.length).sort((a, b) => b.quality[0] - a.quality[0]);
+    const best = ranked[0];
+    const timed = ranked.filter((one) => one[time] !== null);
+    const near = best && timed.filter((one) => one.quality[0] >= (1 - within) * best.quality[0]).sort((a, b) => a[time] - b[time])[0];
+    const said = (one) => `${one.name} (${quality} ${one.quality[0].toFixed(4)}${one[time] === null ? "" : `, ${digits(one[time])} ms`})`;
+    let text = "Nothing measured here fits.";
+    if (best && near && near !== best) text = `Best that fits: ${said(best)}. Fastest within ${digits(100 * within)} % of it: ${said(near)}.`;
+    else if (best) text = `Best that fits: ${said(best)}${near ? `; nothing faster comes within ${digits(100 * within)} % of it` : ""}.`;
+    else if (fitting.size) {
+      const fastest = [...fitting].filter((one) => one[time] !== null).sort((a, b) => a[time] - b[time])[0];
+      text = fastest ? `No quality was measured here; the fastest that fits is ${fastest.name}, ${digits(fastest[time])} ms.` : `No case here has a ${time}.`;
+    }
+    section.querySelector("output").textContent = text;
+
+    const value = (number, shown) => ({ display: number === null ? "n/a" : shown(number), "@data-order": number === null ? -1e308 : number });
+    made.clear();
+    const order = [...here].sort((a, b) => fitting.has(b) - fitting.has(a) || (b.quality?.[0] ?? -1) - (a.quality?.[0] ?? -1));
+    for (const one of order) {
+      const row = document.createElement("tr");
+      row.className = fitting.has(one) ? "fits" : "misses";
+      const head = document.createElement("th");
+      head.scope = "row";
+      head.textContent = one.name;
+      row.append(head);
+      const cells = [
+        value(one.quality && one.quality[0], () => `${one.quality[0].toFixed(4)} [${one.quality[1].toFixed(4)}, ${one.quality[2].toFixed(4)}]`),
+        ...["p50", "p95", "p99"].map((name) => value(one[name], (ms) => `${digits(ms)} ms`)),
+        value(one.memory, (size) => `${digits(size)} MiB`),
+      ];
+      for (const cell of cells) {
+        const data = document.createElement("td");
+        data.className = "number";
+        data.textContent = cell.display;
+        data.dataset.order = cell["@data-order"];
+        row.append(data);
+      }
+      const cautions = document.createElement("td");
+      cautions.textContent = [fitting.has(one) ? "" : "does not fit", ...one.cautions].filter(Boolean).join("; ") || "none";
+      row.append(cautions);
+      made.row.add(row);
+    }
+    made.draw();
+    const box = section.querySelector("figure");
+    const { axes } = settings[place];
+    box.hidden = !axes;
+    if (axes) draw(box, axes, here, time, budget, fitting);
+  }
+
+  read("setting").addEventListener("change", () => {
+    offerBatches();
+    answer();
+  });
+  form.addEventListener("input", answer);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  offerBatches();
+  answer();
+  section.hidden = false;
+}
+
+const fits = document.getElementById("fits");
+if (fits) whatFits(fits);
+
+// ---- prices
+
+if (paid) {
+  const rows = JSON.parse(paid.textContent);
+  const dollars = (value) => `${Number(value.toPrecision(2)).toLocaleString("en", { maximumSignificantDigits: 2 })} USD`;
+  const form = document.getElementById("prices");
+  form.hidden = false;
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("input", (event) => {
+    const price = Number.parseFloat(event.target.value);
+    if (!(price >= 0)) return;
+    rows.forEach((one, place) => {
+      if (!one || one.device !== event.target.name) return;
+      bills[place].textContent = dollars(price * one.hours);
+      bills[place].dataset.order = price * one.hours;
+    });
+    tables.get(costs)?.rows().invalidate("dom").draw(false);
+  });
+}
+
+document.documentElement.dataset.ready = "yes";

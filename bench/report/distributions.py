@@ -1,0 +1,121 @@
+"""How the latencies of one case are distributed: percentiles as a table, and as cumulative curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import PercentFormatter
+from scipy.stats import quantile_test
+
+from bench.report.canvas import legend, log_milliseconds, panels_of, two_lines
+from bench.report.labels import (
+    NOT_AVAILABLE,
+    Quantity,
+    caption,
+    case_labels,
+    groups,
+    milliseconds,
+    number,
+    whole,
+    with_interval,
+)
+from bench.report.ratios import latency_of, measured
+from bench.results.record import Latency, Record
+
+STYLES: tuple[Any, ...] = ("-", "--", ":", "-.")
+"""With ten colours, forty curves differ in one or the other."""
+
+QUANTILES = np.linspace(0, 1, 101)
+
+
+def latencies(records: Sequence[Record]) -> pd.DataFrame:
+    """Return one row a measured case: percentiles, the host's part, and how they were taken."""
+    shown = measured(records)
+    labels = dict(zip(map(id, records), case_labels(records), strict=True))
+    frame = pd.DataFrame([{"case": labels[id(record)]} | _cells(record) for record in shown], dtype=object)
+    return frame.drop(columns=[name for name in frame.columns if (frame[name] == NOT_AVAILABLE).all()])
+
+
+def _cells(record: Record) -> dict[str, str]:
+    latency, seen = record.latency, record.conditions
+    assert latency is not None
+    return {
+        "p50": median_of(latency),
+        "p90": _time(latency.p90_s),
+        "p95": _time(latency.p95_s),
+        "p99": _time(latency.p99_s),
+        "device": _time(latency.device_s),
+        "host overhead": _time(latency.host_overhead_s),
+        "users/s": number(latency.users_per_second),
+        "rounds": whole(latency.rounds),
+        "warm-up": NOT_AVAILABLE if latency.warmup_rounds is None else whole(latency.warmup_rounds),
+        "turns repeated": NOT_AVAILABLE if seen is None else whole(seen.repeated_turns),
+        "unstable": NOT_AVAILABLE if seen is None else seen.unstable or "no",
+    }
+
+
+def median_of(latency: Latency) -> Quantity | str:
+    """Write a median with its interval from order statistics, in milliseconds (Conover 1999, section 3.2)."""
+    low, high = median_interval(latency.samples_s)
+    return with_interval(1e3 * latency.p50_s, 1e3 * low, 1e3 * high, " ms")
+
+
+def median_interval(samples_s: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % interval of a median; of too few samples for one, their range."""
+    found: Any = quantile_test(samples_s, p=0.5).confidence_interval(0.95)
+    known = np.isfinite([found.low, found.high]).all()
+    return (float(found.low), float(found.high)) if known else (min(samples_s), max(samples_s))
+
+
+def _time(seconds: object) -> Quantity | str:
+    return milliseconds(seconds) if isinstance(seconds, float) else NOT_AVAILABLE
+
+
+def draw_distributions(records: Sequence[Record]) -> Figure:
+    """Draw the share of requests that were answered by then, one panel a group of cases that took turns."""
+    found = groups(records)
+    figure, panels = panels_of(list(found), 3.0)
+    names = list(dict.fromkeys(caption(record) for record in records))
+    palette = sns.color_palette("colorblind")
+    styles = [style for style in STYLES for _ in palette]
+    looks = dict(zip(names, zip(cycle(palette), cycle(styles), strict=False), strict=False))
+    for name, axis in panels.items():
+        axis.set_title(two_lines(name))
+        for record in found[name]:
+            colour, style = looks[caption(record)]
+            samples = np.quantile(latency_of(record).samples_s, QUANTILES) * 1e3
+            axis.plot(samples, QUANTILES, linestyle=style, color=colour, linewidth=1.3)
+        log_milliseconds(axis)
+        axis.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axis.set_ylim(0, 1)
+        axis.set_xlabel("latency of a request, ms")
+        axis.set_ylabel("share of requests")
+    legend(figure, [Line2D([], [], color=colour, linestyle=style) for colour, style in looks.values()], names)
+    return figure
+
+
+def quantiles(records: Sequence[Record]) -> pd.DataFrame:
+    """Return the data behind curves and dots: each case's percentiles, in seconds."""
+    frames = [
+        pd.DataFrame(
+            {"case": label, "share": QUANTILES, "latency_s": np.quantile(latency_of(record).samples_s, QUANTILES)}
+        )
+        for label, record in zip(case_labels(records), records, strict=True)
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def describe_distributions(records: Sequence[Record]) -> str:
+    """Say in words how far the tails reach beyond the medians."""
+    told = []
+    for label, record in zip(case_labels(records), records, strict=True):
+        middle, tail = np.quantile(latency_of(record).samples_s, [0.5, 0.95])
+        told.append(f"{label}: {tail / middle:.2f}")
+    return f"The 95th percentile of the samples over their median. {'; '.join(told)}."

@@ -1,0 +1,102 @@
+"""What the page needs to answer, without a server, which case fits a budget: numbers, and axes to draw them on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib import pyplot as plt
+from matplotlib.colors import to_hex
+
+from bench.report.canvas import STYLE, WIDTH_IN, log_milliseconds, looks_of, rendered
+from bench.report.front import QUALITY, peak_bytes
+from bench.report.labels import caption, dataset_name, groups, machine_name
+from bench.report.ratios import latency_of, measured, metric
+from bench.results.record import Quality, Record
+
+MOST_SETTINGS = 24
+"""Settings that get axes of their own; in others the answer is a table."""
+
+POINTS_PER_INCH = 72
+
+
+def choices(records: Sequence[Record]) -> dict[str, Any]:
+    """Return what the page chooses from: settings, each with its axes, and the cases measured in them.
+
+    A setting is all that cases must share to be chosen between, the batch aside. Times are in milliseconds, memory in
+    MiB; what was not measured is None.
+    """
+    shown = measured(records)
+    looks = looks_of(shown) if shown else {}
+    settings: dict[str, list[Record]] = {}
+    for record in shown:
+        settings.setdefault(_setting(record), []).append(record)
+    drawn: list[dict[str, Any]] = [{"name": name, "axes": None} for name in settings]
+    for row, group in zip(drawn[:MOST_SETTINGS], settings.values(), strict=False):
+        ranked = [record for record in group if metric(record, QUALITY) is not None]
+        row["axes"] = _axes(ranked) if ranked else None
+    cases = [
+        _case(record, place, to_hex(looks[caption(record)][0]))
+        for place, group in enumerate(settings.values())
+        for record in group
+    ]
+    return {"settings": drawn, "cases": cases, "quality": QUALITY}
+
+
+def _setting(record: Record) -> str:
+    case, items = record.case, record.provenance.dataset.get("items")
+    size = f" ({items:,} items)" if isinstance(items, int) else ""
+    words = [f"{dataset_name(record)}{size}", machine_name(record), case.device, case.dtype]
+    words += [f"{case.threads} thread{'s' if case.threads > 1 else ''}", f"top {case.k}"]
+    return ", ".join([*words, *([] if case.seen == "remove" else [f"seen items: {case.seen}"])])
+
+
+def _case(record: Record, setting: int, colour: str) -> dict[str, Any]:
+    latency, held = latency_of(record), peak_bytes(record)
+    found = record.quality.metrics.get(QUALITY) if isinstance(record.quality, Quality) else None
+    known = found is not None and math.isfinite(found.value)
+    times = {"p50": latency.p50_s, "p95": latency.p95_s, "p99": latency.p99_s}
+    return {
+        "setting": setting,
+        "batch": record.case.batch_size,
+        "name": caption(record),
+        "colour": colour,
+        "quality": [found.value, found.low, found.high] if known and found is not None else None,
+        **{name: None if seconds is None else 1e3 * seconds for name, seconds in times.items()},
+        "memory": None if held is None else held / 2**20,
+        "cautions": list(record.labels),
+    }
+
+
+def _axes(records: Sequence[Record]) -> dict[str, Any]:
+    """Draw empty axes that hold all cases, and say where on them a time and a quality lie, in the SVG's units."""
+    latencies = [latency_of(record) for record in records]
+    times = [1e3 * time for one in latencies for time in (one.p50_s, one.p95_s, one.p99_s) if time is not None]
+    best = max(record.quality.metrics[QUALITY].high for record in records if isinstance(record.quality, Quality))
+    with plt.style.context([STYLE]):
+        figure, axis = plt.subplots(figsize=(WIDTH_IN, 3.6))
+        axis.set_xlim(min(times) / 1.3, max(times) * 1.3)
+        axis.set_ylim(0, 1.08 * best if best > 0 else 1)
+        log_milliseconds(axis)
+        axis.set_xlabel("latency of a request, ms")
+        axis.set_ylabel(QUALITY)
+        figure.canvas.draw()
+        (left, bottom), (right, top) = axis.transAxes.transform([(0, 0), (1, 1)]) * (POINTS_PER_INCH / figure.dpi)
+        height = figure.get_figheight() * POINTS_PER_INCH
+        svg = rendered(figure, "svg").decode()
+        plt.close(figure)
+    ends = {"x": [left, right], "y": [height - bottom, height - top]}
+    places = {name: [round(float(end), 3) for end in pair] for name, pair in ends.items()}
+    limits = {"ms": [float(end) for end in axis.get_xlim()], "quality": [float(end) for end in axis.get_ylim()]}
+    return {"svg": svg[svg.index("<svg") :], **places, **limits}
+
+
+def batches(records: Sequence[Record]) -> list[int]:
+    """Return the batch sizes that were measured, ascending."""
+    return sorted({record.case.batch_size for record in measured(records)})
+
+
+def several(records: Sequence[Record]) -> bool:
+    """Tell whether there is anything to choose between."""
+    return any(len(group) > 1 for group in groups(measured(records)).values())

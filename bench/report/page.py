@@ -76,8 +76,8 @@ def write_report(runs: Sequence[Run], folder: Path, files: Sequence[StudyFile] =
     if known.records:
         made["results.csv"] = tables.all_values(known.records).to_csv(index=False, lineterminator="\n").encode()
         made["phases.csv"] = tables.phases(known.records).to_csv(index=False, lineterminator="\n").encode()
-    made["report.md"] = _environment(html=False).get_template("report.md.j2").render(content).encode()
-    made["index.html"] = _environment(html=True).get_template("index.html.j2").render(content).encode()
+    made["report.md"] = environment(html=False).get_template("report.md.j2").render(content).encode()
+    made["index.html"] = environment(html=True).get_template("index.html.j2").render(content).encode()
     for drawing in [*drawings, *(drawing for section in known.sections for drawing in section.drawings)]:
         made |= {f"figures/{drawing.name}.svg": drawing.svg, f"figures/{drawing.name}.png": drawing.png}
     earlier = {folder / "results.csv", folder / "phases.csv", *(folder / "figures").glob("*.[sp][vn]g")}
@@ -209,7 +209,8 @@ def _uncounted(records: Sequence[Record]) -> list[str]:
     return [f"{', '.join(labels)}: {names}" for names, labels in lines.items()]
 
 
-def _environment(*, html: bool) -> Environment:
+def environment(*, html: bool) -> Environment:
+    """Return what every page is rendered with."""
     environment = Environment(
         loader=PackageLoader("bench.report"),
         autoescape=html,  # noqa: S701 - Markdown has an escape of its own, `_md_text`

@@ -1,4 +1,8 @@
-"""``python -m bench.report [FILES...]``: tables, figures and a page from results files and files of studies."""
+"""``python -m bench.report [FILES...]``: tables, figures and a page from results files and files of studies.
+
+``--compare A.json B.json ...`` holds results files against the first of them; ``--history`` follows the latency of each
+case through all stored runs.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,12 @@ from typing import Annotated
 import typer
 
 from bench import commands
+from bench.report.comparing_page import write_comparison
+from bench.report.comparison import MARGIN
+from bench.report.history_page import write_history
 from bench.report.page import write_report
 from bench.results import store
+from models.errors import UserError
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -17,13 +25,39 @@ app = typer.Typer(add_completion=False, help=__doc__)
 @app.command()
 def main(
     results: Annotated[
-        list[Path] | None, typer.Argument(help="Results and files of studies; default: the latest run.")
+        list[Path] | None,
+        typer.Argument(
+            help="Results and files of studies; default: the latest run. With --compare results files, the base first; "
+            "with --history results files or folders of them, default: all stored runs."
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("reports/latest"),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to; default: reports/latest, reports/compare, reports/history.")
+    ] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Hold results files against the first one.")] = False,
+    history: Annotated[bool, typer.Option("--history", help="Follow each case through all stored runs.")] = False,
+    margin: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=99, help="Percent by which runs may differ and still be the same.", show_default="5"),
+    ] = None,
 ) -> None:
-    """Render index.html, report.md, results.csv and the figures as SVG and PNG."""
-    runs, studies = store.read_all(results or [store.latest()])
-    for path in write_report(runs, out, studies):
+    """Render index.html, Markdown, CSV and the figures as SVG and PNG."""
+    within = MARGIN if margin is None else margin / 100
+    if compare and history:
+        raise UserError("--compare and --history are two pages: give one of them")
+    if margin is not None and not (compare or history):
+        raise UserError("--margin goes with --compare or --history")
+    if compare:
+        paths = write_comparison(
+            [store.read(path) for path in results or []], out or Path("reports/compare"), margin=within
+        )
+    elif history:
+        runs = [store.read(path) for path in store.stored(results or [])]
+        paths = write_history(runs, out or Path("reports/history"), margin=within)
+    else:
+        taken, studies = store.read_all(results or [store.latest()])
+        paths = write_report(taken, out or Path("reports/latest"), studies)
+    for path in paths:
         typer.echo(path)
 
 

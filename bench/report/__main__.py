@@ -1,4 +1,8 @@
-"""``python -m bench.report [FILES...]``: tables, figures and a page from results files and files of studies."""
+"""``python -m bench.report [FILES...]``: tables, figures and a page from results files and files of studies.
+
+``--compare A.json B.json ...`` holds results files against the first of them; ``--history`` follows the latency of each
+case through all stored runs.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,14 @@ from typing import Annotated
 import typer
 
 from bench import commands
+from bench.report.comparing_page import write_comparison
+from bench.report.comparison import MARGIN
 from bench.report.formats import Format
+from bench.report.history_page import write_history
 from bench.report.money import read_prices
 from bench.report.page import write_report
 from bench.results import store
+from models.errors import UserError
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -19,19 +27,48 @@ app = typer.Typer(add_completion=False, help=__doc__)
 @app.command()
 def main(
     results: Annotated[
-        list[Path] | None, typer.Argument(help="Results and files of studies; default: the latest run.")
+        list[Path] | None,
+        typer.Argument(
+            help="Results and files of studies; default: the latest run. With --compare results files, the base first; "
+            "with --history results files or folders of them, default: all stored runs."
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("reports/latest"),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to; default: reports/latest, reports/compare, reports/history.")
+    ] = None,
     kinds: Annotated[
         list[Format] | None, typer.Option("--format", help="Kind of file; may be repeated. Default: all.")
     ] = None,
     prices: Annotated[
         Path | None, typer.Option(help="What an hour of a device costs, like bench/report/prices.toml.")
     ] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Hold results files against the first one.")] = False,
+    history: Annotated[bool, typer.Option("--history", help="Follow each case through all stored runs.")] = False,
+    margin: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=99, help="Percent by which runs may differ and still be the same.", show_default="5"),
+    ] = None,
 ) -> None:
-    """Render the page, Markdown, tables and figures; `index.html` stands alone."""
-    runs, studies = store.read_all(results or [store.latest()])
-    for path in write_report(runs, out, studies, wanted=kinds or tuple(Format), prices=read_prices(prices)):
+    """Render the page, Markdown, tables and figures; each `index.html` stands alone."""
+    within = MARGIN if margin is None else margin / 100
+    if compare and history:
+        raise UserError("--compare and --history are two pages: give one of them")
+    if margin is not None and not (compare or history):
+        raise UserError("--margin goes with --compare or --history")
+    if (kinds or prices) and (compare or history):
+        raise UserError("--format and --prices go with the page of a run, not with --compare or --history")
+    if compare:
+        paths = write_comparison(
+            [store.read(path) for path in results or []], out or Path("reports/compare"), margin=within
+        )
+    elif history:
+        runs = [store.read(path) for path in store.stored(results or [])]
+        paths = write_history(runs, out or Path("reports/history"), margin=within)
+    else:
+        taken, studies = store.read_all(results or [store.latest()])
+        folder = out or Path("reports/latest")
+        paths = write_report(taken, folder, studies, wanted=kinds or tuple(Format), prices=read_prices(prices))
+    for path in paths:
         typer.echo(path)
 
 

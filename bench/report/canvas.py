@@ -99,15 +99,20 @@ def log_milliseconds(axis: Axes) -> None:
 
 def rows_of_cases(records: Sequence[Record], panels: int = 1) -> tuple[Figure, list[Axes]]:
     """Make a figure with one horizontal row a case, first case on top; long labels make it wider."""
-    labels = [textwrap.fill(label, LABEL_LETTERS) for label in case_labels(records)]
+    return rows_of(case_labels(records), panels)
+
+
+def rows_of(names: Sequence[str], panels: int = 1) -> tuple[Figure, list[Axes]]:
+    """Make a figure with one horizontal row a name, first name on top; long names make it wider."""
+    labels = [textwrap.fill(name, LABEL_LETTERS) for name in names]
     longest = max(len(line) for label in labels for line in label.splitlines())
     lines = max(label.count("\n") + 1 for label in labels)
     row_in = max(ROW_IN, 0.16 * lines)
-    size = (max(WIDTH_IN, 4.8 + LETTER_IN * longest), row_in * len(records) + 1.0)
+    size = (max(WIDTH_IN, 4.8 + LETTER_IN * longest), row_in * len(names) + 1.0)
     figure, axes = plt.subplots(1, panels, figsize=size, squeeze=False, sharey=True)
     first = axes[0, 0]
-    first.set_yticks(range(len(records)), labels)
-    first.set_ylim(len(records) - 0.5, -0.5)
+    first.set_yticks(range(len(names)), labels)
+    first.set_ylim(len(names) - 0.5, -0.5)
     for axis in axes.flat:
         axis.grid(axis="y", visible=False)
         axis.tick_params(axis="y", length=0)

@@ -16,9 +16,6 @@ from markupsafe import Markup, escape
 from bench.report.figures import Drawing
 from bench.report.labels import Quantity
 
-MOST_MARKDOWN_ROWS = 40
-"""Longer tables are cut in Markdown, which is for reading; files hold them whole."""
-
 MISSING = "-1e308"
 """What a quantity that was not measured is sorted as."""
 
@@ -35,7 +32,7 @@ def environment(*, html: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"html_table": _html_table, "md_table": md_table, "inline_svg": _inline_svg, "md": _md_text}
+    made.filters |= {"html_table": _html_table, "md_table": _md_table, "inline_svg": _inline_svg, "md": _md_text}
     made.filters |= {"md_code": _md_code, "embedded": embedded}
     made.globals |= {"asset": _asset, "library": _library}
     return made
@@ -69,13 +66,10 @@ def _order(value: object) -> Markup:
     return Markup(' class="number" data-order="{}"').format(order)
 
 
-def md_table(frame: pd.DataFrame) -> str:
-    """Render a table in GitHub's Markdown, of long ones the beginning."""
-    shown = frame.head(MOST_MARKDOWN_ROWS)
-    lines = [list(frame.columns), ["---"] * len(frame.columns), *shown.itertuples(index=False)]
-    text = "\n".join("| " + " | ".join(_md_text(str(value)) for value in line) + " |" for line in lines)
-    left = len(frame) - len(shown)
-    return f"{text}\n\n{left:,} more rows are in the page and in the files." if left else text
+def _md_table(frame: pd.DataFrame) -> str:
+    """Render a table in GitHub's Markdown."""
+    lines = [list(frame.columns), ["---"] * len(frame.columns), *frame.itertuples(index=False)]
+    return "\n".join("| " + " | ".join(_md_text(str(value)) for value in line) + " |" for line in lines)
 
 
 def _md_text(text: str) -> str:

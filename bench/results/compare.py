@@ -47,6 +47,22 @@ class Ratio:
         return (_saved(self.value), _saved(self.low), _saved(self.high))
 
 
+@dataclass(frozen=True)
+class Median:
+    """The median time of a request with its 95 % bootstrap interval, in seconds.
+
+    Attributes:
+        value_s: Median over all samples.
+        low_s: 2.5th percentile of the resampled medians.
+        high_s: 97.5th.
+
+    """
+
+    value_s: float
+    low_s: float
+    high_s: float
+
+
 def _saved(ratio: float) -> float:
     return 100 * (1 - 1 / ratio)
 
@@ -84,6 +100,19 @@ def latency_ratio(slow: Latency, fast: Latency, *, pairing: Pairing = Pairing.TU
         ratios = _resampled_medians(slow, rng) / _resampled_medians(fast, rng)
     low, high = np.percentile(ratios, [2.5, 97.5])
     return Ratio(value, float(min(low, value)), float(max(high, value)))
+
+
+def latency_median(latency: Latency, *, seed: int = 0) -> Median:
+    """Return the median of one case; turns are resampled as in `latency_ratio` for cases of different runs.
+
+    Args:
+        latency: Of the case.
+        seed: Of the resampling.
+
+    """
+    low, high = np.percentile(_resampled_medians(latency, np.random.default_rng(seed)), [2.5, 97.5])
+    value = latency.p50_s
+    return Median(value, float(min(low, value)), float(max(high, value)))
 
 
 def _turn_medians(latency: Latency, turns: list[int], draws: NDArray[np.int64]) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +20,9 @@ from models.errors import UserError
 Stored = TypeVar("Stored", bound=Model)
 
 KIND = "lite-llm4rec-bench"
+
+LAID_OUT = "*/*.json"
+"""Results below our home: one folder a machine, as pytest-benchmark lays it out."""
 
 FAILED = "failed_cases"
 """Key under which the records of failed cases stand, which are no benchmarks."""
@@ -62,13 +65,47 @@ def latest() -> Path:
         UserError: There is none.
 
     """
-    found = list(home("results").glob("*/*.json"))  # one folder a machine, as pytest-benchmark lays it out
+    found = list(home("results").glob(LAID_OUT))
     newest = sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
-    ours = (path for path in newest if f'"{KIND}"' in path.read_text(encoding="utf-8", errors="replace"))
-    latest = next(ours, None)  # benchmarks of parts, such as training, leave files there too
+    latest = next((path for path in newest if _is_ours(path)), None)
     if latest is None:
         raise UserError(f"no results below {home('results')}: run pytest bench/ --benchmark-only first")
     return latest
+
+
+def stored(paths: Sequence[Path] = ()) -> list[Path]:
+    """Return the results files among files and folders, in order of their names within a folder.
+
+    Args:
+        paths: Files, which are taken as they are, and folders, of which all that hold our benchmarks are, however
+            deep; without any, all results files below our home.
+
+    Raises:
+        UserError: One does not exist, or nothing is found.
+
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path}: no such results file or folder; `ls {home('results')}` shows what there is")
+        found += _ours_below(path, "**/*.json") if path.is_dir() else [path]
+    found += [] if paths else _ours_below(home("results"), LAID_OUT)
+    if not found:
+        where = ", ".join(map(str, paths)) or home("results")
+        raise UserError(f"no stored runs below {where}: run pytest bench/ --benchmark-only first")
+    return list(dict.fromkeys(found))
+
+
+def _ours_below(folder: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in folder.glob(pattern) if path.is_file() and _is_ours(path))
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether a file holds benchmarks of requests: those of parts, such as training, lie beside them."""
+    try:
+        return f'"{KIND}"' in path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def read_all(paths: Iterable[Path]) -> tuple[list[Run], list[StudyFile]]:

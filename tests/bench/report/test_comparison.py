@@ -1,0 +1,480 @@
+"""Runs held against each other: what is matched, what the verdicts are, and what a page says of them."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bench.report.__main__ import app
+from bench.report.comparing_page import write_comparison
+from bench.report.comparison import QualityVerdict, Verdict, compare
+from bench.report.comparison_tables import change_text, costs
+from bench.report.comparison_words import cautions, summary
+from bench.report.matching import case_key, holdings, match
+from bench.report.sources import file_names, sources
+from bench.report.writing import COMMENT_LETTERS
+from bench.results.record import Memory, Outcome, Unavailable, WeightsKind
+from bench.results.store import Run, read
+from models.errors import UserError
+from tests.bench.factories import (
+    make_case,
+    make_failure,
+    make_latency,
+    make_provenance,
+    make_quality,
+    make_ranked_quality,
+    make_record,
+    make_run,
+    write_results,
+)
+from tests.bench.report.test_report import HOSTILE, Page
+
+LATER = "2026-02-03T04:05:06+00:00"
+
+
+def slowed(factor: float, **changes):
+    """The run of the factories, another time, every case taking so many times as long."""
+    source = make_provenance(started=LATER, commit="f" * 40, **changes)
+    return [
+        one.model_copy(
+            update={
+                "latency": one.latency and make_latency(factor * one.latency.p50_s, seed=1),
+                "provenance": source,
+            }
+        )
+        for one in make_run()
+    ]
+
+
+def only(base, other, **kinds):
+    """The one pair of two records."""
+    (group,) = compare([base], [other], **kinds).groups
+    (row,) = group.rows
+    return row
+
+
+@pytest.mark.parametrize(
+    ("factor", "word"),
+    [(1.0, Verdict.SAME), (1.2, Verdict.SLOWER), (0.8, Verdict.FASTER), (1.05, Verdict.UNCLEAR), (1.02, Verdict.SAME)],
+)
+def test_the_whole_interval_decides(factor, word):
+    other = make_record(latency=make_latency(0.002 * factor, rounds=2000, seed=1))
+    row = only(make_record(latency=make_latency(rounds=2000)), other)
+    assert row.verdict is word
+    assert row.ratio.low <= row.ratio.value <= row.ratio.high
+    assert row.ratio.value == pytest.approx(factor, rel=0.02)
+
+
+def test_a_wider_margin_makes_more_the_same():
+    pair = make_record(), make_record(latency=make_latency(0.0022, seed=1))
+    assert only(*pair, margin=0.05).verdict is Verdict.SLOWER
+    assert only(*pair, margin=0.3).verdict is Verdict.SAME
+
+
+def test_few_turns_are_no_grounds_for_a_verdict():
+    """One sample has an interval without width, ten times as long or not."""
+    once = make_record(latency=make_latency(0.02, rounds=1, turns=1))
+    assert only(make_record(), once).verdict is Verdict.UNCLEAR
+    assert only(make_record(), make_record(latency=make_latency(0.02, rounds=40, turns=4))).verdict is Verdict.UNCLEAR
+
+
+@pytest.mark.parametrize("value", [float("nan"), 0.0, float("inf")])
+def test_samples_that_are_no_times_are_not_measured(value):
+    latency = make_latency()
+    broken = latency.model_copy(update={"samples_s": [value, *latency.samples_s[1:]]})
+    row = only(make_record(), make_record(latency=broken))
+    assert (row.verdict, row.ratio) == (Verdict.NOT_MEASURED, None)
+
+
+def test_a_failed_case_is_matched_and_not_measured(tmp_path):
+    failed = make_failure("lite-llm4rec", Outcome.OUT_OF_MEMORY, "too large")
+    assert only(make_record(), failed).verdict is Verdict.NOT_MEASURED
+    text = page(tmp_path, [make_record()], [failed])[1]
+    assert "1 NOT MEASURED" in text
+    assert "| lite-llm4rec | NOT MEASURED | " in text
+    assert "out of memory" in text
+
+
+def test_equal_cases_are_pairs_whatever_their_order():
+    base, other = make_run(), slowed(1.0)[::-1]
+    found = compare(base, other)
+    assert [row.base for row in found.rows] == base
+    assert all(case_key(row.base.case) == case_key(row.other.case) for row in found.rows)
+    assert (found.only_base, found.only_other) == ((), ())
+
+
+def test_old_records_match_new_ones():
+    """Scores were not told at first, nor was seed 0 left out always."""
+    generative = {"decoder": "exact", "beam_width": 20}
+    old = make_record(case=make_case("p5", **generative))
+    new = make_record(
+        case=make_case("p5", **generative, scores="full-vocab", settings={"preset": "compact", "seed": 0})
+    )
+    assert only(old, new).verdict is Verdict.SAME
+
+
+def test_cases_of_one_file_only_are_listed():
+    base = [make_record("a"), make_record("b"), make_record("c")]
+    found = compare(base, [make_record("b"), make_record("c"), make_record("d")])
+    assert [row.base.case.recommender for row in found.rows] == ["b", "c"]
+    assert [record.case.recommender for record in found.only_base] == ["a"]
+    assert [record.case.recommender for record in found.only_other] == ["d"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"dtype": "bfloat16"}, "dtype float32 → bfloat16"),
+        ({"device": "cuda", "threads": 8}, "device cpu → cuda, threads 1 → 8"),
+        ({"threads": 8}, "threads 1 → 8"),
+        ({"dataset": "beauty", "loaded_with": {"min_count": 5}}, "dataset synthetic → beauty, min_count none → 5"),
+        ({"settings": {"preset": "t5-small"}}, "preset compact → t5-small"),
+    ],
+)
+def test_files_that_differ_in_one_thing_are_matched_on_the_rest(change, words):
+    base = [make_record(case=make_case(batch_size=size)) for size in (1, 8, 32)]
+    other = [make_record(case=make_case(**{"batch_size": size} | change)) for size in (1, 8, 32)]
+    (group,) = compare(base, other).groups
+    assert ", ".join(map(str, group.changes)) == words
+    assert [row.other.case.batch_size for row in group.rows] == [1, 8, 32]
+
+
+def test_another_recommender_brings_its_decoder_and_settings_along():
+    base = [make_record(case=make_case(batch_size=size)) for size in (1, 32)]
+    served = {"decoder": "exact", "beam_width": 20, "settings": {"preset": "compact", "numbering": "random"}}
+    other = [make_record(case=make_case("p5", batch_size=size, **served)) for size in (1, 32)]
+    (group,) = compare(base, other).groups
+    assert {str(change) for change in group.changes} >= {"recommender lite-llm4rec → p5", "decoder none → exact"}
+    assert len(group.rows) == 2
+
+
+def test_of_several_changes_the_one_with_most_pairs_is_taken():
+    """Two decoders of the other recommender: only one of them can be held against a case."""
+    base = [make_record(case=make_case(batch_size=size)) for size in (1, 8, 32)]
+    exact = [make_record(case=make_case("p5", decoder="exact", batch_size=size)) for size in (1, 8, 32)]
+    found = compare(base, [make_record(case=make_case("p5", decoder="reference", batch_size=1)), *exact])
+    assert [row.other.case.decoder for row in found.rows] == ["exact"] * 3
+    assert [record.case.decoder for record in found.only_other] == ["reference"]
+
+
+def test_what_both_hold_stays_beside_what_differs():
+    base = [make_record("popularity"), *(make_record(case=make_case(batch_size=size)) for size in (1, 8, 16))]
+    other = [
+        make_record("popularity"),
+        *(make_record(case=make_case(dtype="int8", batch_size=size)) for size in (1, 8, 16)),
+    ]
+    differing, same = compare(base, other).groups
+    assert [str(change) for change in differing.changes] == ["dtype float32 → int8"]
+    assert [row.base.case.recommender for row in same.rows] == ["popularity"]
+
+
+def test_mostly_equal_files_are_not_matched_further():
+    base = [make_record("a"), make_record("b"), make_record(case=make_case("c"))]
+    other = [make_record("a"), make_record("b"), make_record(case=make_case("c", dtype="int8"))]
+    assert [matching.changes for matching in match(base, other)] == [()]
+
+
+def test_nothing_in_common_says_what_the_files_hold():
+    with pytest.raises(UserError, match=r"no case in common: .*one case \(a; on synthetic.*sasrec, p5") as caught:
+        compare([make_record("a")], [make_record(case=make_case(n, batch_size=1, k=5)) for n in ("sasrec", "p5")])
+    assert "\n" not in str(caught.value)
+
+
+def test_many_names_are_cut():
+    assert "and 26 more" in holdings([make_record(f"r{number}") for number in range(30)])
+
+
+def test_a_case_twice_in_a_file_counts_once():
+    found = compare([make_record(), make_record(median_s=0.5)], [make_record()])
+    assert (len(found.rows), found.repeated) == (1, 1)
+    assert found.rows[0].verdict is Verdict.SAME
+    failed = make_failure("lite-llm4rec", Outcome.ERROR, "first try")
+    assert compare([failed, make_record()], [make_record()]).rows[0].verdict is Verdict.SAME
+
+
+def ranked(skill: float, seed: int = 0, **changes):
+    return make_record(quality=make_ranked_quality(skill, users=2000, seed=seed), **changes)
+
+
+@pytest.mark.parametrize(
+    ("skill", "word"), [(0.6, QualityVerdict.BETTER), (0.3, QualityVerdict.WORSE), (0.5, QualityVerdict.SAME)]
+)
+def test_quality_is_compared_user_by_user_where_hits_are_known(skill, word):
+    row = only(ranked(0.5), ranked(skill))
+    assert row.quality.paired
+    assert row.quality_verdict is word
+    assert row.quality.relative is not None
+
+
+def test_without_hits_quality_is_compared_by_its_intervals():
+    row = only(make_record(ndcg=0.2), make_record(ndcg=0.21))
+    assert not row.quality.paired
+    assert row.quality.relative is None
+    assert row.quality.difference.value == pytest.approx(0.01)
+    assert row.quality.difference.low == pytest.approx(0.01 - (0.021**2 + 0.02**2) ** 0.5)
+    assert row.quality_verdict is QualityVerdict.UNCLEAR
+    assert only(make_record(ndcg=0.2), make_record(ndcg=0.3)).quality_verdict is QualityVerdict.BETTER
+
+
+def test_quality_that_is_equal_to_the_last_digit_is_the_same():
+    assert only(make_record(), make_record()).quality_verdict is QualityVerdict.SAME
+    assert only(make_record(ndcg=0.0), make_record(ndcg=0.0)).quality_verdict is QualityVerdict.SAME
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        make_record(quality=Unavailable(unavailable="random weights")),
+        make_record(quality=make_quality(float("nan"))),
+        make_record(quality=make_quality(0.2).model_copy(update={"split": "validation"})),
+        make_record(provenance=make_provenance(dataset={"checksum": "another"})),
+        make_record(case=make_case(dataset="beauty")),
+    ],
+)
+def test_quality_of_other_data_or_no_quality_is_not_compared(other):
+    row = only(make_record(), other)
+    assert row.quality is None
+    assert row.quality_verdict is QualityVerdict.NOT_COMPARED
+
+
+def test_the_summary_counts_and_gives_the_geometric_mean():
+    base, other = (read_of(records) for records in (make_run(), slowed(1.5)))
+    first, second = sources([base, other])
+    (group,) = compare(base.records, other.records).groups
+    text = summary(first, second, group)
+    assert "B against A: of 9 cases in both files, 0 FASTER, 8 SLOWER, 0 SAME, 0 UNCLEAR and 1 NOT MEASURED." in text
+    assert "B takes 1.5" in text
+    assert group.mean.low < 1.5 < group.mean.high
+
+
+def read_of(records):
+    """A run as if it were read."""
+    return Run(Path("run.json"), "2026-01-02T03:05:00+00:00", tuple(records))
+
+
+def told(base, other):
+    first, second = sources([read_of([base]), read_of([other])])
+    return " ".join(cautions(first, second, compare([base], [other])))
+
+
+def test_what_weakens_a_comparison_is_told():
+    elsewhere = make_provenance(machine={"processor": "another", "cores": 64}, software={"torch": "2.14.0"}, dirty=True)
+    text = told(make_record(), make_record(provenance=elsewhere, labels=["leaky item IDs"]))
+    for words in (
+        "processor a processor → another",
+        "cores 2 → 64",
+        "torch 2.13.0 → 2.14.0",
+        "changed after its commit",
+    ):
+        assert words in text
+    assert "leaky item IDs" in text
+    assert "same commit" not in text
+
+
+def test_one_commit_on_one_machine_shows_noise():
+    assert "what differs is noise" in told(make_record(), make_record(provenance=make_provenance(started=LATER)))
+
+
+def test_other_weights_of_the_same_case_are_told():
+    weights = make_record().weights
+    first, second = (make_record(weights=weights.model_copy(update={"sha256": sha})) for sha in ("a", "b"))
+    assert "other trained weights" in told(first, second)
+    assert "other trained weights" not in told(first, first)
+
+
+def test_files_are_told_apart_by_their_folders(tmp_path):
+    assert file_names([tmp_path / "a" / "run.json", tmp_path / "b" / "run.json"]) == ["a/run.json", "b/run.json"]
+    assert file_names([tmp_path / "a" / "run.json", tmp_path / "c.json"]) == ["run.json", "c.json"]
+
+
+def test_costs_without_a_value_and_from_zero():
+    assert [change_text(*pair) for pair in ((None, 1.0), (0.0, 1.0), (2.0, 2.0), (2.0, 3.0), (2.0, 60.0))] == [
+        "n/a",
+        "n/a",
+        "=",
+        "+50.0 %",
+        "30.0 times",
+    ]
+    first, second = sources([read_of([]), read_of([])])
+    rows = compare(
+        [make_record(flops=Unavailable(unavailable="no"), memory=Memory(peak_bytes=0, request_bytes=0))],
+        [make_record(flops=None)],
+    ).rows
+    frame = costs(first, second, rows)
+    assert list(frame.columns) == [
+        "case",
+        *(f"{name} {side}" for name in ("peak memory", "parameters") for side in ("A", "B", "change")),
+    ]
+    assert frame["peak memory change"][0] == "n/a"
+    energetic = compare([make_record(energy_j_per_1000_users=2.0)], [make_record()]).rows
+    assert costs(first, second, energetic)["J/1000 users B"][0] == "n/a"
+
+
+def page(folder, *files):
+    """Render files that are written first; return the HTML, the Markdown and the CSV."""
+    runs = [
+        read(write_results(folder / f"{name}.json", records)) for name, records in zip("abcdef", files, strict=False)
+    ]
+    write_comparison(runs, folder / "out")
+    return tuple((folder / "out" / name).read_text() for name in ("index.html", "compare.md", "compare.csv"))
+
+
+def test_the_page_stands_alone(tmp_path):
+    html = page(tmp_path, make_run(), slowed(1.5), slowed(0.8))[0]
+    found = Page(html)
+    assert all(reference.startswith("#") for reference in found.references)
+    assert {reference[1:] for reference in found.references} <= set(found.ids)
+    assert len(found.ids) == len(set(found.ids))
+    assert (found.tags.count("svg"), found.tags.count("h1")) == (4, 1)
+    assert "<style>" in html
+
+
+def test_the_markdown_says_what_was_found_and_where_from(tmp_path):
+    html, text, _ = page(tmp_path, make_run(), slowed(1.5, command="pytest bench/ --suite quick"), slowed(0.8))
+    for words in (
+        "B against A",
+        "C against A",
+        "8 SLOWER",
+        "8 FASTER",
+        "python -m bench.gate",
+        "--suite quick",
+        "f" * 40,
+    ):
+        assert words in text
+        assert words in html
+    assert "| p5 (reference, beam 20), batch 1 | SLOWER | " in text
+    assert text.count("<details>") == text.count("</details>") > 0
+
+
+def test_the_values_are_those_of_both_sides(tmp_path):
+    base = [make_record("a"), make_record("b"), make_record("gone")]
+    rows = list(
+        csv.DictReader(io.StringIO(page(tmp_path, base, [make_record("a", median_s=0.004), make_record("b")])[2]))
+    )
+    first, _, gone = rows
+    assert (first["verdict"], first["base_recommender"], first["other_recommender"]) == ("SLOWER", "a", "a")
+    assert float(first["p50_ratio"]) == pytest.approx(2, rel=0.02)
+    assert float(first["base_latency_p50_s"]) == pytest.approx(0.002, rel=0.02)
+    assert (gone["verdict"], gone["base_recommender"], gone["other_recommender"]) == ("only in A", "gone", "")
+
+
+def test_equal_files_give_equal_bytes(tmp_path):
+    made = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        page(folder, make_run(), slowed(1.5))
+        out = folder / "out"
+        made.append({path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()})
+    assert made[0] == made[1]
+    assert len(made[0]) == 7
+
+
+def test_figures_of_an_earlier_comparison_go(tmp_path):
+    page(tmp_path, make_run(), slowed(1.5), slowed(0.8))
+    page(tmp_path, make_run(), slowed(1.5))
+    assert {path.stem for path in (tmp_path / "out" / "figures").iterdir()} == {"latency-b", "quality-b"}
+
+
+def test_hostile_names_stay_text(tmp_path):
+    case = make_case(HOSTILE, dataset=HOSTILE, settings={"preset": HOSTILE, "note": HOSTILE})
+    source = make_provenance(command=HOSTILE, machine={"processor": HOSTILE, "cores": 2})
+    record = make_record(case=case, labels=[HOSTILE], provenance=source)
+    dtype = make_record(case=case.model_copy(update={"dtype": HOSTILE}), labels=[HOSTILE])
+    html, text, _ = page(tmp_path, [record, make_failure(HOSTILE, Outcome.ERROR, HOSTILE)], [dtype])
+    found = Page(html)
+    assert "script" not in found.tags
+    assert "<script" not in text
+    assert any(HOSTILE in words for words in found.text)
+
+
+def test_untrained_runs_have_no_table_of_quality(tmp_path):
+    why = Unavailable(unavailable="random weights")
+    records = [make_record(case=make_case(weights=WeightsKind.UNTRAINED), quality=why)]
+    html, text, _ = page(tmp_path, records, records)
+    assert "Quality" not in text
+    assert "<h3>Quality</h3>" not in html
+    assert not (tmp_path / "out" / "figures" / "quality-b.svg").exists()
+
+
+def test_the_markdown_fits_a_comment_and_says_what_it_leaves_out(tmp_path):
+    """150 cases with long names; figures show the first 40 and name the rest."""
+    names = [f"recommender-{'long-' * 12}{number}" for number in range(150)]
+    html, text, values = page(tmp_path, *[[make_record(name, latency=make_latency(rounds=5)) for name in names]] * 2)
+    assert len(text) < COMMENT_LETTERS
+    assert "of 150 rows; all of them: `compare.csv`" in text
+    assert len(list(csv.DictReader(io.StringIO(values)))) == 150
+    assert names[-1] in html
+
+
+def invoke(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_the_command_compares_files(tmp_path):
+    first = write_results(tmp_path / "a.json", make_run())
+    second = write_results(tmp_path / "b.json", slowed(1.03))
+    out = tmp_path / "out"
+    result = invoke("--compare", first, second, "--out", out, "--margin", "20")
+    assert result.exit_code == 0, result.output
+    assert str(out / "compare.md") in result.output
+    assert "8 SAME" in (out / "compare.md").read_text()
+    assert "20 %" in (out / "compare.md").read_text()
+
+
+def test_the_default_folder_is_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = invoke("--compare", *[write_results(tmp_path / "a.json", make_run())] * 2)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "reports" / "compare" / "index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "no such results file"),
+        ("{", "damaged"),
+        ('{"benchmarks": [{"extra_info": {}}]}', "another project"),
+        ('{"benchmarks": [{"extra_info": {"kind": "lite-llm4rec-bench", "schema_version": 99}}]}', "newer version"),
+        ('{"benchmarks": [{"extra_info": {"kind": "lite-llm4rec-bench", "schema_version": 3}}]}', "damaged"),
+        ("[]", "not a results file"),
+    ],
+)
+@pytest.mark.parametrize("flag", ["--compare", "--history"])
+def test_bad_files_are_one_line(tmp_path, flag, content, words):
+    good, bad = write_results(tmp_path / "good.json", make_run()), tmp_path / "bad.json"
+    if content is not None:
+        bad.write_text(content)
+    error = invoke(flag, good, bad, "--out", tmp_path / "out").exception
+    assert isinstance(error, UserError)
+    assert words in str(error)
+    assert "bad.json" in str(error)
+    assert "\n" not in str(error)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--compare"], "two results files or more"),
+        (["--compare", "FILE"], "two results files or more"),
+        (["--compare", "--history", "FILE", "FILE"], "give one of them"),
+        (["--margin", "3", "FILE"], "--margin goes with"),
+    ],
+)
+def test_wrong_usage_is_one_line(tmp_path, words, told):
+    file = write_results(tmp_path / "run.json", make_run())
+    error = invoke(*(file if word == "FILE" else word for word in words)).exception
+    assert isinstance(error, UserError)
+    assert told in str(error)
+
+
+def test_files_without_a_common_case_are_named(tmp_path):
+    first = write_results(tmp_path / "first.json", [make_record("a")])
+    second = write_results(tmp_path / "second.json", [make_record(case=make_case("b", batch_size=1, k=5))])
+    error = invoke("--compare", first, second, "--out", tmp_path / "out").exception
+    assert isinstance(error, UserError)
+    for words in ("first.json", "second.json", "no case in common", "one case (a;", "one case (b;"):
+        assert words in str(error)

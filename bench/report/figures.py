@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from bench.report.canvas import STYLE, WIDTH_IN, legend, log_milliseconds, looks_of, rendered, rows_of_cases, two_lines
+from bench.report.crossings import describe_crossings, draw_laws
 from bench.report.labels import caption, case_labels, group_name, groups, milliseconds, significant
+from bench.report.laws import growths
 from bench.report.phases import draw_phases
 from bench.report.ratios import latency_of, measured, metric
 from bench.report.roofline import describe as describe_roofline
@@ -64,8 +66,9 @@ def draw_all(records: Sequence[Record]) -> list[Drawing]:
         drawings.append(drawn(name, title, partial(draw, shown), _describe(name, shown), left_out))
     found = sweeps(measured(records))
     if found:
-        title, text = "How latency grows", describe(found)
-        drawings.append(drawn("scaling", title, partial(draw_latency, found), text))
+        grown = growths(found)
+        title, text = "How latency grows", f"{describe(found)} {describe_crossings(grown)}"
+        drawings.append(drawn("scaling", title, partial(draw_latency, found, partial(draw_laws, grown)), text))
     heavy = [sweep for sweep in found if has_memory(sweep)]
     if heavy:
         title, text = "How memory grows", "What a request adds to memory, against what latency is drawn against."

@@ -1,4 +1,4 @@
-"""The parts of the page that studies fill: each a title, tables, a note and at most a figure."""
+"""The parts of the page that studies and sweeps fill: each a title, tables, a note and at most a figure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from functools import partial
 
 import pandas as pd
 
-from bench.report import ablations, beams, leaks, quality, tradeoff
+from bench.report import ablations, beams, crossings, laws, leaks, quality, tradeoff
 from bench.report.figures import Drawing, drawn
 from bench.report.published import published_beside
+from bench.report.ratios import measured
+from bench.report.scaling import sweeps
 from bench.report.variants import Place, Variant
 from bench.results.record import Provenance, Record
 from bench.results.studies import Studies
@@ -106,6 +108,7 @@ def sections(
         _beams(studies),
         _leaks(studies, found),
         _ablations(studies, found, records),
+        _laws(records),
     ]
     filled = [replace(one, tables=tuple(table for table in one.tables if not table.frame.empty)) for one in made]
     return [one for one in filled if one.tables]
@@ -135,6 +138,18 @@ def _ablations(studies: Studies, found: Sequence[Variant], records: Sequence[Rec
         title, text, missing = "Quality lost against latency saved", tradeoff.describe(parts), tradeoff.left_out(parts)
         drawings = (drawn("ablations", title, partial(tradeoff.draw, parts), text, missing),)
     return Section("ablations", "Ablations", tables, ABLATIONS_NOTE, drawings)
+
+
+def _laws(records: Sequence[Record]) -> Section:
+    grown = laws.growths(sweeps(measured(records)))
+    crossed = crossings.crossings(grown)
+    tables = (Titled("Laws", laws.laws(grown)), Titled("Where laws cross", crossed))
+    notes = [laws.NOTE] + [crossings.NOTE] * (not crossed.empty) + [crossings.describe_crossings(grown)]
+    drawings: tuple[Drawing, ...] = ()
+    if grown:
+        title, text = "How far the laws are from what was measured", laws.describe_residuals(grown)
+        drawings = (drawn("residuals", title, partial(laws.draw_residuals, grown), text),)
+    return Section("laws", "Laws of growth", tables, " ".join(notes), drawings)
 
 
 def doubts(studies: Studies) -> list[str]:

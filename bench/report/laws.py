@@ -19,6 +19,7 @@ from bench.report.ratios import latency_of
 from bench.report.scaling import Sweep, log_values, looks_of_lines, titles
 from bench.results.compare import medians_side_by_side
 from bench.results.growth import Floats, Form, Laws, choose, fit, has_law, usable
+from bench.results.record import Record
 
 NOTE = (
     "t(x) is the median latency at the value x of what is swept. Each line has the simplest of a, a + b·x, b·x^c and "
@@ -102,27 +103,25 @@ def growths(found: Sequence[Sweep]) -> list[Growth]:
 def _lines(sweep: Sweep) -> list[Line]:
     every = [record for line in sweep.lines.values() for _, record in line] + list(sweep.level.values())
     resampled = medians_side_by_side([(record.provenance.started, latency_of(record)) for record in every])
-    column = {id(record): place for place, record in enumerate(every)}
-    lines = []
-    for name, points in sweep.lines.items():
-        x = np.array([value for value, _ in points], dtype=np.float64)
-        times = np.array([latency_of(record).p50_s for _, record in points])
-        draws = resampled[:, [column[id(record)] for _, record in points]]
-        good = usable(x, np.vstack([times, draws]))
-        x, times, draws = x[good], times[good], draws[:, good]
-        if has_law(x):
-            form = choose(x, times, float(np.sqrt(np.mean(_noise(draws) ** 2))))
-            law, laws = fit(form, x, times[None]), fit(form, x, draws)
-            lines.append(Line(name, points[0][1].case.recommender, x, times, draws, law, laws, level=False))
-    values = np.array(sorted({value for points in sweep.lines.values() for value, _ in points}), dtype=np.float64)
-    for name, record in sweep.level.items():
-        times, draws = np.array([latency_of(record).p50_s]), resampled[:, [column[id(record)]]]
-        if usable(values[:1], np.vstack([times, draws])).all():
-            law, laws = fit(Form.CONSTANT, values[:1], times[None]), fit(Form.CONSTANT, values[:1], draws)
-            x, repeated = values, np.repeat(draws, len(values), axis=1)
-            times = np.repeat(times, len(values))
-            lines.append(Line(name, record.case.recommender, x, times, repeated, law, laws, level=True))
-    return lines
+    drawn = {id(record): draws for record, draws in zip(every, resampled.T, strict=True)}
+    values = sorted({value for points in sweep.lines.values() for value, _ in points})
+    every_line = [(name, points, False) for name, points in sweep.lines.items()]
+    every_line += [(name, [(value, record) for value in values], True) for name, record in sweep.level.items()]
+    return [line for name, points, level in every_line if (line := _line(name, points, drawn, level=level))]
+
+
+def _line(name: str, points: list[tuple[float, Record]], drawn: dict[int, Floats], *, level: bool) -> Line | None:
+    """Fit the law of one line; None where too few of its points can be fitted."""
+    x = np.array([value for value, _ in points])
+    times = np.array([latency_of(record).p50_s for _, record in points])
+    resampled = np.stack([drawn[id(record)] for _, record in points], axis=1)
+    good = usable(x, np.vstack([times, resampled]))
+    x, times, resampled = x[good], times[good], resampled[:, good]
+    if not has_law(x):
+        return None
+    form = Form.CONSTANT if level else choose(x, times, float(np.sqrt(np.mean(_noise(resampled) ** 2))))
+    law, each = fit(form, x, times[None]), fit(form, x, resampled)
+    return Line(name, points[0][1].case.recommender, x, times, resampled, law, each, level)
 
 
 def _noise(resampled: Floats) -> Floats:

@@ -4,7 +4,7 @@ All laws are cases of ``t(x) = a + b x^c`` with a, b >= 0. They are fitted by le
 times, so that a residual is a share of the time, whatever its size. For the fit the law is written as
 ``s (1 + exp(u) (x / m)^c)``, m the geometric mean of the x: for given u and c the best s is closed form (variable
 projection, Golub and Pereyra 1973), so two parameters at most are searched, from the best place of a grid by
-Levenberg's and Marquardt's damped steps, for all rows of times at once.
+Newton's steps, damped as Levenberg's and Marquardt's, for all rows of times at once.
 
 Which law: each measured value is left out in turn and predicted from the others (Stone 1974). A law with one
 parameter more must make the error of these predictions smaller by a fifth, and none is added where the error is
@@ -39,8 +39,12 @@ NOISE_FACTOR = 2.0
 LEAST_ERROR = 1e-3
 """Relative error below which no law needs to be better."""
 
-_REACH = 20.0
+_REACH = 40.0
 """Of u: beyond it one of the two parts is below any precision of measuring."""
+
+_TOLD = 4.0
+"""Log odds of the two parts at the ends of the x between which a search starts: where one part vanishes, so does the
+slope."""
 
 _ODDS = np.arange(-_REACH, _REACH + 1)
 _EXPONENTS = np.linspace(LEAST_EXPONENT, MOST_EXPONENT, 30)
@@ -136,16 +140,17 @@ def fit(form: Form, x: Floats, times: Floats) -> Laws:
 
     Args:
         form: Which parameters are fitted.
-        x: Positive values, two or more different ones, [N].
+        x: Positive values, [N]; where all are equal, nothing can be said to grow.
         times: Positive seconds, [L, N].
 
     """
     logs, places = np.log(times), np.log(x)
-    middle, places = places.mean(), places - places.mean()
+    middle = places.mean()
+    places = places - middle
     level, centred = logs.mean(1), logs - logs.mean(1, keepdims=True)
     nothing = np.zeros(len(times))
     flat = Laws(form, np.exp(level), nothing, nothing)
-    if form is Form.CONSTANT:
+    if form is Form.CONSTANT or np.ptp(x) == 0:
         return flat
     slope = np.ones(len(times)) if form is Form.LINEAR else centred @ places / (places @ places)
     slope = np.clip(slope, 0.0, MOST_EXPONENT)
@@ -179,20 +184,20 @@ def _searched(form: Form, places: Floats, centred: Floats) -> tuple[Floats, Floa
     """
     tried = np.array([1.0]) if form is Form.LINEAR else _EXPONENTS
     all_odds, all_exponents = (one.ravel() for one in np.meshgrid(_ODDS, tried))
+    told = (all_odds + all_exponents * places.max() >= -_TOLD) & (all_odds + all_exponents * places.min() <= _TOLD)
+    all_odds, all_exponents = all_odds[told], all_exponents[told]
     shapes = np.logaddexp(0, all_odds[:, None] + all_exponents[:, None] * places)
     shapes -= shapes.mean(1, keepdims=True)  # [grid, N]
     first = ((shapes**2).sum(1) - 2 * centred @ shapes.T).argmin(1)
     odds, exponents = all_odds[first], all_exponents[first]
     error, damping = _error(odds, exponents, places, centred), np.full(len(centred), 1e-3)
-    free = float(form is Form.FULL)
+    movable = (LEAST_EXPONENT, MOST_EXPONENT) if form is Form.FULL else (1.0, 1.0)
     for _ in range(_STEPS):
-        by_odds, by_exponent = _step(odds, exponents, places, centred, damping, free)
-        new_odds = np.clip(odds + by_odds, -_REACH, _REACH)
-        new_exponents = np.clip(exponents + by_exponent, LEAST_EXPONENT, MOST_EXPONENT)
+        new_odds, new_exponents = _moved(odds, exponents, places, centred, damping, movable)
         new_error = _error(new_odds, new_exponents, places, centred)
         better = new_error < error
         odds, exponents = np.where(better, new_odds, odds), np.where(better, new_exponents, exponents)
-        error, damping = np.where(better, new_error, error), np.where(better, damping / 5, damping * 5)
+        error, damping = np.where(better, new_error, error), np.where(better, damping / 5, np.minimum(damping * 5, 1e9))
     return odds, exponents
 
 
@@ -202,16 +207,26 @@ def _error(odds: Floats, exponents: Floats, places: Floats, centred: Floats) -> 
     return error
 
 
-def _step(
-    odds: Floats, exponents: Floats, places: Floats, centred: Floats, damping: Floats, free: float
+def _moved(
+    odds: Floats, exponents: Floats, places: Floats, centred: Floats, damping: Floats, movable: tuple[float, float]
 ) -> tuple[Floats, Floats]:
-    """Return the damped Gauss-Newton step of u and c; c moves where `free` is 1, and stays where it is 0."""
+    """Return u and c after a damped step; u takes the one that is best for where c may go.
+
+    Newton's step where the sum of squares is convex, else Gauss's and Newton's, which is slow where residuals are
+    large.
+    """
     at = odds[:, None] + exponents[:, None] * places
     shape, share = np.logaddexp(0, at), expit(at)  # the share of the growing part in the time
     gap = centred - shape + shape.mean(1, keepdims=True)
     by_odds = share - share.mean(1, keepdims=True)
-    by_exponent = free * (share * places - (share * places).mean(1, keepdims=True))
-    first, second = (by_odds**2).sum(1) * (1 + damping) + 1e-18, (by_exponent**2).sum(1) * (1 + damping) + 1e-18
-    mixed, pull, push = (by_odds * by_exponent).sum(1), (by_odds * gap).sum(1), (by_exponent * gap).sum(1)
-    determinant = first * second - mixed**2
-    return (second * pull - mixed * push) / determinant, (first * push - mixed * pull) / determinant
+    by_exponent = share * places - (share * places).mean(1, keepdims=True)
+    pull, push = (by_odds * gap).sum(1), (by_exponent * gap).sum(1)
+    gauss = np.stack([(by_odds**2).sum(1), (by_odds * by_exponent).sum(1), (by_exponent**2).sum(1)])  # [3, L]
+    bend = gap * share * (1 - share)
+    newton = gauss - np.stack([bend.sum(1), (bend * places).sum(1), (bend * places**2).sum(1)])
+    convex = (newton[0] > 0) & (newton[0] * newton[2] > newton[1] ** 2)
+    first, mixed, second = np.where(convex, newton, gauss)
+    first, second = first + damping * gauss[0] + 1e-18, second + damping * gauss[2] + 1e-18
+    new_exponents = np.clip(exponents + (first * push - mixed * pull) / (first * second - mixed**2), *movable)
+    new_odds = np.clip(odds + (pull - mixed * (new_exponents - exponents)) / first, -_REACH, _REACH)
+    return new_odds, new_exponents

@@ -88,7 +88,8 @@ def _of_pair(growth: Growth, one: Line, other: Line) -> list[Crossing]:
         if at is None and share < DOUBT:
             continue
         crossed = resampled[np.isfinite(resampled)]
-        low, high = between(at if at is not None else crossed[0], crossed) if crossed.size else (None, None)
+        middle = at if at is not None else float(np.median(crossed))
+        low, high = between(middle, crossed) if crossed.size else (None, None)
         found.append(
             Crossing(
                 growth=growth,
@@ -169,7 +170,7 @@ def _cells(crossing: Crossing) -> dict[str, str]:
 def _where(crossing: Crossing) -> str:
     if crossing.at is None:
         return NOT_AVAILABLE
-    return "inside the measured range: interpolated" if crossing.inside else "beyond the measured range: predicted"
+    return "interpolated" if crossing.inside else "predicted"
 
 
 def draw_laws(grown: Sequence[Growth], axis: Axes, sweep: Sweep, looks: Mapping[str, tuple[Any, str]]) -> None:
@@ -192,9 +193,9 @@ def describe_crossings(grown: Sequence[Growth]) -> str:
     crossed = len({(id(one.growth), frozenset((one.below, one.beyond))) for one in found})
     said = [
         f"Against {one.growth.against}, {one.below} is faster than {one.beyond} up to {significant(one.at)} "
-        f"({'interpolated' if one.inside else 'predicted'}{'' if one.share >= SURE else ', may not cross'})"
+        f"({_where(one)}{'' if one.share >= SURE else ', may not cross'})"
         for one in found
         if one.at is not None
     ]
-    counted = f"{total} pairs of lines of different recommenders were compared; {total - crossed} do not cross"
+    counted = f"Of the pairs of lines of different recommenders ({total}), {total - crossed} do not cross"
     return ". ".join([counted, *said]) + "."

@@ -142,11 +142,11 @@ def _cells(line: Line) -> dict[str, str]:
     noisy = bool((line.noise > 0).all())
     return {
         "law of the median": law_text(law),
+        "largest residual": f"{line.residuals[worst]:+.1%} at {line.x[worst]:,.10g}"
+        + (f", noise of the median {line.noise[worst]:.1%}" if noisy else ""),
         "interval of a": _times_between(law.a, line.laws.a) if noisy and form is not Form.POWER else NOT_AVAILABLE,
         "interval of b": _times_between(law.b, line.laws.b) if noisy and form is not Form.CONSTANT else NOT_AVAILABLE,
         "interval of c": _exponent_between(line) if noisy else NOT_AVAILABLE,
-        "largest residual": f"{line.residuals[worst]:+.1%} at {line.x[worst]:,.10g}"
-        + (f", noise of the median {line.noise[worst]:.1%}" if noisy else ""),
         "residuals": ", ".join(f"{value:+.1%}" for value in line.residuals),
         "measured range": f"{line.x[0]:,.10g} to {line.x[-1]:,.10g}, {len(line.x)} points",
     }

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from bench.report import bars, distributions, front, phases, roofline, scaling
+from bench.report import bars, distributions, front, phases, roofline
 from bench.report.canvas import STYLE, rendered
 from bench.report.labels import case_labels, groups
 from bench.report.ratios import measured
@@ -171,20 +171,6 @@ def draw_all(records: Sequence[Record]) -> dict[str, Drawing]:
             left_out=[label for label, record in zip(labels, records, strict=True) if id(record) not in known],
             crowded_out=len(able) - len(fitting),
         )
-    return drawings | _growth(shown)
-
-
-def _growth(records: Sequence[Record]) -> dict[str, Drawing]:
-    found = scaling.sweeps(records)[:MOST_PANELS]
-    heavy = [sweep for sweep in found if scaling.has_memory(sweep)]
-    drawings = {}
-    if found:
-        text, data = scaling.describe(found), scaling.latencies(found)
-        drawings["scaling"] = drawn("scaling", "How latency grows", partial(scaling.draw_latency, found), text, data)
-    if heavy:
-        title, text = "How memory grows", "What a request adds to memory, against what latency is drawn against."
-        draw, data = partial(scaling.draw_memory, heavy), scaling.memories(heavy)
-        drawings["scaling_memory"] = drawn("scaling_memory", title, draw, text, data)
     return drawings
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -105,10 +106,10 @@ def _setting(record: Record, quantity: str) -> str:
     return ", ".join(word for word in words if word)
 
 
-def _titles(found: Sequence[Sweep]) -> tuple[list[str], str]:
+def titles(found: Sequence[Sweep]) -> tuple[list[str], str]:
     """Return each panel's own part of its setting, and what all panels have in common."""
     settings = [sweep.setting.split(", ") for sweep in found]
-    common = [word for word in settings[0] if all(word in words for words in settings)]
+    common = [word for word in settings[0] if all(word in words for words in settings)] if settings else []
     return [", ".join(word for word in words if word not in common) for words in settings], ", ".join(common)
 
 
@@ -146,9 +147,19 @@ def _parts(record: Record, fields: tuple[str, ...]) -> list[str]:
     return words + ([] if "dataset" in fields else loaded)
 
 
-def draw_latency(found: Sequence[Sweep]) -> Figure:
-    """Draw latency against each quantity, one panel a sweep."""
-    return _draw(found, "latency of a request, ms", lambda record: np.array(latency_of(record).samples_s) * 1e3)
+Over = Callable[[Axes, Sweep, Mapping[str, tuple[Any, str]]], None]
+"""Draws over one panel, given the sweep and the colour and marker of each line."""
+
+
+def draw_latency(found: Sequence[Sweep], over: Over | None = None) -> Figure:
+    """Draw latency against each quantity, one panel a sweep.
+
+    Args:
+        found: What is drawn.
+        over: Draws what goes through the points, in milliseconds; without it straight lines do.
+
+    """
+    return _draw(found, "latency of a request, ms", lambda record: np.array(latency_of(record).samples_s) * 1e3, over)
 
 
 def draw_memory(found: Sequence[Sweep]) -> Figure:
@@ -195,17 +206,19 @@ def _data(
 
 
 def _draw(
-    found: Sequence[Sweep], unit: str, samples_of: Callable[[Record], np.ndarray[tuple[int], np.dtype[np.float64]]]
+    found: Sequence[Sweep],
+    unit: str,
+    samples_of: Callable[[Record], np.ndarray[tuple[int], np.dtype[np.float64]]],
+    over: Over | None = None,
 ) -> Figure:
     columns = min(2, len(found))
     rows = -(-len(found) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(WIDTH_IN, 3.0 * rows + 0.2), squeeze=False)
-    names = list(dict.fromkeys(name for sweep in found for name in (*sweep.lines, *sweep.level)))
-    looks = looks_by_name(names)
+    looks = looks_of_lines(found)
     handles = {}
-    titles, common = _titles(found)
+    own, common = titles(found)
     figure.suptitle(common, fontsize=8, fontweight="normal")
-    for axis, sweep, title in zip(axes.flat, found, titles, strict=False):
+    for axis, sweep, title in zip(axes.flat, found, own, strict=False):
         values = sorted({value for line in sweep.lines.values() for value, _ in line})
         lines = sweep.lines | {name: [(value, record) for value in values] for name, record in sweep.level.items()}
         for name, line in lines.items():
@@ -215,9 +228,13 @@ def _draw(
                 continue
             place, low, middle, high = np.array(points).T
             colour, marker = looks[name]
-            style = "--" if name in sweep.level else "-"
-            (handles[name],) = axis.plot(place, middle, style, marker=marker, color=colour, markersize=5, linewidth=1.4)
+            style = "--" if name in sweep.level else "-" if over is None else "none"
+            (handles[name],) = axis.plot(
+                place, middle, linestyle=style, marker=marker, color=colour, markersize=5, linewidth=1.4
+            )
             axis.fill_between(place, low, high, color=colour, alpha=0.15, linewidth=0)
+        if over is not None:
+            over(axis, sweep, looks)
         _logarithmic(axis, values)
         axis.set_xlabel(sweep.quantity)
         axis.set_ylabel(unit)
@@ -228,11 +245,21 @@ def _draw(
     return figure
 
 
-def _logarithmic(axis: Axes, values: Sequence[float]) -> None:
+def looks_of_lines(found: Sequence[Sweep]) -> dict[str, tuple[Any, str]]:
+    """Give each line of these sweeps a colour and a marker, the same in all figures."""
+    return looks_by_name(list(dict.fromkeys(name for sweep in found for name in (*sweep.lines, *sweep.level))))
+
+
+def log_values(axis: Axes, values: Sequence[float]) -> None:
+    """Make the horizontal axis one of these values on a log scale."""
     axis.set_xscale("log")
-    axis.set_yscale("log")
     axis.set_xticks(values, [f"{value:,.10g}" for value in values])
     axis.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _logarithmic(axis: Axes, values: Sequence[float]) -> None:
+    log_values(axis, values)
+    axis.set_yscale("log")
     axis.yaxis.set_major_locator(LogLocator(10, subs=(1.0,)))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axis.yaxis.set_minor_formatter(NullFormatter())

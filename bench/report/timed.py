@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
-from bench.report import findings, money, tables
+from bench.report import crossings, findings, laws, money, scaling, tables
 from bench.report.distributions import latencies
-from bench.report.figures import Drawing
+from bench.report.figures import MOST_PANELS, Drawing, drawn
 from bench.report.money import Price
+from bench.report.ratios import measured
 from bench.report.roofline import limits
 from bench.report.sections import Section, Titled
 from bench.results.record import Record
@@ -45,7 +47,7 @@ RESULTS_NOTE = (
     "results.parquet; phases: phases.csv."
 )
 
-LATENCY_FIGURES = ("distribution", "latency", "phases", "scaling", "scaling_memory")
+LATENCY_FIGURES = ("distribution", "latency", "phases")
 COST_FIGURES = ("cost", "roofline")
 
 
@@ -75,6 +77,7 @@ def timed_sections(
         Section("claim", "The paper's claim", (Titled("", tables.claims(records)),), CLAIM_NOTE, lead=findings.CLAIM),
         Section("decoders", "Decoders", (Titled("", tables.ladder(records)),), DECODERS_NOTE),
         Section("latency", "Latency", (Titled("", latencies(records)),), LATENCY_NOTE, _of(drawings, LATENCY_FIGURES)),
+        _growth(records),
         Section("cost", "Cost", spent, f"{COST_NOTE} {LIMITS_NOTE}", _of(drawings, COST_FIGURES)),
         Section(
             "results", "All cases", (Titled("", tables.results(records)),), RESULTS_NOTE + (more if replaced else "")
@@ -86,6 +89,29 @@ def timed_sections(
     filled = [replace(one, tables=tuple(table for table in one.tables if len(table.frame.columns) > 1)) for one in made]
     filled = [replace(one, tables=tuple(table for table in one.tables if not table.frame.empty)) for one in filled]
     return [one for one in filled if one.tables]
+
+
+def _growth(records: Sequence[Record]) -> Section:
+    """Return how latency grows with what was swept, and by which laws."""
+    found = scaling.sweeps(measured(records))[:MOST_PANELS]
+    heavy = [sweep for sweep in found if scaling.has_memory(sweep)]
+    grown = laws.growths(found)
+    crossed = crossings.crossings(grown)
+    shown = (Titled("Laws", laws.laws(grown)), Titled("Where laws cross", crossed))
+    notes = [laws.NOTE] + [crossings.NOTE] * (not crossed.empty) + [crossings.describe_crossings(grown)]
+    drawings = []
+    if found:
+        draw = partial(scaling.draw_latency, found, partial(crossings.draw_laws, grown))
+        text, data = f"{scaling.describe(found)} {crossings.describe_crossings(grown)}", scaling.latencies(found)
+        drawings.append(drawn("scaling", "How latency grows", draw, text, data))
+    if grown:
+        title, text = "How far the laws are from what was measured", laws.describe_residuals(grown)
+        drawings.append(drawn("residuals", title, partial(laws.draw_residuals, grown), text, laws.residuals(grown)))
+    if heavy:
+        title, text = "How memory grows", "What a request adds to memory, against what latency is drawn against."
+        draw, data = partial(scaling.draw_memory, heavy), scaling.memories(heavy)
+        drawings.append(drawn("scaling_memory", title, draw, text, data))
+    return Section("growth", "How cost grows", shown, " ".join(notes), tuple(drawings))
 
 
 def _of(drawings: dict[str, Drawing], names: Sequence[str]) -> tuple[Drawing, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -113,6 +114,32 @@ def latency_median(latency: Latency, *, seed: int = 0) -> Median:
     low, high = np.percentile(_resampled_medians(latency, np.random.default_rng(seed)), [2.5, 97.5])
     value = latency.p50_s
     return Median(value, float(min(low, value)), float(max(high, value)))
+
+
+def medians_side_by_side(cases: Sequence[tuple[str, Latency]], *, seed: int = 0) -> Floats:
+    """Return bootstrapped medians of many cases in seconds, [R, N]; a row is one resample of them all.
+
+    As in `latency_ratio` turns are resampled, the same for cases of one start that took the same turns; each case's
+    own where starts or turns differ; and of a case with fewer than 5 turns its samples one by one.
+
+    Args:
+        cases: When the run of each began, and its latency, [N].
+        seed: Of the resampling.
+
+    """
+    rng = np.random.default_rng(seed)
+    draws: dict[tuple[str, tuple[int, ...]], NDArray[np.int64]] = {}
+    columns = []
+    for started, latency in cases:
+        turns = sorted(set(latency.turns))
+        if len(turns) < LEAST_TURNS:
+            columns.append(_resampled_medians(latency, rng))
+            continue
+        together = (started, tuple(turns))
+        if together not in draws:
+            draws[together] = rng.integers(len(turns), size=(RESAMPLES, len(turns)))
+        columns.append(_turn_medians(latency, turns, draws[together]))
+    return np.stack(columns, axis=1)
 
 
 def _turn_medians(latency: Latency, turns: list[int], draws: NDArray[np.int64]) -> Floats:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.results.compare import Pairing, latency_ratio
+from bench.results.compare import RESAMPLES, Pairing, latency_ratio, medians_side_by_side
 from bench.results.record import Latency, Unavailable
 from tests.bench.factories import make_latency
 
@@ -77,3 +77,20 @@ def test_turns_of_different_runs_are_not_taken_for_the_same_times():
 def test_one_sample_a_side_has_an_interval_of_no_width():
     ratio = latency_ratio(latency_of([3.0], [0]), latency_of([1.0], [0]))
     assert (ratio.low, ratio.value, ratio.high) == pytest.approx((3, 3, 3))
+
+
+def test_cases_of_one_start_and_equal_turns_are_resampled_together():
+    """A machine that slows down slows both: the ratio of their medians varies less than either."""
+    slow, fast = drifting_pair(3)
+    together = medians_side_by_side([("monday", slow), ("monday", fast)])
+    apart = medians_side_by_side([("monday", slow), ("tuesday", fast)])
+    assert together.shape == (RESAMPLES, 2)
+    assert np.log(together[:, 0] / together[:, 1]).std() < 0.5 * np.log(apart[:, 0] / apart[:, 1]).std()
+
+
+def test_cases_of_few_turns_are_resampled_by_samples():
+    few, many = latency_of([1.0, 2.0, 3.0], [0, 1, 2]), latency_of([5.0] * 6, list(range(6)))
+    medians = medians_side_by_side([("monday", few), ("monday", many)])
+    assert set(np.unique(medians[:, 0])) == {1.0, 2.0, 3.0}
+    assert (medians[:, 1] == 5.0).all()
+    assert (medians == medians_side_by_side([("monday", few), ("monday", many)])).all()

@@ -38,7 +38,19 @@ LAST = ("results", "failed")
 MOST_LETTERS = 65_000
 """What fits into a comment on GitHub, with some room."""
 
-EXPENDABLE = ("setting", "published", "cost", "ablations", "latency", "results", "seeds", "leaks", "beams", "decoders")
+EXPENDABLE = (
+    "setting",
+    "published",
+    "cost",
+    "ablations",
+    "latency",
+    "growth",
+    "results",
+    "seeds",
+    "leaks",
+    "beams",
+    "decoders",
+)
 """What Markdown goes without, in this order, until it fits."""
 
 

@@ -88,7 +88,7 @@ def timed_sections(
         made[0] = replace(made[0], note=NO_PAIR)
     filled = [replace(one, tables=tuple(table for table in one.tables if len(table.frame.columns) > 1)) for one in made]
     filled = [replace(one, tables=tuple(table for table in one.tables if not table.frame.empty)) for one in filled]
-    return [one for one in filled if one.tables]
+    return [one for one in filled if one.tables or one.drawings]
 
 
 def _growth(records: Sequence[Record]) -> Section:

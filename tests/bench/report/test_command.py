@@ -1,14 +1,19 @@
 """``python -m bench.report`` as a user runs it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
+import pytest
 from typer.testing import CliRunner
 
 from bench.report.__main__ import app
-from tests.bench.factories import make_run, write_results
+from bench.report.money import read_prices
+from models.errors import UserError
+from tests.bench.factories import make_case, make_record, make_run, write_results
 
 ROOT = Path(__file__).parents[3]
 
@@ -28,10 +33,80 @@ def test_a_second_run_leaves_the_same_files(tmp_path):
     results = write_results(tmp_path / "run.json", make_run())
     (tmp_path / "out" / "figures").mkdir(parents=True)
     (tmp_path / "out" / "figures" / "old.svg").write_text("stale")
+    (tmp_path / "out" / "notes.txt").write_text("a user's own")
+    left = []
     for _ in range(2):
         assert CliRunner().invoke(app, [str(results), "--out", str(tmp_path / "out")]).exit_code == 0
+        left.append({path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()})
     assert not (tmp_path / "out" / "figures" / "old.svg").exists()
-    assert len([path for path in (tmp_path / "out").rglob("*") if path.is_file()]) == 12
+    assert (tmp_path / "out" / "notes.txt").exists()
+    assert left[0] == left[1]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "endings"),
+    [
+        (["html"], {".html"}),
+        (["markdown", "png"], {".md", ".png"}),
+        (["csv"], {".csv"}),
+        (["parquet", "latex"], {".parquet", ".tex"}),
+    ],
+    ids=lambda found: "+".join(sorted(found)),
+)
+def test_only_the_wanted_kinds_are_written(tmp_path, kinds, endings):
+    results = write_results(tmp_path / "run.json", make_run())
+    chosen = [word for kind in kinds for word in ("--format", kind)]
+    assert CliRunner().invoke(app, [str(results), "--out", str(tmp_path / "out")]).exit_code == 0
+    assert CliRunner().invoke(app, [str(results), "--out", str(tmp_path / "out"), *chosen]).exit_code == 0
+    assert {path.suffix for path in (tmp_path / "out").rglob("*") if path.is_file()} == endings
+
+
+def test_parquet_holds_what_csv_holds(tmp_path):
+    results = write_results(tmp_path / "run.json", make_run())
+    assert CliRunner().invoke(app, [str(results), "--out", str(tmp_path)]).exit_code == 0
+    columns, table = pd.read_csv(tmp_path / "results.csv"), pd.read_parquet(tmp_path / "results.parquet")
+    assert list(columns) == list(table)
+    assert columns["latency_p50_s"].dropna().tolist() == table["latency_p50_s"].dropna().tolist()
+
+
+PRICE = '[[price]]\ndevice = "cpu"\nper_hour = {}\nof = "one core"\nsource = "a bill"\n'
+
+
+def test_prices_of_a_file_are_reckoned_with(tmp_path):
+    results = write_results(tmp_path / "run.json", [make_record(case=make_case(batch_size=2), median_s=0.0036)])
+    (tmp_path / "mine.toml").write_text(PRICE.format(7.0))
+    given = [
+        str(results),
+        "--out",
+        str(tmp_path / "out"),
+        "--prices",
+        str(tmp_path / "mine.toml"),
+        "--format",
+        "markdown",
+    ]
+    assert CliRunner().invoke(app, given).exit_code == 0
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "| 3.5 USD |" in text  # 7 USD an hour, half an hour of one core: 1.8 ms a user
+    assert "a bill" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "No such file"),
+        ("[[price]]", "device: Field required"),
+        (PRICE.format(-1), "per_hour"),
+        ("price = 3", "no table of prices"),
+        ("x = [", "no table of prices"),
+        ("", "no [[price]] rows"),
+    ],
+)
+def test_prices_that_cannot_be_read_are_told(tmp_path, content, words):
+    path = tmp_path / "mine.toml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match=re.escape(words)):
+        read_prices(path)
 
 
 def test_a_damaged_file_is_one_line_and_status_2(tmp_path):

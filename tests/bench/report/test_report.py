@@ -4,6 +4,7 @@ import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -34,23 +35,39 @@ def render(folder: Path, records) -> Path:
 
 
 class Page(HTMLParser):
-    """Collects what a page refers to, and whether its elements are closed."""
+    """Collects what a page loads, what it links to, and what it says outside of scripts."""
 
     def __init__(self, text: str):
         super().__init__()
-        self.references, self.ids, self.text, self.tags = [], [], [], []
+        self.loaded, self.links, self.ids, self.text, self.tags, self.scripts = [], [], [], [], [], []
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
-        for name, value in attrs:
-            if name in {"src", "href", "xlink:href", "data", "action"}:
-                self.references.append(value)
-            if name == "id":
-                self.ids.append(value)
+        found = dict(attrs)
+        for name in {"src", "href", "xlink:href", "data", "action"} & set(found):
+            (self.links if tag == "a" or found[name].startswith("#") else self.loaded).append(found[name])
+        if "id" in found:
+            self.ids.append(found["id"])
+        if tag == "script":
+            self.scripts.append(found.get("id", "ours"))
 
     def handle_data(self, data):
-        self.text.append(data)
+        if self.tags[-1:] != ["script"]:
+            self.text.append(data)
+
+    @property
+    def anchors(self):
+        return {link[1:] for link in self.links if link.startswith("#")}
+
+    def missing(self, folder: Path):
+        """Return the files that are linked and not there."""
+        files = [unquote(link) for link in self.links if not link.startswith("#")]
+        return [name for name in files if not (folder / name).exists()]
+
+
+SCRIPTS = ["fits-data", "prices-data", "datatables", "ours"]
+"""All scripts of a page, in their order."""
 
 
 @pytest.mark.parametrize("name", ["report.md", "results.csv"])
@@ -67,14 +84,16 @@ def test_the_page_stands_alone(tmp_path):
     """Nothing is loaded, every anchor exists, every figure is there and named."""
     out = render(tmp_path, make_run())
     page = Page((out / "index.html").read_text())
-    assert all(reference.startswith("#") for reference in page.references)
-    assert {reference[1:] for reference in page.references} <= set(page.ids)
+    assert page.loaded == []
+    assert page.missing(out) == []
+    assert page.anchors <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
-    assert page.tags.count("svg") == 4
+    assert page.scripts == SCRIPTS
+    drawn = ("quality_latency", "distribution", "latency", "phases", "cost")
+    assert page.tags.count("svg") == len(drawn)
     assert page.tags.count("h1") == 1
-    assert {path.name for path in (out / "figures").iterdir()} == {
-        f"{name}.{kind}" for name in ("quality_latency", "latency", "phases", "cost") for kind in ("svg", "png")
-    }
+    kinds = ("svg", "png", "csv")
+    assert {path.name for path in (out / "figures").iterdir()} == {f"{name}.{kind}" for name in drawn for kind in kinds}
 
 
 def test_the_answer_and_the_claim_carry_their_numbers(tmp_path):
@@ -96,7 +115,7 @@ def test_equal_results_give_equal_bytes(tmp_path):
         folder.mkdir()
         outs.append(render(folder, make_run()))
     files = sorted(path.relative_to(outs[0]) for path in outs[0].rglob("*") if path.is_file())
-    assert len(files) == 12
+    assert {path.suffix for path in files} == {".html", ".md", ".csv", ".parquet", ".tex", ".svg", ".png"}
     for name in files:
         assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes(), name
 
@@ -109,8 +128,9 @@ def test_hostile_names_stay_text(tmp_path):
     records = [make_record(case=case, labels=[HOSTILE]), make_failure(HOSTILE, Outcome.ERROR, HOSTILE)]
     out = render(tmp_path, records)
     page = Page((out / "index.html").read_text())
-    assert "script" not in page.tags
+    assert page.scripts == SCRIPTS[1:]
     assert "<script" not in (out / "report.md").read_text()
+    assert "\\$x\\textasciicircum " in (out / "tables" / "results.tex").read_text()
     assert any(HOSTILE in text for text in page.text)
 
 
@@ -140,7 +160,8 @@ def test_only_failures_still_make_a_page(tmp_path):
     )
     assert "out of memory" in (out / "index.html").read_text()
     assert "No case could be measured" in (out / "report.md").read_text()
-    assert list((out / "figures").glob("*")) == []
+    assert not (out / "figures").exists()
+    assert Page((out / "index.html").read_text()).scripts == ["datatables", "ours"]
 
 
 @pytest.mark.parametrize("count", [1, 30])
@@ -217,7 +238,8 @@ def test_what_cannot_be_measured_is_never_zero(tmp_path):
     gone = Unavailable(unavailable="no such counter")
     record = make_record(flops=gone, memory=gone, phases=gone, quality=gone, latency=make_latency(rounds=1, turns=1))
     out = render(tmp_path, [record])
-    row = next(line for line in (out / "report.md").read_text().splitlines() if line.startswith("| lite-llm4rec"))
+    whole = (out / "report.md").read_text().partition("## All cases")[2]
+    row = next(line for line in whole.splitlines() if line.startswith("| lite-llm4rec"))
     assert row.count("n/a") == 6  # NDCG, HR, coverage, p95, FLOPs, memory
     assert "no such counter" in (out / "index.html").read_text()
 

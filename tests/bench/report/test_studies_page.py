@@ -22,7 +22,7 @@ from tests.bench.factories import (
     write_results,
     write_studies,
 )
-from tests.bench.report.test_report import GOLDEN, HOSTILE, RENEW, Page
+from tests.bench.report.test_report import GOLDEN, HOSTILE, RENEW, SCRIPTS, Page
 
 SECTIONS = {"quality": "Quality beside cost", "seeds": "Seeds", "beams": "Beam search against all items"}
 SECTIONS |= {"leaks": "Leaks", "ablations": "Ablations"}
@@ -50,11 +50,12 @@ def test_the_page_has_all_sections_and_stands_alone(tmp_path):
     studies, records = make_studies()
     out = render(tmp_path, studies, records)
     page = Page((out / "index.html").read_text())
-    assert all(reference.startswith("#") for reference in page.references)
-    assert {reference[1:] for reference in page.references} <= set(page.ids)
+    assert page.loaded == []
+    assert page.missing(out) == []
+    assert page.anchors <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
     for anchor, title in SECTIONS.items():
-        assert f"#{anchor}" in page.references
+        assert anchor in page.anchors
         assert page.text.count(title) == 2  # in the navigation, and as a heading
     drawn = {path.stem for path in (out / "figures").iterdir()}
     assert {"beams", "ablations", "quality_latency"} <= drawn
@@ -65,10 +66,10 @@ def test_studies_alone_make_a_page_of_quality(tmp_path):
     studies, _ = make_studies()
     out = render(tmp_path, studies)
     page = Page((out / "index.html").read_text())
-    assert {reference[1:] for reference in page.references} <= set(page.ids)
-    assert {"results", "claim", "figures", "failed"} & set(page.ids) == set()
-    assert {path.name for path in out.iterdir()} == {"index.html", "report.md", "figures"}
-    assert {path.name for path in (out / "figures").iterdir()} == {"beams.svg", "beams.png"}
+    assert page.anchors <= set(page.ids)
+    assert {"results", "claim", "latency", "failed"} & set(page.ids) == set()
+    assert {path.name for path in out.iterdir()} == {"index.html", "report.md", "figures", "tables"}
+    assert {path.name for path in (out / "figures").iterdir()} == {"beams.svg", "beams.png", "beams.csv"}
     assert any("sasrec has the best NDCG@10" in text for text in page.text)
 
 
@@ -77,7 +78,10 @@ def test_a_page_of_studies_leaves_nothing_of_an_earlier_run(tmp_path):
     render(tmp_path, studies, records)
     (tmp_path / "run.json").unlink()
     out = render(tmp_path, Studies(evaluations=studies.evaluations))
-    assert {path.name for path in out.rglob("*") if path.is_file()} == {"index.html", "report.md"}
+    assert {path.name for path in out.rglob("*") if path.is_file()} == {
+        "index.html", "report.md", "quality-films.tex", "quality-books.tex", "seeds.tex",
+        "leaks-what-the-leak-is-worth-to-a-recommender.tex",
+    }  # fmt: skip
 
 
 def test_equal_studies_give_equal_bytes(tmp_path):
@@ -154,7 +158,7 @@ def test_hostile_names_stay_text(tmp_path):
     )
     out = render(tmp_path, studies, [make_timed(base), make_timed(other, 0.001)])
     page = Page((out / "index.html").read_text())
-    assert "script" not in page.tags
+    assert page.scripts == SCRIPTS
     assert "<script" not in (out / "report.md").read_text()
     assert any(HOSTILE in text for text in page.text)
     assert (out / "figures" / "ablations.svg").exists()

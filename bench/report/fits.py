@@ -81,10 +81,9 @@ def _axes(records: Sequence[Record]) -> dict[str, Any]:
         log_milliseconds(axis)
         axis.set_xlabel("latency of a request, ms")
         axis.set_ylabel(QUALITY)
-        figure.canvas.draw()
+        svg = rendered(figure, "svg").decode()  # lays the figure out; where things are is known after
         (left, bottom), (right, top) = axis.transAxes.transform([(0, 0), (1, 1)]) * (POINTS_PER_INCH / figure.dpi)
         height = figure.get_figheight() * POINTS_PER_INCH
-        svg = rendered(figure, "svg").decode()
         plt.close(figure)
     ends = {"x": [left, right], "y": [height - bottom, height - top]}
     places = {name: [round(float(end), 3) for end in pair] for name, pair in ends.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 
 from bench.report import crossings, findings, laws, money, scaling, tables
 from bench.report.distributions import latencies
@@ -12,6 +13,7 @@ from bench.report.figures import MOST_PANELS, Drawing, drawn
 from bench.report.money import Price
 from bench.report.ratios import measured
 from bench.report.roofline import limits
+from bench.report.scaling import Sweep
 from bench.report.sections import Section, Titled
 from bench.results.record import Record
 
@@ -46,6 +48,9 @@ RESULTS_NOTE = (
     "Brackets: 95 % bootstrap intervals over users. All scalars with their full digits: results.csv and "
     "results.parquet; phases: phases.csv."
 )
+
+MOST_GROWING = 12
+"""Lines of a sweep that are drawn, fitted, and crossed with each other."""
 
 LATENCY_FIGURES = ("distribution", "latency", "phases")
 COST_FIGURES = ("cost", "roofline")
@@ -93,7 +98,7 @@ def timed_sections(
 
 def _growth(records: Sequence[Record]) -> Section:
     """Return how latency grows with what was swept, and by which laws."""
-    found = scaling.sweeps(measured(records))[:MOST_PANELS]
+    found = [_short(sweep) for sweep in scaling.sweeps(measured(records))[:MOST_PANELS]]
     heavy = [sweep for sweep in found if scaling.has_memory(sweep)]
     grown = laws.growths(found)
     crossed = crossings.crossings(grown)
@@ -112,6 +117,12 @@ def _growth(records: Sequence[Record]) -> Section:
         draw, data = partial(scaling.draw_memory, heavy), scaling.memories(heavy)
         drawings.append(drawn("scaling_memory", title, draw, text, data))
     return Section("growth", "How cost grows", shown, " ".join(notes), tuple(drawings))
+
+
+def _short(sweep: Sweep) -> Sweep:
+    """Return a sweep with as many lines as can be told apart."""
+    lines = dict(islice(sweep.lines.items(), MOST_GROWING))
+    return replace(sweep, lines=lines, level=dict(islice(sweep.level.items(), MOST_GROWING)))
 
 
 def _of(drawings: dict[str, Drawing], names: Sequence[str]) -> tuple[Drawing, ...]:

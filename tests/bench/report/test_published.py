@@ -106,7 +106,7 @@ def test_settings_choose_what_a_row_stands_beside():
         ]
     )
     softmax = row_of(found, "SASRec, cross-entropy")
-    assert (softmax["ours"], softmax["our NDCG@10"]) == ("sasrec", "0.1500 [0.1350, 0.1650]")
+    assert (softmax["ours"], softmax["our NDCG@10"]) == ("sasrec", "0.150 [0.135, 0.165]")
     assert softmax["ours / theirs"] == "0.858"  # .15 / .1749
     assert row_of(found, "SASRec, BCE")["ours"] == "sasrec (bce)"
     assert row_of(found, "SASRec", "OpenP5")["ours"] == "sasrec"  # names no loss: the recommender as it comes

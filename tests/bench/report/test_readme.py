@@ -109,8 +109,8 @@ def test_the_block_is_replaced_and_nothing_else(tmp_path):
 def test_the_sentence_holds_the_best_of_both_kinds_against_each_other(tmp_path):
     (sentence,) = [line for line in written(tmp_path).splitlines() if line.startswith("- ")]
     assert "by sasrec; lite-llm4rec ranks above the best beam search that was trained here" in sentence
-    assert "lite-llm4rec reaches 0.2000 [0.1800, 0.2200]" in sentence  # and not the variant that ranks worse
-    assert "the strongest beam search, p5 (beam 20) under exact, 0.1000 [0.0900, 0.1100]" in sentence  # not tiger
+    assert "lite-llm4rec reaches 0.200 [0.180, 0.220]" in sentence  # and not the variant that ranks worse
+    assert "the strongest beam search, p5 (beam 20) under exact, 0.100 [0.090, 0.110]" in sentence  # not tiger
     assert re.search(r"a request of 1 user is answered (4\.00|3\.9\d) times \[\S+ \S+\] as fast without it", sentence)
     assert re.search(r"\((20\.0|19\.\d) times \[\S+ \S+\] as fast where it runs under reference", sentence)
 
@@ -129,7 +129,7 @@ def test_the_table_has_a_row_a_recommender_the_best_first(tmp_path):
     assert float(p5["reference, batch 1"].split()[0]) == pytest.approx(40, rel=0.05)
     assert p5["p50, batch 32"].startswith(("19.", "20."))
     assert (table[0]["training, min"], p5["training, min"]) == ("1.50", "none")
-    assert (table[0]["HR@10"], table[0]["GFLOP/user"]) == ("0.2500", "0.00400")
+    assert (table[0]["HR@10"], table[0]["GFLOP/user"]) == ("0.250", "0.00400")
     assert (table[2]["p50, batch 32"], table[0]["reference, batch 1"]) == ("n/a", "n/a")
 
 
@@ -139,8 +139,8 @@ def test_quality_is_that_of_all_users_where_it_was_evaluated(tmp_path):
     other = lite.weights.model_copy(update={"sha256": "another seed"})
     text = written(tmp_path, evaluations=[evaluated(reference, 0.3), evaluated(lite, 0.4, weights=other)])
     table = {row["recommender"]: row["NDCG@10"] for row in cells(text)}
-    assert table["p5 (beam 20)"] == "0.3000 [0.2700, 0.3300]"
-    assert table["lite-llm4rec"].startswith("0.2000")
+    assert table["p5 (beam 20)"] == "0.300 [0.270, 0.330]"
+    assert table["lite-llm4rec"].startswith("0.200 ")
     assert "by p5 (beam 20); beam search ranks better: " in text
 
 
@@ -170,7 +170,7 @@ def test_other_seeds_failures_and_cautions_are_kept_apart(tmp_path):
     text = written(tmp_path, records)
     assert [row["NDCG@10"][:3] for row in cells(text)] == ["0.8", "0.2", "0.1"]
     assert cells(text)[0]["recommender"].endswith("; leaky item IDs")
-    assert "the best NDCG@10 of what was timed is 0.2000" in text
+    assert "the best NDCG@10 of what was timed is 0.200 " in text
     assert "0.9000" not in text
 
 

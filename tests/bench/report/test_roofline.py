@@ -2,7 +2,9 @@
 
 import pytest
 
+from bench.report.money import read_prices
 from bench.report.roofline import attained, describe, limits
+from bench.report.tables import costs
 from bench.results.conditions import Conditions, Energy, MachineState, Overhead, Repeats, Roofline
 from bench.results.record import Memory, Unavailable
 from tests.bench.factories import make_latency, make_record
@@ -30,11 +32,12 @@ def test_every_measured_limit_has_its_column():
     (row,) = limits([record]).to_dict("records")
     assert row["share of p50"].startswith("2")
     assert row["FLOP/B"] == "2.00"
-    assert row["made of"] == "weights 2.00 MiB, trie 1.00 MiB"
-    assert row["process memory"] == "512 MiB"
-    assert row["power"] == "200 W (60 W idle)"
-    assert row["timing adds"] == "4 µs [1, 7]"
+    assert row["timing adds"] == "4.0 µs [1.0, 7.0]"
     assert row["asked again"] == "1.01 [0.97, 1.05]"
+    (spent,) = costs([record], read_prices()).to_dict("records")
+    assert spent["made of"] == "weights 2.00 MiB, trie 1.00 MiB"
+    assert spent["process memory"] == "512 MiB"
+    assert spent["power"] == "200 W (60 W idle)"
 
 
 def test_old_records_have_no_such_table(tmp_path):

@@ -3,8 +3,9 @@
 import pytest
 from matplotlib import pyplot as plt
 
-from bench.report.figures import draw_all
+from bench.report.money import read_prices
 from bench.report.scaling import describe, draw_latency, draw_memory, has_memory, sweeps
+from bench.report.timed import timed_sections
 from bench.results.record import Memory, Weights
 from tests.bench.factories import make_case, make_provenance, make_record
 
@@ -97,6 +98,7 @@ def test_memory_is_drawn_where_it_was_measured():
 
 
 def test_the_report_has_both_figures_where_there_are_lines():
-    names = [drawing.name for drawing in draw_all([*BEAMS, LITE])]
-    assert names[-2:] == ["scaling", "scaling_memory"]
-    assert "scaling" not in [drawing.name for drawing in draw_all([LITE])]
+    found = timed_sections([*BEAMS, LITE], {}, read_prices(), 0)
+    (growth,) = (section for section in found if section.anchor == "growth")
+    assert [drawing.name for drawing in growth.drawings] == ["scaling", "residuals", "scaling_memory"]
+    assert "growth" not in [section.anchor for section in timed_sections([LITE], {}, read_prices(), 0)]

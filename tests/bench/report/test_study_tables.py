@@ -171,7 +171,7 @@ def test_what_is_missing_is_not_available():
     base, flattened = ablations.table(hierarchy).to_dict("records")
     assert (base["p50"], base["p50 over the base's"]) == ("n/a", "n/a")
     assert flattened["change of NDCG@10"] == "n/a"
-    assert flattened["NDCG@10"] == "0.2000 [0.1800, 0.2200]"  # of the timed case, of which no places are known
+    assert flattened["NDCG@10"] == "0.200 [0.180, 0.220]"  # of the timed case, of which no places are known
     assert (flattened["p50"], flattened["p50 over the base's"]) == ("6.13 ms (batch 1)", "n/a")
     assert tradeoff.left_out([hierarchy, items]) == [
         "hierarchy: lite-llm4rec (flattened) on books",
@@ -195,7 +195,7 @@ def test_quality_without_places_is_shown_and_not_compared():
     blurred = made[1].model_copy(update={"quality": make_quality(0.1)})
     part, _ = ablated(evaluations=[made[0], blurred])
     _, row = ablations.table(part).to_dict("records")
-    assert row["NDCG@10"] == "0.1000 [0.0900, 0.1100]"
+    assert row["NDCG@10"] == "0.100 [0.090, 0.110]"
     assert row["change of NDCG@10"] == "n/a"
 
 

@@ -1,4 +1,4 @@
-"""What the records say, in words: the answer, the paper's claim, and what to distrust."""
+"""What the records say of the paper's claim, and what to distrust."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bench.report.labels import caption, case_labels, groups, machine_name, milliseconds, significant, with_interval
+from bench.report.labels import caption, case_labels, groups, machine_name, with_interval
 from bench.report.ladder import reference_of, sizes_match, strongest
 from bench.report.ratios import latency_of, measured, metric, ratio_of
 from bench.results.compare import Ratio
@@ -73,7 +73,7 @@ class Comparison:
 def comparisons(records: Sequence[Record]) -> list[Comparison]:
     """Compare the claimant with every generative case of its group and preset, of very many with what counts most."""
     return [
-        Comparison(name, fast, slow, ratio_of(slow, fast), _recall_change(fast, slow))
+        Comparison(name, fast, slow, ratio_of(slow, fast), recall_gain(fast, slow))
         for name, group in groups(measured(records)).items()
         for fast in claimants(group)
         for slow in _rivals(fast, group)
@@ -111,76 +111,10 @@ def claimants(group: Sequence[Record]) -> list[Record]:
     return [record for record in chosen if id(record) in kept]
 
 
-def _recall_change(fast: Record, slow: Record) -> float | None:
+def recall_gain(fast: Record, slow: Record) -> float | None:
+    """Return the relative change of Recall@10 from `slow` to `fast`, in percent; None when either has no quality."""
     before, after = metric(slow, "HR@10"), metric(fast, "HR@10")
     return None if before is None or after is None or before == 0 else 100 * (after / before - 1)
-
-
-def answer(records: Sequence[Record]) -> list[str]:
-    """Say in plain sentences what was found, one a group."""
-    sentences = []
-    for name, group in groups(measured(records)).items():
-        ranked = [record for record in group if metric(record, "NDCG@10") is not None]
-        ranked = [record for record in ranked if not record.labels] or ranked  # what leaks is not the best
-        untrained = any(record.case.weights is WeightsKind.UNTRAINED for record in group)
-        if ranked and not untrained:
-            sentences.append(f"On {name}: {_best(ranked)}{_savings(group)}")
-        else:
-            fastest = min(group, key=lambda record: latency_of(record).p50_s)
-            time = milliseconds(latency_of(fastest).p50_s)
-            sentences.append(
-                f"On {name}: cost alone was measured; the fastest is {caption(fastest)} at {time}.{_savings(group)}"
-            )
-    return sentences or ["No case could be measured; see what failed."]
-
-
-def _best(ranked: list[Record]) -> str:
-    best = max(ranked, key=lambda record: metric(record, "NDCG@10") or 0.0)
-    assert isinstance(best.quality, Quality)
-    bound = best.quality.metrics["NDCG@10"].low
-    reaching = [record for record in ranked if (metric(record, "NDCG@10") or 0.0) >= bound]
-    fastest = min(reaching, key=lambda record: latency_of(record).p50_s)
-    value, time = significant(metric(best, "NDCG@10") or 0.0), milliseconds(latency_of(best).p50_s)
-    text = f"the best NDCG@10 is {value} by {caption(best)}, at {time} a request (median)"
-    if fastest is best:
-        return f"{text}; nothing faster comes within its interval."
-    value, time = significant(metric(fastest, "NDCG@10") or 0.0), milliseconds(latency_of(fastest).p50_s)
-    return f"{text}; the fastest within its interval is {caption(fastest)}, {value} at {time}."
-
-
-def _savings(group: list[Record]) -> str:
-    """Compare the claimant, or else the best one-pass case, with the strongest generative one."""
-    one_pass = [record for record in group if record.case.decoder is None]
-    chosen = claimants(one_pass)
-    if not chosen and one_pass:
-        chosen = [max(one_pass, key=lambda record: (metric(record, "NDCG@10") or 0.0, -latency_of(record).p50_s))]
-    return "".join(_saving(fast, group) for fast in chosen)
-
-
-def _saving(fast: Record, group: list[Record]) -> str:
-    """Say what a one-pass case saves against the strongest generative one, and against what the papers run."""
-    slow = strongest(fast, group)
-    if slow is None:
-        return ""
-    ratio, change = ratio_of(slow, fast), _recall_change(fast, slow)
-    recall = "" if change is None else f", with {change:+.1f} % Recall@10"
-    text = f" {caption(fast)} takes {_against(slow, ratio)}{recall}"
-    reference = reference_of(slow, group)
-    if reference is not None and reference is not slow:
-        text += f"; against {caption(reference)}, what the papers run, {_in_short(ratio_of(reference, fast))}"
-    return f"{text}."
-
-
-def _against(slow: Record, ratio: Ratio) -> str:
-    if ratio.value < 1:
-        return f"{_in_short(ratio)} as {caption(slow)}"
-    return f"{percent_saved(ratio)} less time than {caption(slow)} ({times(ratio)} as fast)"
-
-
-def _in_short(ratio: Ratio) -> str:
-    if ratio.value < 1:
-        return f"{times(Ratio(1 / ratio.value, 1 / ratio.high, 1 / ratio.low))} as long"
-    return f"{percent_saved(ratio)} less"
 
 
 def recall_change(one: Comparison) -> str:

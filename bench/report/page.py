@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bench.home import atomic
-from bench.report import findings, fits, formats, money, quality, tables
+from bench.report import answers, findings, fits, formats, money, quality, tables
 from bench.report.figures import Drawing, draw_all
 from bench.report.formats import Format
 from bench.report.joining import with_whole_quality
@@ -150,6 +150,7 @@ def _content(known: Known) -> dict[str, Any]:
     records, studies = known.records, known.studies
     return {
         "title": TITLE,
+        "headline": answers.headline(records),
         "answer": _answer(known),
         "front": known.drawings.get(FRONT),
         "choices": fits.choices(records) if fits.several(records) else None,
@@ -196,7 +197,7 @@ def _answer(known: Known) -> list[str]:
     """Say what was found of each dataset; quality alone where nothing was timed."""
     timed = {dataset_name(record) for record in known.records if is_measured(record)}
     alone = quality.answer_of({name: group for name, group in known.places.items() if name not in timed})
-    return [*(findings.answer(known.records) if known.records else []), *alone] or [NOTHING_TOLD]
+    return [*(answers.answer(known.records) if known.records else []), *alone] or [NOTHING_TOLD]
 
 
 def _sources(known: Known) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from bench.report.findings import answer, distrust
+from bench.report.answers import answer
+from bench.report.findings import distrust
 from bench.report.ladder import ladders, reference_of, strongest
 from bench.report.tables import ladder
 from bench.results.phases import kind_of, seconds_by_kind

@@ -8,7 +8,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from bench.report.findings import answer, comparisons, distrust
+from bench.report.answers import answer, headline
+from bench.report.findings import comparisons, distrust
 from bench.report.labels import case_labels, groups, operations, significant
 from bench.report.page import write_report
 from bench.results.record import Outcome, Quality, Unavailable, WeightsKind
@@ -209,6 +210,23 @@ def test_without_the_papers_recommender_the_best_one_pass_case_is_compared():
     _, slow = pair()
     records = [make_record("popularity", ndcg=0.01, median_s=0.0001), make_record("sasrec", median_s=0.002), slow]
     assert "sasrec takes 97." in answer(records)[0]
+
+
+def test_one_sentence_says_what_one_pass_gains_over_all_groups():
+    fast, slow = pair()
+    assert headline([fast, slow]) == (
+        "lite-llm4rec answered 40.0 times [40.0, 40.0] as fast as the strongest beam search, with +33 % Recall@10: "
+        "synthetic, batch 32, a processor (2 cores)."
+    )
+    alone = [one.model_copy(update={"case": one.case.model_copy(update={"batch_size": 1})}) for one in pair()]
+    alone[1] = make_record(case=alone[1].case, median_s=0.01, ndcg=0.25)
+    exact = make_record(case=slow.case.model_copy(update={"decoder": "exact"}), median_s=0.02, ndcg=0.15)
+    assert headline([fast, slow, exact, *alone]) == (
+        "lite-llm4rec answered 5.0 to 10 times as fast as the strongest beam search and 40.0 times [40.0, 40.0] as "
+        "fast as the papers' decoder, with -20 % to +33 % Recall@10: synthetic, batch 1 to 32, a processor (2 cores)."
+    )
+    assert headline([fast]) is None
+    assert headline([]) is None
 
 
 def test_a_slower_one_pass_case_is_said_to_be_slower():

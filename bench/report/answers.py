@@ -1,0 +1,141 @@
+"""The answer in words: one sentence for all that was measured, and one for each group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.report.findings import claimants, percent_saved, recall_gain, times
+from bench.report.labels import caption, dataset_name, groups, machine_name, milliseconds, significant
+from bench.report.ladder import reference_of, strongest
+from bench.report.ratios import latency_of, measured, metric, ratio_of
+from bench.results.compare import Ratio
+from bench.results.record import Quality, Record, WeightsKind
+
+
+@dataclass(frozen=True)
+class Lead:
+    """A one-pass case against the strongest generative one of its group.
+
+    Attributes:
+        fast: The one-pass case.
+        slow: The strongest generative one.
+        ratio: Latency of `slow` over `fast`.
+        reference: What the papers run in place of `slow`; None where that was not measured, or is `slow`.
+        to_reference: Latency of `reference` over `fast`.
+        recall: Relative change of Recall@10 from `slow` to `fast`, in percent; None without quality.
+
+    """
+
+    fast: Record
+    slow: Record
+    ratio: Ratio
+    reference: Record | None
+    to_reference: Ratio | None
+    recall: float | None
+
+
+def leads(group: Sequence[Record]) -> list[Lead]:
+    """Hold the claimant of a group, or else its best one-pass case, against the strongest generative one."""
+    one_pass = [record for record in group if record.case.decoder is None]
+    chosen = claimants(one_pass)
+    if not chosen and one_pass:
+        chosen = [max(one_pass, key=lambda record: (metric(record, "NDCG@10") or 0.0, -latency_of(record).p50_s))]
+    rivals = ((fast, strongest(fast, group)) for fast in chosen)
+    return [_lead(fast, slow, group) for fast, slow in rivals if slow is not None]
+
+
+def _lead(fast: Record, slow: Record, group: Sequence[Record]) -> Lead:
+    found = reference_of(slow, group)
+    reference = None if found is slow else found
+    to_reference = None if reference is None else ratio_of(reference, fast)
+    return Lead(fast, slow, ratio_of(slow, fast), reference, to_reference, recall_gain(fast, slow))
+
+
+def headline(records: Sequence[Record]) -> str | None:
+    """Say in one sentence what one pass gains on beam search over all groups; None where nothing can be compared."""
+    found = [lead for group in groups(measured(records)).values() for lead in leads(group)]
+    if not found:
+        return None
+    names = dict.fromkeys(lead.fast.case.recommender for lead in found)
+    text = (
+        f"{' and '.join(names)} answered {_span([lead.ratio for lead in found])} as fast as the strongest beam search"
+    )
+    references = [lead.to_reference for lead in found if lead.to_reference is not None]
+    if references:
+        text += f" and {_span(references)} as fast as the papers' decoder"
+    changes = sorted(lead.recall for lead in found if lead.recall is not None)
+    if changes:
+        ends = [f"{change:+.0f} %" for change in (changes[0], changes[-1])]
+        text += f", with {' to '.join(dict.fromkeys(ends))} Recall@10"
+    return f"{text}: {_where([lead.fast for lead in found])}."
+
+
+def _span(ratios: Sequence[Ratio]) -> str:
+    """Write one ratio with its interval, or the least and the greatest of several."""
+    if len(ratios) == 1:
+        return times(ratios[0])
+    values = sorted(ratio.value for ratio in ratios)
+    ends = dict.fromkeys(significant(value, 2) for value in (values[0], values[-1]))
+    return f"{' to '.join(ends)} times"
+
+
+def _where(records: Sequence[Record]) -> str:
+    datasets = list(dict.fromkeys(map(dataset_name, records)))
+    machines = list(dict.fromkeys(map(machine_name, records)))
+    batches = sorted({record.case.batch_size for record in records})
+    data = " and ".join(datasets) if len(datasets) < 4 else f"{len(datasets)} datasets"  # noqa: PLR2004 - fit a line
+    sizes = f"batch {batches[0]}" + (f" to {batches[-1]}" if len(batches) > 1 else "")
+    return f"{data}, {sizes}, {' and '.join(machines)}"
+
+
+def answer(records: Sequence[Record]) -> list[str]:
+    """Say in plain sentences what was found, one a group."""
+    sentences = []
+    for name, group in groups(measured(records)).items():
+        ranked = [record for record in group if metric(record, "NDCG@10") is not None]
+        ranked = [record for record in ranked if not record.labels] or ranked  # what leaks is not the best
+        untrained = any(record.case.weights is WeightsKind.UNTRAINED for record in group)
+        saved = "".join(map(_saving, leads(group)))
+        if ranked and not untrained:
+            sentences.append(f"On {name}: {_best(ranked)}{saved}")
+        else:
+            fastest = min(group, key=lambda record: latency_of(record).p50_s)
+            time = milliseconds(latency_of(fastest).p50_s)
+            sentences.append(f"On {name}: cost alone was measured; the fastest is {caption(fastest)} at {time}.{saved}")
+    return sentences or ["No case could be measured; see what failed."]
+
+
+def _best(ranked: list[Record]) -> str:
+    best = max(ranked, key=lambda record: metric(record, "NDCG@10") or 0.0)
+    assert isinstance(best.quality, Quality)
+    bound = best.quality.metrics["NDCG@10"].low
+    reaching = [record for record in ranked if (metric(record, "NDCG@10") or 0.0) >= bound]
+    fastest = min(reaching, key=lambda record: latency_of(record).p50_s)
+    value, time = significant(metric(best, "NDCG@10") or 0.0), milliseconds(latency_of(best).p50_s)
+    text = f"the best NDCG@10 is {value} by {caption(best)}, at {time} a request (median)"
+    if fastest is best:
+        return f"{text}; nothing faster comes within its interval."
+    value, time = significant(metric(fastest, "NDCG@10") or 0.0), milliseconds(latency_of(fastest).p50_s)
+    return f"{text}; the fastest within its interval is {caption(fastest)}, {value} at {time}."
+
+
+def _saving(lead: Lead) -> str:
+    """Say what a one-pass case saves against the strongest generative one, and against what the papers run."""
+    recall = "" if lead.recall is None else f", with {lead.recall:+.1f} % Recall@10"
+    text = f" {caption(lead.fast)} takes {_against(lead.slow, lead.ratio)}{recall}"
+    if lead.reference is not None and lead.to_reference is not None:
+        text += f"; against {caption(lead.reference)}, what the papers run, {_in_short(lead.to_reference)}"
+    return f"{text}."
+
+
+def _against(slow: Record, ratio: Ratio) -> str:
+    if ratio.value < 1:
+        return f"{_in_short(ratio)} as {caption(slow)}"
+    return f"{percent_saved(ratio)} less time than {caption(slow)} ({times(ratio)} as fast)"
+
+
+def _in_short(ratio: Ratio) -> str:
+    if ratio.value < 1:
+        return f"{times(Ratio(1 / ratio.value, 1 / ratio.high, 1 / ratio.low))} as long"
+    return f"{percent_saved(ratio)} less"

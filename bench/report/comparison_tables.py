@@ -12,13 +12,17 @@ from bench.report.comparison import NDCG, Comparison, Group, Judged, timed
 from bench.report.comparison_words import changed
 from bench.report.labels import (
     NOT_AVAILABLE,
+    Quantity,
     caption,
     case_labels,
     mebibytes,
     metric_of,
     milliseconds,
+    number,
     operations,
     significant,
+    whole,
+    with_interval,
 )
 from bench.report.sources import Source
 from bench.report.tables import all_values
@@ -45,7 +49,7 @@ def ratio_text(ratio: Estimated | None) -> str:
     """Write a ratio with its interval."""
     if ratio is None:
         return NOT_AVAILABLE
-    return f"{significant(ratio.value)} [{significant(ratio.low)}, {significant(ratio.high)}]"
+    return with_interval(ratio.value, ratio.low, ratio.high)
 
 
 def latency(base: Source, other: Source, rows: Sequence[Judged]) -> pd.DataFrame:
@@ -64,7 +68,8 @@ def latency(base: Source, other: Source, rows: Sequence[Judged]) -> pd.DataFrame
                 "p95 change": change_text(_time(row.base, "p95_s"), _time(row.other, "p95_s")),
             }
             for label, row in zip(pair_labels(rows), rows, strict=True)
-        ]
+        ],
+        dtype=object,
     )
 
 
@@ -88,7 +93,8 @@ def change_text(before: float | None, after: float | None) -> str:
     if before == 0:
         return NOT_AVAILABLE
     ratio = after / before
-    return f"{significant(ratio)} times" if ratio >= MULTIPLE else f"{PERCENT * (ratio - 1):+.1f} %"
+    text = f"{significant(ratio)} times" if ratio >= MULTIPLE else f"{PERCENT * (ratio - 1):+.1f} %"
+    return Quantity(text, ratio)
 
 
 def quality(base: Source, other: Source, rows: Sequence[Judged]) -> pd.DataFrame:
@@ -110,7 +116,8 @@ def quality(base: Source, other: Source, rows: Sequence[Judged]) -> pd.DataFrame
                 "users": "n/a" if row.quality is None else "the same, one by one" if row.quality.paired else "unpaired",
             }
             for label, row in known
-        ]
+        ],
+        dtype=object,
     )
     return frame if frame.empty or (frame["as a share"] != NOT_AVAILABLE).any() else frame.drop(columns="as a share")
 
@@ -123,14 +130,15 @@ def _difference(row: Judged) -> str:
     if row.quality is None:
         return NOT_AVAILABLE
     gap = row.quality.difference
-    return f"{gap.value:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]"
+    return Quantity(f"{gap.value:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]", gap.value)
 
 
 def _share(row: Judged) -> str:
     share = None if row.quality is None else row.quality.relative
     if share is None:
         return NOT_AVAILABLE
-    return f"{PERCENT * share.value:+.1f} % [{PERCENT * share.low:+.1f}, {PERCENT * share.high:+.1f}]"
+    text = f"{PERCENT * share.value:+.1f} % [{PERCENT * share.low:+.1f}, {PERCENT * share.high:+.1f}]"
+    return Quantity(text, share.value)
 
 
 def _number(value: object) -> float | None:
@@ -148,9 +156,9 @@ COSTS: dict[str, tuple[Callable[[Record], float | None], Callable[[float], str]]
     ),
     "parameters": (
         lambda record: None if record.weights is None else float(record.weights.parameters),
-        lambda count: f"{count:,.0f}",
+        lambda count: whole(int(count)),
     ),
-    "J/1000 users": (lambda record: _number(record.energy_j_per_1000_users), significant),
+    "J/1000 users": (lambda record: _number(record.energy_j_per_1000_users), number),
 }
 """How each cost is read from a record, and how it is written."""
 
@@ -167,7 +175,7 @@ def costs(base: Source, other: Source, rows: Sequence[Judged]) -> pd.DataFrame:
                 NOT_AVAILABLE if pair[place] is None else write(pair[place] or 0.0) for pair in pairs
             ]
         cells[f"{name} change"] = [change_text(*pair) for pair in pairs]
-    return pd.DataFrame(cells)
+    return pd.DataFrame(cells, dtype=object)
 
 
 def unmatched(base: Source, other: Source, comparison: Comparison) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 from bench.report.comparison import same_data
 from bench.report.comparison_tables import ratio_text
 from bench.report.history import Line, Machine, Point, runs_of
-from bench.report.labels import NOT_AVAILABLE, significant
+from bench.report.labels import NOT_AVAILABLE, with_interval
 from bench.report.sources import commit_name, differences
 from bench.report.tables import all_values
 
@@ -18,7 +18,9 @@ COLUMNS = ["case", "run", "commit", "p50", "to the run before", "verdict", "what
 
 def steps(machine: Machine) -> pd.DataFrame:
     """Return one row a case and run, in order of time within a case."""
-    return pd.DataFrame([_step(line, point) for line in machine.lines for point in line.points], columns=COLUMNS)
+    return pd.DataFrame(
+        [_step(line, point) for line in machine.lines for point in line.points], columns=COLUMNS, dtype=object
+    )
 
 
 def changes(machine: Machine) -> pd.DataFrame:
@@ -26,12 +28,12 @@ def changes(machine: Machine) -> pd.DataFrame:
     found = [(line, point) for line in machine.lines for point in line.points if point.changed]
     order = {run: place for place, run in enumerate(runs_of(machine))}
     newest = sorted(found, key=lambda step: -order[step[1].run])
-    return pd.DataFrame([_step(line, point) for line, point in newest], columns=COLUMNS)
+    return pd.DataFrame([_step(line, point) for line, point in newest], columns=COLUMNS, dtype=object)
 
 
 def last(machine: Machine) -> pd.DataFrame:
     """Return the newest step of each case."""
-    return pd.DataFrame([_step(line, line.points[-1]) for line in machine.lines], columns=COLUMNS)
+    return pd.DataFrame([_step(line, line.points[-1]) for line in machine.lines], columns=COLUMNS, dtype=object)
 
 
 def _step(line: Line, point: Point) -> dict[str, str]:
@@ -53,10 +55,8 @@ def _median(point: Point) -> str:
     """Write a median with its interval; how it ended where it has none."""
     if point.median is None:
         return point.record.outcome.value if point.record.latency is None else NOT_AVAILABLE
-    value, low, high = (
-        significant(one * 1e3) for one in (point.median.value_s, point.median.low_s, point.median.high_s)
-    )
-    return f"{value} ms [{low}, {high}]"
+    median = point.median
+    return with_interval(1e3 * median.value_s, 1e3 * median.low_s, 1e3 * median.high_s, " ms")
 
 
 def _else(point: Point) -> str:

@@ -173,12 +173,14 @@ def _seed(record: Record) -> int:
 
 
 def _by_dataset(records: Sequence[Record]) -> dict[str, list[Row]]:
-    """Return the rows of each dataset, the best first and those without quality last."""
+    """Return the rows of each dataset, and machine where there are several, the best first, without quality last."""
+    several = len(set(map(machine_name, records))) > 1
     alike: dict[str, dict[str, list[Record]]] = {}
     for record in records:
         key = _without_rung(record).case.model_dump_json(exclude={"batch_size"})
         key += f"{record.weights and record.weights.sha256} {machine_name(record)}"
-        alike.setdefault(dataset_name(record), {}).setdefault(key, []).append(record)
+        name = f"{dataset_name(record)}, {machine_name(record)}" if several else dataset_name(record)
+        alike.setdefault(name, {}).setdefault(key, []).append(record)
     return {dataset: _rows(list(found.values())) for dataset, found in alike.items()}
 
 

@@ -281,3 +281,16 @@ def test_the_readme_of_this_repository_is_not_stale():
         pytest.skip("README.md has no block of results yet")
     found = run(ROOT, "--check")
     assert found.exit_code == 0, found.output or found.exception
+
+
+def test_datasets_of_different_machines_name_them(tmp_path):
+    other = make_provenance(dataset={"items": 50}, machine={"processor": "another", "cores": 2})
+    books = [
+        one.model_copy(update={"case": one.case.model_copy(update={"dataset": "books"}), "provenance": other})
+        for one in RECORDS
+    ]
+    text = written(tmp_path, [*RECORDS, *books])
+    sentences = [line for line in text.splitlines() if line.startswith("- ")]
+    assert sentences[0].startswith("- On ml-1m, a processor (2 cores), the best")
+    assert sentences[1].startswith("- On books, another (2 cores), the best")
+    assert "### a-machine: a processor (2 cores), another (2 cores)" in text

@@ -30,11 +30,12 @@ def draw_latency(records: Sequence[Record]) -> Figure:
         shown = samples[np.linspace(0, len(samples) - 1, min(len(samples), DOTS)).astype(int)]
         spread = 0.28 * np.sin(np.arange(len(shown)) * 2.399963)  # golden angle: dots spread without a seed
         axis.scatter(shown, row + spread, s=5, color=colour, alpha=0.35, linewidths=0)
-        low, high = np.percentile(samples, [5, 95])
-        axis.plot([low, high], [row, row], color="black", linewidth=1.2)
+        if latency_of(record).p95_s is not None:
+            low, high = np.percentile(samples, [5, 95])
+            axis.plot([low, high], [row, row], color="black", linewidth=1.2)
         axis.plot(np.median(samples), row, marker="|", color="black", markersize=13, markeredgewidth=2)
     log_milliseconds(axis)
-    axis.set_xlabel("latency of a request, ms (dots: rounds; line: middle 90 %; tick: median)")
+    axis.set_xlabel("latency of a request, ms (dots: rounds; line: middle 90 %, of 100 rounds or more; tick: median)")
     return figure
 
 

@@ -12,6 +12,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
 from scipy.stats import quantile_test
 
 from bench.report.canvas import legend, log_milliseconds, panels_of, two_lines
@@ -33,6 +34,9 @@ STYLES: tuple[Any, ...] = ("-", "--", ":", "-.")
 """With ten colours, forty curves differ in one or the other."""
 
 QUANTILES = np.linspace(0, 1, 101)
+MEDIAN = 0.5
+ROUNDS_BEYOND = 5
+"""What a percentile takes, as in the record."""
 
 
 def latencies(records: Sequence[Record]) -> pd.DataFrame:
@@ -103,19 +107,26 @@ def draw_distributions(records: Sequence[Record]) -> Figure:
 
 def quantiles(records: Sequence[Record]) -> pd.DataFrame:
     """Return the data behind curves and dots: each case's percentiles, in seconds."""
-    frames = [
-        pd.DataFrame(
-            {"case": label, "share": QUANTILES, "latency_s": np.quantile(latency_of(record).samples_s, QUANTILES)}
-        )
-        for label, record in zip(case_labels(records), records, strict=True)
-    ]
+    frames = []
+    for label, record in zip(case_labels(records), records, strict=True):
+        samples = latency_of(record).samples_s
+        shares = QUANTILES[_supported(len(samples))]
+        frames.append(pd.DataFrame({"case": label, "share": shares, "latency_s": np.quantile(samples, shares)}))
     return pd.concat(frames, ignore_index=True)
+
+
+def _supported(rounds: int) -> NDArray[np.bool_]:
+    """Tell which of the quantiles have five rounds beyond them; the median is given of any number."""
+    beyond = np.minimum(QUANTILES, 1 - QUANTILES) * rounds
+    known: NDArray[np.bool_] = (beyond >= ROUNDS_BEYOND - 1e-9) | (QUANTILES == MEDIAN)
+    return known
 
 
 def describe_distributions(records: Sequence[Record]) -> str:
     """Say in words how far the tails reach beyond the medians."""
     told = []
     for label, record in zip(case_labels(records), records, strict=True):
-        middle, tail = np.quantile(latency_of(record).samples_s, [0.5, 0.95])
-        told.append(f"{label}: {tail / middle:.2f}")
-    return f"The 95th percentile of the samples over their median. {'; '.join(told)}."
+        latency = latency_of(record)
+        tail = "too few rounds" if latency.p95_s is None else f"{latency.p95_s / latency.p50_s:.2f}"
+        told.append(f"{label}: {tail}")
+    return f"The 95th percentile over the median. {'; '.join(told)}."

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from bench.report.labels import caption, case_labels, groups, machine_name, with_interval
 from bench.report.ladder import reference_of, sizes_match, strongest
-from bench.report.ratios import latency_of, measured, metric, ratio_of
+from bench.report.ratios import is_measured, latency_of, measured, metric, ratio_of
 from bench.results.compare import Ratio
 from bench.results.conditions import Overhead
 from bench.results.decoders import REFERENCE, is_exact
@@ -150,9 +151,7 @@ def distrust(records: Sequence[Record]) -> list[str]:
     for record in records:
         found += [f"{caption(record)}: {label}." for label in record.labels]
     found += _few_rounds(measured(records))
-    for record in measured(records):
-        found += _doubts(record)
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys([*found, *_doubted(records)]))
 
 
 def _other_lists(records: Sequence[Record]) -> list[str]:
@@ -207,50 +206,62 @@ def _few_rounds(records: Sequence[Record]) -> list[str]:
     return lines
 
 
+def _doubted(records: Sequence[Record]) -> list[str]:
+    """List what weakens single cases, each doubt once with all cases that it touches."""
+    cases: dict[str, list[str]] = {}
+    for label, record in zip(case_labels(records), records, strict=True):
+        for doubt in _doubts(record) if is_measured(record) else []:
+            cases.setdefault(doubt, []).append(label)
+    return [f"{doubt}: {_listed(labels, len(records))}." for doubt, labels in cases.items()]
+
+
+def _listed(labels: Sequence[str], every: int) -> str:
+    return "all cases" if len(labels) == every > 1 else "; ".join(dict.fromkeys(labels))
+
+
 def _doubts(record: Record) -> list[str]:
-    name = caption(record)
     found = []
-    if isinstance(record.audit, ListAudit) and record.audit.ties:
-        found.append(
-            f"{name}: {record.audit.ties} of {record.audit.users} timed lists order near-equal scores differently."
-        )
-    flops = record.flops
-    if isinstance(flops, Flops):
-        if isinstance(flops.fvcore_per_user, Unavailable):
-            found.append(f"{name}: no second opinion on FLOPs: {flops.fvcore_per_user.unavailable}.")
-        found += [f"{name}: {line}" for line in _disagreements(flops)]
     seen = record.conditions
     if seen is not None and seen.unstable:
-        found.append(f"{name} is unstable: {seen.unstable}.")
+        found.append(f"Unstable, {seen.unstable}")
+    if isinstance(record.audit, ListAudit) and record.audit.ties:
+        ties, users = record.audit.ties, record.audit.users
+        found.append(f"{ties} of {users} timed lists order near-equal scores differently")
     overhead = record.overhead
     if isinstance(overhead, Overhead) and overhead.low > overhead.allowed_s:
         cost, allowed = overhead.seconds * 1e6, overhead.allowed_s * 1e6
-        found.append(f"{name}: timing adds {cost:.0f} µs to a call, more than the {allowed:.0f} µs that it may.")
+        found.append(f"Timing adds {cost:.0f} µs to a call, more than the {allowed:.0f} µs that it may")
     quality = record.quality
     if isinstance(quality, Quality) and quality.valid_rate < 1:
-        found.append(f"{name}: {1 - quality.valid_rate:.2%} of the list places hold no item.")
+        found.append(f"{1 - quality.valid_rate:.2%} of the list places hold no item")
+    flops = record.flops
+    if isinstance(flops, Flops):
+        if isinstance(flops.fvcore_per_user, Unavailable):
+            found.append(f"No second opinion on FLOPs, {flops.fvcore_per_user.unavailable}")
+        found += _disagreements(flops)
     return found
 
 
 def _disagreements(flops: Flops) -> list[str]:
     """Say where another opinion on the FLOPs of a forward pass differs from the authority's."""
-    others = {"fvcore counts": flops.fvcore_per_user, "the closed formula gives": flops.closed_form_per_user}
+    others = {"fvcore counts": flops.fvcore_per_user, "The closed formula gives": flops.closed_form_per_user}
     lines = []
     for words, other in others.items():
         if isinstance(other, float | int) and flops.forward_per_user:
             gap = other / flops.forward_per_user - 1
             if abs(gap) > TOLERANCE:
-                lines.append(f"{words} {gap:+.1%} against FlopCounterMode over the same forward pass.")
+                lines.append(f"{words} {gap:+.1%} against FlopCounterMode over the same forward pass")
     return lines
 
 
 def unmeasured(records: Sequence[Record]) -> list[str]:
-    """List quantities that are n/a, with the reasons, each once."""
-    found: dict[str, list[str]] = {}
+    """List quantities that are n/a, with the reasons; of reasons that differ in numbers alone, the first."""
+    found: dict[str, tuple[str, list[str]]] = {}
     for record in measured(records):
         values = {words: getattr(record, name) for name, words in UNMEASURED.items()}
         values["memory of the process"] = getattr(record.memory, "process_bytes", None)
         for words, value in values.items():
             if isinstance(value, Unavailable):
-                found.setdefault(f"{words}: {value.unavailable}", []).append(caption(record))
-    return [f"{reason} ({', '.join(dict.fromkeys(names))})" for reason, names in found.items()]
+                reason = f"{words}: {value.unavailable}"
+                found.setdefault(re.sub(r"\d+(\.\d+)?", "0", reason), (reason, []))[1].append(caption(record))
+    return [f"{reason} ({'; '.join(dict.fromkeys(names))})" for reason, names in found.values()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,9 +10,13 @@ from matplotlib.colors import to_hex
 
 from bench.report.canvas import STYLE, WIDTH_IN, log_milliseconds, looks_of, rendered
 from bench.report.front import QUALITY, peak_bytes
-from bench.report.labels import caption, dataset_name, groups, machine_name
+from bench.report.labels import caption, case_labels, dataset_name, groups, is_known, machine_name
+from bench.report.money import hours
 from bench.report.ratios import latency_of, measured, metric
 from bench.results.record import Quality, Record
+
+FEW_ROUNDS = 50
+"""Fewer say nothing of a tail."""
 
 MOST_SETTINGS = 24
 """Settings that get axes of their own; in others the answer is a table."""
@@ -36,11 +39,10 @@ def choices(records: Sequence[Record]) -> dict[str, Any]:
     for row, group in zip(drawn[:MOST_SETTINGS], settings.values(), strict=False):
         ranked = [record for record in group if metric(record, QUALITY) is not None]
         row["axes"] = _axes(ranked) if ranked else None
-    cases = [
-        _case(record, place, to_hex(looks[caption(record)][0]))
-        for place, group in enumerate(settings.values())
-        for record in group
-    ]
+    cases = []
+    for place, group in enumerate(settings.values()):
+        names = _names(group)
+        cases += [_case(record, names[id(record)], place, to_hex(looks[caption(record)][0])) for record in group]
     return {"settings": drawn, "cases": cases, "quality": QUALITY}
 
 
@@ -52,20 +54,45 @@ def _setting(record: Record) -> str:
     return ", ".join([*words, *([] if case.seen == "remove" else [f"seen items: {case.seen}"])])
 
 
-def _case(record: Record, setting: int, colour: str) -> dict[str, Any]:
+def _names(group: Sequence[Record]) -> dict[int, str]:
+    """Name the cases of one setting, by identity; those of one batch are told apart."""
+    found: dict[int, str] = {}
+    for batch in {record.case.batch_size for record in group}:
+        alike = [record for record in group if record.case.batch_size == batch]
+        found |= dict(zip(map(id, alike), case_labels(alike), strict=True))
+    return found
+
+
+def _notes(record: Record) -> list[str]:
+    """Return what weakens a case without barring it from being chosen."""
+    found = []
+    if record.conditions is not None and record.conditions.unstable:
+        found.append("unstable")
+    if latency_of(record).rounds < FEW_ROUNDS:
+        found.append(f"{latency_of(record).rounds} rounds")
+    epochs = record.weights.training.get("epochs") if record.weights is not None else None
+    if isinstance(epochs, (int, float)) and epochs < 1:
+        found.append(f"trained on {epochs:.0%} of an epoch")
+    return found
+
+
+def _case(record: Record, name: str, setting: int, colour: str) -> dict[str, Any]:
     latency, held = latency_of(record), peak_bytes(record)
     found = record.quality.metrics.get(QUALITY) if isinstance(record.quality, Quality) else None
-    known = found is not None and math.isfinite(found.value)
+    known = found is not None and is_known(found)
     times = {"p50": latency.p50_s, "p95": latency.p95_s, "p99": latency.p99_s}
     return {
         "setting": setting,
         "batch": record.case.batch_size,
-        "name": caption(record),
+        "name": name,
         "colour": colour,
         "quality": [found.value, found.low, found.high] if known and found is not None else None,
         **{name: None if seconds is None else 1e3 * seconds for name, seconds in times.items()},
         "memory": None if held is None else held / 2**20,
+        "device": machine_name(record),
+        "hours": hours(record),
         "cautions": list(record.labels),
+        "notes": _notes(record),
     }
 
 
@@ -89,11 +116,6 @@ def _axes(records: Sequence[Record]) -> dict[str, Any]:
     places = {name: [round(float(end), 3) for end in pair] for name, pair in ends.items()}
     limits = {"ms": [float(end) for end in axis.get_xlim()], "quality": [float(end) for end in axis.get_ylim()]}
     return {"svg": svg[svg.index("<svg") :], **places, **limits}
-
-
-def batches(records: Sequence[Record]) -> list[int]:
-    """Return the batch sizes that were measured, ascending."""
-    return sorted({record.case.batch_size for record in measured(records)})
 
 
 def several(records: Sequence[Record]) -> bool:

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Collection, Sequence
 from enum import StrEnum
+from pathlib import Path
 
 import pandas as pd
 
@@ -27,17 +28,23 @@ class Format(StrEnum):
     PNG = "png"
 
 
-STALE = (
-    "index.html",
-    "report.md",
-    "results.*",
-    "phases.csv",
-    "figures/*.svg",
-    "figures/*.png",
-    "figures/*.csv",
-    "tables/*.tex",
-)
-"""What an earlier report may have left in its folder."""
+OURS = ("index.html", "report.md", "results.csv", "results.parquet", "phases.csv")
+FIGURES = (
+    "quality_latency", "distribution", "latency", "phases", "cost", "roofline", "scaling", "residuals",
+    "scaling_memory", "beams", "ablations",
+)  # fmt: skip
+TABLES = (
+    "claim", "decoders", "latency", "growth", "cost", "quality", "seeds", "beams", "leaks", "published", "ablations",
+    "results", "failed",
+)  # fmt: skip
+
+
+def ours(folder: Path) -> set[Path]:
+    """Return the files of a folder that an earlier report wrote, and no others."""
+    figures = (f"figures/{name}.{ending}" for name in FIGURES for ending in ("svg", "png", "csv"))
+    known = {folder / name for name in (*OURS, *figures)}
+    known |= {path for part in TABLES for path in (folder / "tables").glob(f"{part}*.tex")}
+    return {path for path in known if path.exists()}
 
 
 def values(records: Sequence[Record], wanted: Collection[Format]) -> dict[str, bytes]:

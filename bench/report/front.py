@@ -61,8 +61,9 @@ def front(seconds: Sequence[float], quality: Sequence[float]) -> list[int]:
 
 
 def front_of(group: Sequence[Record]) -> list[Record]:
-    """Return the cases of a group that nothing else beats, fastest first."""
+    """Return the cases of a group that nothing else beats, fastest first; those with a caution are left out."""
     which = statistic(group)
+    group = [record for record in group if not record.labels]
     places = front([seconds_of(one, which) for one in group], [metric(one, QUALITY) or 0.0 for one in group])
     return [group[place] for place in places]
 
@@ -100,6 +101,9 @@ def _panel(axis: Axes, group: Sequence[Record], looks: dict[str, tuple[Any, str]
         colour, marker = looks[caption(record)]
         _point(axis, record, which, colour, marker, widths[id(record)])
     best = front_of(group)
+    if not best:
+        log_milliseconds(axis)
+        return
     places = [1e3 * seconds_of(record, which) for record in best]
     heights = [metric(record, QUALITY) or 0.0 for record in best]
     log_milliseconds(axis)

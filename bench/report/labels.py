@@ -164,10 +164,15 @@ def with_interval(value: float, low: float, high: float, unit: str = "") -> Quan
     return Quantity(f"{shown[0]}{unit} [{shown[1]}, {shown[2]}]", value)
 
 
+def is_known(metric: Metric) -> bool:
+    """Tell whether a metric and both ends of its interval are numbers."""
+    return all(map(math.isfinite, (metric.value, metric.low, metric.high)))
+
+
 def metric_of(metrics: Mapping[str, Metric], name: str) -> Quantity | str:
     """Write a metric with its interval, to four decimal places at most."""
     found = metrics.get(name)
-    if found is None or not math.isfinite(found.value):
+    if found is None or not is_known(found):
         return NOT_AVAILABLE
     supported = places_for(found.low, found.high)
     places = METRIC_PLACES if supported is None else min(max(supported, 1), METRIC_PLACES)

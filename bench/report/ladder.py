@@ -9,7 +9,7 @@ from bench.report.labels import dataset_name, machine_name
 from bench.report.ratios import latency_of, measured, metric, ratio_of
 from bench.results.compare import Ratio
 from bench.results.decoders import LADDER, REFERENCE, is_exact
-from bench.results.record import FULL_VOCAB, Record, WeightsKind
+from bench.results.record import FULL_VOCAB, Quality, Record, WeightsKind
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Rung:
         record: What was measured.
         setting: What all rungs have in common.
         to_reference: How many times as long the reference decoder takes; None where it was not measured, or is this.
+        before: The rung before; None for the first, and for what is no rung.
         to_before: How many times as long the rung before takes; None for the first, and for what is no rung: another
             dtype, or a search without beams.
         ndcg_change: NDCG@10 minus the reference's; None where either has none.
@@ -29,6 +30,7 @@ class Rung:
     record: Record
     setting: str
     to_reference: Ratio | None
+    before: Record | None
     to_before: Ratio | None
     ndcg_change: float | None
 
@@ -55,14 +57,16 @@ def _rungs(group: list[Record]) -> list[Rung]:
     setting = _setting(group[0])
     reference = group[0] if group[0].case.decoder == REFERENCE and is_exact(group[0].case) else None
     rungs = []
-    for before, record in zip([None, *group], group, strict=False):
+    for earlier, record in zip([None, *group], group, strict=False):
         others = None if record is reference else reference
+        before = earlier if earlier is not None and _is_next(earlier, record) else None
         rungs.append(
             Rung(
                 record,
                 setting,
                 to_reference=None if others is None else ratio_of(others, record),
-                to_before=ratio_of(before, record) if before is not None and _is_next(before, record) else None,
+                before=before,
+                to_before=None if before is None else ratio_of(before, record),
                 ndcg_change=None if others is None else _change(others, record),
             )
         )
@@ -107,14 +111,20 @@ def _height(record: Record) -> tuple[bool, bool, bool, int]:
 def strongest(fast: Record, group: Sequence[Record]) -> Record | None:
     """Return the generative case that a one-pass case has to beat; None where there is none of its size.
 
-    That is the fastest whose lists are the papers' search's, and whole: exact decoders, scores over the
-    whole vocabulary, weights as they are, as many beams as places. Where none is so, the fastest of all.
+    Its lists are the papers' search's, and whole: exact decoders, scores over the whole vocabulary, weights as they
+    are, as many beams as places; where none is so, any. Of these it is the fastest that ranks as well as the best: of
+    which NDCG@10 lies within the interval of the best one's. Without quality, the fastest.
     """
     matching = [record for record in group if record.case.decoder is not None and sizes_match(fast, record)]
     matching = [record for record in matching if not record.labels] or matching  # a leaky one is nothing to beat
     exact = [record for record in matching if is_exact(record.case)]
     whole = [record for record in exact if (record.case.beam_width or 0) >= record.case.k]
-    return min(whole or exact or matching, key=lambda record: latency_of(record).p50_s, default=None)
+    found = whole or exact or matching
+    best = max(found, key=lambda record: metric(record, "NDCG@10") or 0.0, default=None)
+    if best is not None and isinstance(best.quality, Quality) and metric(best, "NDCG@10") is not None:
+        bound = best.quality.metrics["NDCG@10"].low
+        found = [record for record in found if (metric(record, "NDCG@10") or 0.0) >= bound]
+    return min(found, key=lambda record: latency_of(record).p50_s, default=None)
 
 
 def reference_of(record: Record, group: Sequence[Record]) -> Record | None:

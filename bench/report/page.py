@@ -120,8 +120,7 @@ def write_report(
     if Format.LATEX in wanted:
         made |= formats.latex(known.sections)
     made |= formats.drawings(list({one.name: one for one in drawings}.values()), wanted)
-    earlier = {path for pattern in formats.STALE for path in folder.glob(pattern)}
-    for stale in earlier - {folder / name for name in made}:
+    for stale in formats.ours(folder) - {folder / name for name in made}:
         stale.unlink(missing_ok=True)
     for name, value in made.items():
         with atomic(folder / name) as path:
@@ -266,4 +265,5 @@ def _uncounted(records: Sequence[Record]) -> list[str]:
         if operators:
             names = ", ".join(name.removeprefix("aten.").removesuffix(".default") for name in operators)
             lines.setdefault(names, []).append(label)
-    return [f"{', '.join(labels)}: {names}" for names, labels in lines.items()]
+    whole = len(records) if len(lines) == 1 else -1
+    return [f"{'all cases' if len(labels) == whole else '; '.join(labels)}: {names}" for names, labels in lines.items()]

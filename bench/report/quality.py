@@ -46,18 +46,20 @@ def beside_cost(places: Sequence[Place], records: Sequence[Record]) -> pd.DataFr
         records: What was timed.
 
     """
-    frame = pd.DataFrame([_row(place, records) for place in places], dtype=object)
+    below = [*(place.variant.name for place in places[1:]), ""]
+    rows = [_row(place, name, records) for place, name in zip(places, below, strict=True)]
+    frame = pd.DataFrame(rows, dtype=object)
     unsaid = {LARGEST: NOT_AVAILABLE, "seed": "0", "cautions": NONE}
     unsaid |= {} if records else dict.fromkeys(COSTS, NOT_AVAILABLE)
     return frame.drop(columns=[name for name, usual in unsaid.items() if (frame[name] == usual).all()])
 
 
-def _row(place: Place, records: Sequence[Record]) -> dict[str, str]:
+def _row(place: Place, below: str, records: Sequence[Record]) -> dict[str, str]:
     evaluation = place.variant.shown
     return {
         "recommender": place.variant.name,
         **{name: metric_of(evaluation.quality.metrics, name) for name in SHOWN},
-        "NDCG@10 over the row below": difference_of(place.to_next),
+        "NDCG@10 over the next": _over(place.to_next, below),
         "p": p_value(place.p_value),
         **_costs(evaluation, records),
         "training": training_of(evaluation.weights),
@@ -66,6 +68,12 @@ def _row(place: Place, records: Sequence[Record]) -> dict[str, str]:
         "seed": _seeds(place.variant),
         "cautions": "; ".join(evaluation.labels) or NONE,
     }
+
+
+def _over(difference: Difference | None, other: str) -> str:
+    """Write a difference with the variant that it is to: rows may be sorted."""
+    text = difference_of(difference)
+    return text if difference is None else Quantity(f"{text}, {other}", difference.value)
 
 
 def difference_of(difference: Difference | None) -> str:

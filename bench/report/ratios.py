@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
+from bench.report.labels import is_known
 from bench.results.compare import Pairing, Ratio, latency_ratio
 from bench.results.record import Latency, Outcome, Quality, Record
 
@@ -26,9 +26,9 @@ def latency_of(record: Record) -> Latency:
 
 
 def metric(record: Record, name: str) -> float | None:
-    """Return a quality metric, None where there is none or it is no number."""
+    """Return a quality metric, None where there is none, or where it or its interval is no number."""
     found = record.quality.metrics.get(name) if isinstance(record.quality, Quality) else None
-    return None if found is None or not math.isfinite(found.value) else found.value
+    return None if found is None or not is_known(found) else found.value
 
 
 def ratio_of(slow: Record, fast: Record) -> Ratio:

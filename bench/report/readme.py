@@ -7,7 +7,6 @@ that `bench.report` made of them. What stands between the two markers is replace
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from urllib.parse import quote
 
 import pandas as pd
 import typer
-from markupsafe import escape
 
 from bench import commands
 from bench.home import atomic
@@ -33,6 +31,7 @@ from bench.report.labels import (
     significant,
 )
 from bench.report.ratios import latency_of, measured, metric, ratio_of
+from bench.report.rendering import md_text
 from bench.results import store
 from bench.results.compare import Ratio
 from bench.results.decoders import REFERENCE, is_exact, keeps_the_beams
@@ -51,9 +50,6 @@ NOTE = (
     "p50: median time of a request; of beam searches under the fastest decoder that keeps their beams, which is named, "
     "and beside it under `reference`, the papers' own. Brackets: 95 % intervals. GFLOP/user: at the smallest batch."
 )
-
-SPECIAL = re.compile(r"\[[\d., ]+\](?![(\[:])|[\\`*_~$|\[\]]")
-"""Intervals, which stay as they are, and what Markdown reads as markup; HTML's characters are escaped apart."""
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -143,10 +139,10 @@ def _machine(paper: Path, link: str) -> str:
     records, name = _records(paper), paper.parent.name
     datasets = _by_dataset(records)
     machines = ", ".join(dict.fromkeys(map(machine_name, records)))
-    sentences = [f"- {_text(_sentence(dataset, rows))}" for dataset, rows in datasets.items()]
+    sentences = [f"- {md_text(_sentence(dataset, rows))}" for dataset, rows in datasets.items()]
     parts = [
-        f"### {_text(f'{name}: {machines}')}",
-        f"![{_text(f'{BEST} against latency on ' + ', '.join(datasets) + f'; {name}')}]({link}/{FIGURE})",
+        f"### {md_text(f'{name}: {machines}')}",
+        f"![{md_text(f'{BEST} against latency on ' + ', '.join(datasets) + f'; {name}')}]({link}/{FIGURE})",
         "\n".join(sentences),
         _markdown(_table(datasets)),
         f"{NOTE} Everything is on [the page]({link}/{PAGE}).",
@@ -289,14 +285,8 @@ def _time(record: Record | None, *, told: bool = True) -> str:
 
 def _markdown(frame: pd.DataFrame) -> str:
     lines = [list(frame.columns), *frame.itertuples(index=False)]
-    head, *rows = ("| " + " | ".join(_text(str(value)) for value in line) + " |" for line in lines)
+    head, *rows = ("| " + " | ".join(md_text(str(value)) for value in line) + " |" for line in lines)
     return "\n".join([head, "| " + " | ".join(["---"] * len(frame.columns)) + " |", *rows])
-
-
-def _text(text: str) -> str:
-    """Escape what Markdown or HTML would read as markup, and keep to one line."""
-    plain = str(escape(" ".join(text.split()))).replace("&#34;", '"').replace("&#39;", "'")
-    return SPECIAL.sub(lambda found: found[0] if len(found[0]) > 1 else f"\\{found[0]}", plain)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,11 @@ from markupsafe import Markup, escape
 from bench.report.figures import Drawing
 from bench.report.labels import Quantity
 
-MISSING = "-1e308"
-"""What a quantity that was not measured is sorted as."""
+SPECIAL = re.compile(r"\[[+\-\d., ]+\](?![(\[:])|[\\`*_~$|\[\]]")
+"""Intervals, which stay as they are, and what Markdown reads as markup; HTML's characters are escaped apart."""
+
+MISSING = ""
+"""What a quantity that was not measured is sorted by: it comes last either way."""
 
 ASSETS = resources.files("bench.report") / "assets"
 
@@ -26,13 +29,13 @@ def environment(*, html: bool) -> Environment:
     """Return an environment with our templates and filters."""
     made = Environment(
         loader=PackageLoader("bench.report"),
-        autoescape=html,  # noqa: S701 - Markdown has an escape of its own, `_md_text`
+        autoescape=html,  # noqa: S701 - Markdown has an escape of its own, `md_text`
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"html_table": _html_table, "md_table": _md_table, "inline_svg": _inline_svg, "md": _md_text}
+    made.filters |= {"html_table": _html_table, "md_table": _md_table, "inline_svg": _inline_svg, "md": md_text}
     made.filters |= {"md_code": _md_code, "embedded": embedded}
     made.globals |= {"asset": _asset, "library": _library}
     return made
@@ -69,17 +72,18 @@ def _order(value: object) -> Markup:
 def _md_table(frame: pd.DataFrame) -> str:
     """Render a table in GitHub's Markdown."""
     lines = [list(frame.columns), ["---"] * len(frame.columns), *frame.itertuples(index=False)]
-    return "\n".join("| " + " | ".join(_md_text(str(value)) for value in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(md_text(str(value)) for value in line) + " |" for line in lines)
 
 
-def _md_text(text: str) -> str:
-    """Escape what Markdown or HTML would read as markup."""
-    return str(escape(text)).replace("|", "\\|").replace("&#34;", '"').replace("&#39;", "'")
+def md_text(text: str) -> str:
+    """Escape what Markdown or HTML would read as markup, and keep to one line."""
+    plain = str(escape(" ".join(text.split()))).replace("&#34;", '"').replace("&#39;", "'")
+    return SPECIAL.sub(lambda found: found[0] if len(found[0]) > 1 else f"\\{found[0]}", plain)
 
 
 def _md_code(text: str) -> str:
     """Quote code; where it could end the quotation, it is escaped instead."""
-    return f"<code>{_md_text(text)}</code>" if "`" in text else f"`{text}`"
+    return f"<code>{md_text(text)}</code>" if "`" in text else f"`{text}`"
 
 
 def _inline_svg(drawing: Drawing) -> Markup:

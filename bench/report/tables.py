@@ -233,7 +233,7 @@ def _rung_cells(rung: Rung) -> dict[str, str]:
         "decoder": decoder_name(record),
         "p50": milliseconds(latency_of(record).p50_s),
         "times as fast as reference": ratio_cell(rung.to_reference),
-        "times as fast as the row above": ratio_cell(rung.to_before),
+        "times as fast as the rung below": _beside(rung),
         **_agreement_cells(record),
         "NDCG@10 difference": NOT_AVAILABLE
         if rung.ndcg_change is None
@@ -250,6 +250,13 @@ def _agreement_cells(record: Record) -> dict[str, str]:
     ties = f", {found.ties / found.users:.1%} but for ties" if told else ""
     cells = (f"{found.compared_with}, {found.users} users", f"{found.identical / found.users:.1%}{ties}")
     return dict(zip(names, (*cells, f"{found.overlap:.1%}"), strict=True))
+
+
+def _beside(rung: Rung) -> str:
+    """Write how much faster a rung is than the one below, which is named: rows may be sorted."""
+    if rung.before is None or rung.to_before is None:
+        return NOT_AVAILABLE
+    return Quantity(f"{ratio_cell(rung.to_before)}, {decoder_name(rung.before)}", rung.to_before.value)
 
 
 def ratio_cell(ratio: Ratio | None) -> str:
@@ -281,7 +288,7 @@ def phases(records: Sequence[Record]) -> pd.DataFrame:
 
 def failures(records: Sequence[Record]) -> pd.DataFrame:
     """Return the cases without numbers, and why."""
-    failed = [record for record in records if record.latency is None]
+    failed = [record for record in records if not is_measured(record)]
     return pd.DataFrame(
         [{"case": record.case.name, "outcome": record.outcome.value, "detail": record.detail} for record in failed]
     )

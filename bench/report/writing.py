@@ -12,6 +12,9 @@ from bench.home import atomic
 from bench.report.figures import Drawing
 from bench.report.rendering import environment
 
+PARTS = ("latency", "quality", "history")
+"""What the names of these pages' figures begin with."""
+
 COMMENT_LETTERS = 60_000
 """GitHub takes comments of 65,536 characters."""
 
@@ -42,7 +45,7 @@ def write_page(
     for drawing in drawings:
         made |= {f"figures/{drawing.name}.svg": drawing.svg, f"figures/{drawing.name}.png": drawing.png}
         made |= {f"figures/{drawing.name}.csv": drawing.data}
-    figures = {path for ending in ("svg", "png", "csv") for path in (folder / "figures").glob(f"*.{ending}")}
+    figures = {path for part in PARTS for path in (folder / "figures").glob(f"{part}-*.[spc][vns][gv]")}
     for stale in figures - {folder / one for one in made}:
         stale.unlink(missing_ok=True)
     for one, value in made.items():

@@ -19,9 +19,17 @@ const bills = paid && [...costs.tBodies[0].rows].map((row) => row.cells[priced])
 // ---- tables
 
 const PAGE = 50;
+
+// Quantities sort by their value; what was not measured comes last either way.
+const missing = (value) => value === "" || value === null || Number.isNaN(Number(value));
+const ordered = (sign) => (a, b) => missing(a) - missing(b) || (missing(a) ? 0 : sign * (Number(a) - Number(b)));
+DataTable.ext.type.order["quantity-asc"] = ordered(1);
+DataTable.ext.type.order["quantity-desc"] = ordered(-1);
+
 const escapes = {
   csv: (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text),
-  markdown: (text) => text.replaceAll("\\", "\\\\").replaceAll("|", "\\|").replaceAll("\n", " "),
+  markdown: (text) =>
+    text.replaceAll("\n", " ").replaceAll("&", "&amp;").replaceAll("<", "&lt;").replace(/[\\|`*_~]/g, (sign) => `\\${sign}`),
   latex: (text) =>
     text.replace(/[\\{}$&#%_^~µ±]/g, (sign) =>
       ({ "\\": "\\textbackslash{}", "^": "\\^{}", "~": "\\~{}", µ: "\\textmu{}", "±": "$\\pm$" })[sign] ?? `\\${sign}`,
@@ -59,9 +67,10 @@ function enhance(table, more = {}) {
   const rows = table.tBodies[0].rows.length;
   if (rows < 2 && !more.always) return null;
   const label = table.closest("[aria-label]").getAttribute("aria-label");
-  const paged = rows > PAGE;
+  const paged = rows > PAGE || Boolean(more.always);
   const made = new DataTable(table, {
     autoWidth: false,
+    columnDefs: [{ targets: "number", type: "quantity" }],
     order: [],
     paging: paged,
     pageLength: PAGE,
@@ -75,6 +84,10 @@ function enhance(table, more = {}) {
       bottomEnd: paged ? "paging" : null,
     },
   });
+  if (paged) {
+    addEventListener("beforeprint", () => made.page.len(-1).draw());
+    addEventListener("afterprint", () => made.page.len(PAGE).draw());
+  }
   made.table().container().querySelector(".dt-search input")?.setAttribute("aria-label", `Filter ${label}`);
   return made;
 }
@@ -95,7 +108,12 @@ for (const table of document.querySelectorAll(".scroll > table.data")) {
 
 // ---- what fits
 
-const digits = (value) => Number(value.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 });
+const digits = (value) =>
+  value.toLocaleString("en", { minimumSignificantDigits: 3, maximumSignificantDigits: 3 });
+const dollars = (value) =>
+  value === 0 ? "0 USD" : `${value.toLocaleString("en", { minimumSignificantDigits: 2, maximumSignificantDigits: 2 })} USD`;
+const paidPerHour = (device) =>
+  Number.parseFloat([...document.querySelectorAll("#prices input")].find((one) => one.name === device)?.value);
 const SVG = "http://www.w3.org/2000/svg";
 
 function svg(name, attributes, text) {
@@ -126,7 +144,7 @@ function draw(box, axes, cases, time, budget, fitting) {
     const place = x(budget);
     layer.append(svg("line", { x1: place, x2: place, y1: axes.y[0], y2: axes.y[1], stroke: "#b3400a", "stroke-dasharray": "4 3" }));
   }
-  const front = paretoFront(shown, time);
+  const front = paretoFront(shown.filter((one) => !one.cautions.length), time);
   if (front.length) {
     let path = `M${x(front[0][time])},${axes.y[0]}V${y(front[0].quality[0])}`;
     for (const one of front.slice(1)) path += `H${x(one[time])}V${y(one.quality[0])}`;
@@ -142,11 +160,12 @@ function draw(box, axes, cases, time, budget, fitting) {
       stroke: "#ffffff",
       "fill-opacity": fitting.has(one) ? 0.9 : 0.25,
     });
-    dot.append(svg("title", {}, `${one.name}: ${one.quality[0].toFixed(4)} at ${digits(one[time])} ms`));
     layer.append(dot);
+    dot.append(svg("title", {}, `${one.name}: ${one.quality[0].toFixed(4)} at ${digits(one[time])} ms`));
+    layer.append(svg("text", { x: x(one[time]), y: y(one.quality[0]) + 2.2, "text-anchor": "middle", "font-size": 6, fill: "#000000" }, one.mark));
   }
   // Names of the front only, moved up until none covers another.
-  const taken = [];
+  const taken = shown.map((one) => ({ left: x(one[time]) - 6, right: x(one[time]) + 6, top: y(one.quality[0]) + 4 }));
   for (const one of front) {
     const width = 4.9 * one.name.length;
     const left = Math.min(x(one[time]) + 8, axes.x[1] - width);
@@ -186,15 +205,15 @@ function whatFits(section) {
   function answer() {
     const place = Number(read("setting").value);
     const time = read("time").value;
-    const budget = Number.parseFloat(read("budget").value) || null;
-    const memory = Number.parseFloat(read("memory").value) || null;
+    const bound = (name) => (read(name).value === "" ? null : Number.parseFloat(read(name).value));
+    const [budget, memory] = [bound("budget"), bound("memory")];
     const within = (Number.parseFloat(read("within").value) || 0) / 100;
     const here = cases.filter((one) => one.setting === place && one.batch === Number(read("batch").value));
     const fitting = new Set(
       here.filter(
         (one) =>
-          (!budget || (one[time] !== null && one[time] <= budget)) &&
-          (!memory || (one.memory !== null && one.memory <= memory)),
+          (budget === null || (one[time] !== null && one[time] <= budget)) &&
+          (memory === null || (one.memory !== null && one.memory <= memory)),
       ),
     );
     const ranked = [...fitting].filter((one) => one.quality && !one.cautions.length).sort((a, b) => b.quality[0] - a.quality[0]);
@@ -205,16 +224,19 @@ function whatFits(section) {
     let text = "Nothing measured here fits.";
     if (best && near && near !== best) text = `Best that fits: ${said(best)}. Fastest within ${digits(100 * within)} % of it: ${said(near)}.`;
     else if (best) text = `Best that fits: ${said(best)}${near ? `; nothing faster comes within ${digits(100 * within)} % of it` : ""}.`;
+    else if ([...fitting].some((one) => one.quality)) text = "Only recommenders with cautions fit.";
     else if (fitting.size) {
-      const fastest = [...fitting].filter((one) => one[time] !== null).sort((a, b) => a[time] - b[time])[0];
+      const fastest = [...fitting].filter((one) => one[time] !== null && !one.cautions.length).sort((a, b) => a[time] - b[time])[0];
       text = fastest ? `No quality was measured here; the fastest that fits is ${fastest.name}, ${digits(fastest[time])} ms.` : `No case here has a ${time}.`;
     }
     section.querySelector("output").textContent = text;
 
-    const value = (number, shown) => ({ display: number === null ? "n/a" : shown(number), "@data-order": number === null ? -1e308 : number });
+    const value = (number, shown) => ({ display: number === null ? "n/a" : shown(number), order: number ?? "" });
     made.clear();
     const order = [...here].sort((a, b) => fitting.has(b) - fitting.has(a) || (b.quality?.[0] ?? -1) - (a.quality?.[0] ?? -1));
+    order.forEach((one, place) => (one.mark = place + 1));
     for (const one of order) {
+      const paid = paidPerHour(one.device) * one.hours;
       const row = document.createElement("tr");
       row.className = fitting.has(one) ? "fits" : "misses";
       const head = document.createElement("th");
@@ -222,19 +244,21 @@ function whatFits(section) {
       head.textContent = one.name;
       row.append(head);
       const cells = [
+        value(one.mark, String),
         value(one.quality && one.quality[0], () => `${one.quality[0].toFixed(4)} [${one.quality[1].toFixed(4)}, ${one.quality[2].toFixed(4)}]`),
         ...["p50", "p95", "p99"].map((name) => value(one[name], (ms) => `${digits(ms)} ms`)),
         value(one.memory, (size) => `${digits(size)} MiB`),
+        value(Number.isNaN(paid) ? null : paid, dollars),
       ];
       for (const cell of cells) {
         const data = document.createElement("td");
         data.className = "number";
         data.textContent = cell.display;
-        data.dataset.order = cell["@data-order"];
+        data.dataset.order = cell.order;
         row.append(data);
       }
       const cautions = document.createElement("td");
-      cautions.textContent = [fitting.has(one) ? "" : "does not fit", ...one.cautions].filter(Boolean).join("; ") || "none";
+      cautions.textContent = [fitting.has(one) ? "" : "does not fit", ...one.cautions, ...one.notes].filter(Boolean).join("; ") || "none";
       row.append(cautions);
       made.row.add(row);
     }
@@ -251,6 +275,8 @@ function whatFits(section) {
   });
   form.addEventListener("input", answer);
   form.addEventListener("submit", (event) => event.preventDefault());
+  document.getElementById("prices")?.addEventListener("input", answer);
+  document.getElementById("prices")?.addEventListener("reset", () => setTimeout(answer));
   offerBatches();
   answer();
   section.hidden = false;
@@ -263,20 +289,25 @@ if (fits) whatFits(fits);
 
 if (paid) {
   const rows = JSON.parse(paid.textContent);
-  const dollars = (value) => `${Number(value.toPrecision(2)).toLocaleString("en", { maximumSignificantDigits: 2 })} USD`;
   const form = document.getElementById("prices");
+  const listed = document.querySelectorAll("#cost [aria-label='Cost: Prices'] tbody tr");
+  const reckon = () => {
+    for (const input of form.querySelectorAll("input")) {
+      const price = Number.parseFloat(input.value === "" ? input.defaultValue : input.value);
+      if (!(price >= 0)) continue;
+      rows.forEach((one, place) => {
+        if (!one || one.device !== input.name) return;
+        bills[place].textContent = dollars(price * one.hours);
+        bills[place].dataset.order = price * one.hours;
+      });
+      for (const row of listed) if (row.cells[0].textContent === input.name) row.cells[1].textContent = price;
+    }
+    tables.get(costs)?.rows().invalidate("dom").draw(false);
+  };
   form.hidden = false;
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("input", (event) => {
-    const price = Number.parseFloat(event.target.value);
-    if (!(price >= 0)) return;
-    rows.forEach((one, place) => {
-      if (!one || one.device !== event.target.name) return;
-      bills[place].textContent = dollars(price * one.hours);
-      bills[place].dataset.order = price * one.hours;
-    });
-    tables.get(costs)?.rows().invalidate("dom").draw(false);
-  });
+  form.addEventListener("input", reckon);
+  form.addEventListener("reset", () => setTimeout(reckon));
 }
 
 document.documentElement.dataset.ready = "yes";

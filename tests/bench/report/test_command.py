@@ -32,14 +32,16 @@ def test_the_latest_run_is_rendered_by_default(tmp_path, monkeypatch):
 def test_a_second_run_leaves_the_same_files(tmp_path):
     results = write_results(tmp_path / "run.json", make_run())
     (tmp_path / "out" / "figures").mkdir(parents=True)
-    (tmp_path / "out" / "figures" / "old.svg").write_text("stale")
-    (tmp_path / "out" / "notes.txt").write_text("a user's own")
+    (tmp_path / "out" / "figures" / "roofline.svg").write_text("stale")
+    own = [tmp_path / "out" / name for name in ("notes.txt", "results.json", "figures/holiday.png")]
+    for path in own:
+        path.write_text("a user's own")
     left = []
     for _ in range(2):
         assert CliRunner().invoke(app, [str(results), "--out", str(tmp_path / "out")]).exit_code == 0
         left.append({path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()})
-    assert not (tmp_path / "out" / "figures" / "old.svg").exists()
-    assert (tmp_path / "out" / "notes.txt").exists()
+    assert not (tmp_path / "out" / "figures" / "roofline.svg").exists()
+    assert all(path.exists() for path in own)
     assert left[0] == left[1]
 
 

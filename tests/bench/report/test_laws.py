@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
-from bench.report.figures import draw_all
 from bench.report.laws import describe_residuals, draw_residuals, duration, growths, law_text, laws
+from bench.report.money import read_prices
 from bench.report.page import write_report
 from bench.report.scaling import sweeps
+from bench.report.timed import timed_sections
 from bench.results.growth import Form, Laws
 from bench.results.store import read
 from tests.bench.factories import make_case, make_latency, make_record, write_results
@@ -140,8 +141,8 @@ def test_the_page_has_the_section_where_there_are_sweeps(tmp_path):
     records = [*SASREC, *LITE, *line(hostile, lambda x: 0.002 * x)]
     write_report([read(write_results(tmp_path / "run.json", records))], tmp_path / "report")
     page, text = ((tmp_path / "report" / name).read_text() for name in ("index.html", "report.md"))
-    assert '<section id="laws">' in page
-    assert "## Laws of growth" in text
+    assert '<section id="growth">' in page
+    assert "## How cost grows" in text
     assert "### Where laws cross" in text
     assert hostile not in page
     assert hostile not in text
@@ -149,6 +150,11 @@ def test_the_page_has_the_section_where_there_are_sweeps(tmp_path):
 
 
 def test_the_same_records_give_the_same_bytes():
-    first, second = (draw_all([*SASREC, *LITE]) for _ in range(2))
+    first, second = (growth([*SASREC, *LITE]).drawings for _ in range(2))
     assert [one.svg for one in first] == [one.svg for one in second]
     assert "scaling" in [one.name for one in first]
+
+
+def growth(records):
+    found = timed_sections(records, {}, read_prices(), 0)
+    return next(section for section in found if section.anchor == "growth")

@@ -99,7 +99,7 @@ def test_what_is_told_apart_is_marked():
 
 def test_records_without_places_cannot_be_compared():
     frame = table(make_evaluation("sasrec", quality=make_quality(0.3)), make_evaluation("p5", 0.3))
-    assert frame["NDCG@10 over the row below"].tolist() == ["n/a", "n/a"]
+    assert frame["NDCG@10 over the next"].tolist() == ["n/a", "n/a"]
     assert frame.loc["sasrec", "HR@20"] == "n/a"
 
 

@@ -222,8 +222,8 @@ function whatFits(section) {
     const near = best && timed.filter((one) => one.quality[0] >= (1 - within) * best.quality[0]).sort((a, b) => a[time] - b[time])[0];
     const said = (one) => `${one.name} (${quality} ${one.quality[0].toFixed(4)}${one[time] === null ? "" : `, ${digits(one[time])} ms`})`;
     let text = "Nothing measured here fits.";
-    if (best && near && near !== best) text = `Best that fits: ${said(best)}. Fastest within ${digits(100 * within)} % of it: ${said(near)}.`;
-    else if (best) text = `Best that fits: ${said(best)}${near ? `; nothing faster comes within ${digits(100 * within)} % of it` : ""}.`;
+    if (best && near && near !== best) text = `Best that fits: ${said(best)}. Fastest within ${100 * within} % of it: ${said(near)}.`;
+    else if (best) text = `Best that fits: ${said(best)}${near ? `; nothing faster comes within ${100 * within} % of it` : ""}.`;
     else if ([...fitting].some((one) => one.quality)) text = "Only recommenders with cautions fit.";
     else if (fitting.size) {
       const fastest = [...fitting].filter((one) => one[time] !== null && !one.cautions.length).sort((a, b) => a[time] - b[time])[0];

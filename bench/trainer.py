@@ -96,7 +96,9 @@ class TimeBudget(TrainerCallback, ExportableState):
         """Return the share of the learning rate that holds at one of so many steps."""
         warm = min(1.0, (step + 1) / max(1, args.warmup_steps))
         left = 1 - max(self.spent_s / args.max_seconds, step / steps)
-        return warm if left >= args.cooldown else warm * max(0.0, left) / args.cooldown
+        if args.cooldown == 0 or left >= args.cooldown:  # without one, a step beyond the time has its whole rate
+            return warm
+        return warm * max(0.0, left) / args.cooldown
 
     def state(self) -> dict[str, Any]:
         """Return what a resumed run goes on from."""

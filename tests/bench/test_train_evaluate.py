@@ -185,6 +185,7 @@ def test_the_learning_rate_rises_holds_and_falls_with_the_time_left():
     assert rates == pytest.approx([0.25, 1.0, 1.0, 0.5, 0.0])
     whole = Arguments(output_dir="run", max_seconds=100, use_cpu=True)
     assert TimeBudget(99).rate(whole, 5, 1000) == 1
+    assert TimeBudget(101).rate(whole, 5, 1000) == 1, "a step that ends beyond the time"
 
 
 def test_the_learning_rate_falls_with_the_steps_left_where_these_end_first():

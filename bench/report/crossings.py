@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -34,6 +35,8 @@ NOTE = (
 )
 
 _PLACES = 400
+MOST_KEPT = 16
+"""Sweeps whose crossings are kept, more than a page has."""
 _SAME = 1e-9
 """Relative difference of two laws that is rounding."""
 
@@ -68,7 +71,13 @@ class Crossing:
 
 def find(grown: Sequence[Growth]) -> list[Crossing]:
     """Return the crossings of all pairs of lines of different recommenders, in the order of the lines."""
-    return [crossing for growth in grown for one, other in pairs(growth) for crossing in _of_pair(growth, one, other)]
+    return [crossing for growth in grown for crossing in _of(growth)]
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _of(growth: Growth) -> tuple[Crossing, ...]:
+    """Return the crossings of one sweep; table, figure and words ask for the same."""
+    return tuple(crossing for one, other in pairs(growth) for crossing in _of_pair(growth, one, other))
 
 
 def pairs(growth: Growth) -> list[tuple[Line, Line]]:

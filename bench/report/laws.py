@@ -67,7 +67,7 @@ class Line:
         return _noise(self.resampled)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Growth:
     """A sweep with the laws of its lines.
 

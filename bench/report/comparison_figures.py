@@ -16,10 +16,11 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from bench.report.canvas import legend, rows_of
 from bench.report.comparison import Judged, QualityVerdict, Verdict
-from bench.report.comparison_tables import pair_labels, ratio_text
+from bench.report.comparison_tables import pair_labels
 from bench.report.figures import Drawing, drawn
 from bench.report.labels import significant
 from bench.report.sources import Source
+from bench.report.tables import ratio_cell
 from bench.results.intervals import Estimated
 
 ROWS = 40
@@ -69,7 +70,7 @@ def draw(base: Source, other: Source, rows: Sequence[Judged], *, margin: float, 
     ]
     drawings = []
     if ratios:
-        text = "Ratio of median latencies. " + "; ".join(f"{one[0]}: {ratio_text(one[1])}" for one in ratios) + "."
+        text = "Ratio of median latencies. " + "; ".join(f"{one[0]}: {ratio_cell(one[1])}" for one in ratios) + "."
         shown = partial(_ratios, ratios[:ROWS], base, other, margin)
         left = [*(label for label, row in zip(labels, rows, strict=True) if not row.ratio), *_beyond(ratios)]
         drawings.append(drawn(f"latency-{name}", f"Latency, {both}", shown, text, _data(ratios), left_out=left))

@@ -22,10 +22,9 @@ from bench.report.labels import (
     operations,
     significant,
     whole,
-    with_interval,
 )
 from bench.report.sources import Source
-from bench.report.tables import all_values
+from bench.report.tables import all_values, ratio_cell
 from bench.results.intervals import Estimated
 from bench.results.record import Flops, Memory, Quality, Record
 
@@ -45,13 +44,6 @@ def pair_labels(rows: Sequence[Judged]) -> list[str]:
     return names
 
 
-def ratio_text(ratio: Estimated | None) -> str:
-    """Write a ratio with its interval."""
-    if ratio is None:
-        return NOT_AVAILABLE
-    return with_interval(ratio.value, ratio.low, ratio.high)
-
-
 def latency(base: Source, other: Source, rows: Sequence[Judged]) -> pd.DataFrame:
     """Return verdict, medians, their ratio and tails, one row a pair."""
     first, second = base.letter, other.letter
@@ -62,7 +54,7 @@ def latency(base: Source, other: Source, rows: Sequence[Judged]) -> pd.DataFrame
                 "verdict": row.verdict.value,
                 f"p50 {first}": _milliseconds(row.base, "p50_s"),
                 f"p50 {second}": _milliseconds(row.other, "p50_s"),
-                f"p50 {second} / {first}": ratio_text(row.ratio),
+                f"p50 {second} / {first}": ratio_cell(row.ratio),
                 f"p95 {first}": _milliseconds(row.base, "p95_s"),
                 f"p95 {second}": _milliseconds(row.other, "p95_s"),
                 "p95 change": change_text(_time(row.base, "p95_s"), _time(row.other, "p95_s")),

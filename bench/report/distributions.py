@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
-from scipy.stats import quantile_test
 
 from bench.report.canvas import legend, log_milliseconds, panels_of, two_lines
 from bench.report.labels import (
@@ -28,6 +27,7 @@ from bench.report.labels import (
     with_interval,
 )
 from bench.report.ratios import latency_of, measured
+from bench.results.compare import latency_median
 from bench.results.record import Latency, Record
 
 STYLES: tuple[Any, ...] = ("-", "--", ":", "-.")
@@ -66,16 +66,9 @@ def _cells(record: Record) -> dict[str, str]:
 
 
 def median_of(latency: Latency) -> Quantity | str:
-    """Write a median with its interval from order statistics, in milliseconds (Conover 1999, section 3.2)."""
-    low, high = median_interval(latency.samples_s)
-    return with_interval(1e3 * latency.p50_s, 1e3 * low, 1e3 * high, " ms")
-
-
-def median_interval(samples_s: Sequence[float]) -> tuple[float, float]:
-    """Return the 95 % interval of a median; of too few samples for one, their range."""
-    found: Any = quantile_test(samples_s, p=0.5).confidence_interval(0.95)
-    known = np.isfinite([found.low, found.high]).all()
-    return (float(found.low), float(found.high)) if known else (min(samples_s), max(samples_s))
+    """Write a median with its interval from a bootstrap over turns, in milliseconds."""
+    found = latency_median(latency)
+    return with_interval(1e3 * found.value_s, 1e3 * found.low_s, 1e3 * found.high_s, " ms")
 
 
 def _time(seconds: object) -> Quantity | str:

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.report.comparison import same_data
-from bench.report.comparison_tables import ratio_text
 from bench.report.history import Line, Machine, Point, runs_of
 from bench.report.labels import NOT_AVAILABLE, with_interval
 from bench.report.sources import commit_name, differences
-from bench.report.tables import all_values
+from bench.report.tables import all_values, ratio_cell
 
 COLUMNS = ["case", "run", "commit", "p50", "to the run before", "verdict", "what else changed"]
 
@@ -44,7 +43,7 @@ def _step(line: Line, point: Point) -> dict[str, str]:
         record.provenance.started,
         commit_name(record.provenance) + since,
         _median(point),
-        "first" if point.before is None else ratio_text(point.ratio),
+        "first" if point.before is None else ratio_cell(point.ratio),
         point.verdict.value if point.verdict is not None else NOT_AVAILABLE,
         _else(point),
     )

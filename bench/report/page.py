@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from bench.home import atomic
 from bench.report import answers, findings, fits, formats, money, quality, tables
 from bench.report.figures import Drawing, draw_all
 from bench.report.formats import Format
@@ -21,6 +20,7 @@ from bench.report.rendering import environment
 from bench.report.sections import Section, doubts, sections, studied
 from bench.report.timed import timed_sections
 from bench.report.variants import Place, ranked, variants
+from bench.report.writing import put
 from bench.results.record import Case, Provenance, Record
 from bench.results.store import Run, StudyFile
 from bench.results.studies import Studies
@@ -120,12 +120,7 @@ def write_report(
     if Format.LATEX in wanted:
         made |= formats.latex(known.sections)
     made |= formats.drawings(list({one.name: one for one in drawings}.values()), wanted)
-    for stale in formats.ours(folder) - {folder / name for name in made}:
-        stale.unlink(missing_ok=True)
-    for name, value in made.items():
-        with atomic(folder / name) as path:
-            path.write_bytes(value)
-    return [folder / name for name in made]
+    return put(folder, made, formats.ours(folder))
 
 
 def _known(runs: Sequence[Run], files: Sequence[StudyFile], prices: Sequence[Price], folder: Path) -> Known:

@@ -28,8 +28,8 @@ from bench.report.labels import (
 from bench.report.ladder import Rung, ladders
 from bench.report.money import Price
 from bench.report.ratios import is_measured, latency_of, measured
-from bench.results.compare import Ratio
 from bench.results.conditions import Overhead, Repeats, Roofline
+from bench.results.intervals import Estimated
 from bench.results.record import Agreement, Flops, ListAudit, Memory, Quality, Record
 from bench.results.studies import Evaluation
 
@@ -259,7 +259,7 @@ def _beside(rung: Rung) -> str:
     return Quantity(f"{ratio_cell(rung.to_before)}, {decoder_name(rung.before)}", rung.to_before.value)
 
 
-def ratio_cell(ratio: Ratio | None) -> str:
+def ratio_cell(ratio: Estimated | None) -> str:
     """Write a ratio with its interval."""
     return NOT_AVAILABLE if ratio is None else with_interval(ratio.value, ratio.low, ratio.high)
 

@@ -28,9 +28,9 @@ DECODERS_NOTE = (
     "another ranking."
 )
 LATENCY_NOTE = (
-    "Of a whole request, from history to ranked list on the host. Brackets: 95 % interval of the median by order "
-    "statistics, as if rounds were independent; ratios elsewhere resample whole turns. A percentile needs five rounds "
-    "beyond it. Host overhead: what the host adds to the device's own time."
+    "Of a whole request, from history to ranked list on the host. Brackets: 95 % interval of the median, from a "
+    "bootstrap over turns. A percentile needs five rounds beyond it. Host overhead: what the host adds to the device's "
+    "own time."
 )
 COST_NOTE = (
     "Per million users: requests one after the other as they were timed, on as many cores as they had threads, or on "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,28 @@ def write_page(
         made |= {f"figures/{drawing.name}.svg": drawing.svg, f"figures/{drawing.name}.png": drawing.png}
         made |= {f"figures/{drawing.name}.csv": drawing.data}
     figures = {path for part in PARTS for path in (folder / "figures").glob(f"{part}-*.[spc][vns][gv]")}
-    for stale in figures - {folder / one for one in made}:
+    return put(folder, made, figures)
+
+
+def put(folder: Path, made: Mapping[str, bytes], earlier: Collection[Path]) -> list[Path]:
+    """Write files into a folder, each atomically, and take away what an earlier page left there and this one lacks.
+
+    Args:
+        folder: Where to.
+        made: Contents by name.
+        earlier: What may be left of an earlier page.
+
+    Returns:
+        The files written.
+
+    """
+    files = {folder / name: value for name, value in made.items()}
+    for stale in set(earlier) - set(files):
         stale.unlink(missing_ok=True)
-    for one, value in made.items():
-        with atomic(folder / one) as path:
+    for file, value in files.items():
+        with atomic(file) as path:
             path.write_bytes(value)
-    return [folder / one for one in made]
+    return list(files)
 
 
 def _comment(name: str, content: Mapping[str, Any]) -> str:

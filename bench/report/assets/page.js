@@ -236,7 +236,7 @@ function whatFits(section) {
     const order = [...here].sort((a, b) => fitting.has(b) - fitting.has(a) || (b.quality?.[0] ?? -1) - (a.quality?.[0] ?? -1));
     order.forEach((one, place) => (one.mark = place + 1));
     for (const one of order) {
-      const paid = paidPerHour(one.device) * one.hours;
+      const bill = paidPerHour(one.device) * one.hours;
       const row = document.createElement("tr");
       row.className = fitting.has(one) ? "fits" : "misses";
       const head = document.createElement("th");
@@ -248,7 +248,7 @@ function whatFits(section) {
         value(one.quality && one.quality[0], () => `${one.quality[0].toFixed(4)} [${one.quality[1].toFixed(4)}, ${one.quality[2].toFixed(4)}]`),
         ...["p50", "p95", "p99"].map((name) => value(one[name], (ms) => `${digits(ms)} ms`)),
         value(one.memory, (size) => `${digits(size)} MiB`),
-        value(Number.isNaN(paid) ? null : paid, dollars),
+        value(Number.isNaN(bill) ? null : bill, dollars),
       ];
       for (const cell of cells) {
         const data = document.createElement("td");

@@ -1,5 +1,7 @@
 """Results of every shape make a page: one case or a thousand, one sample, no numbers at all."""
 
+import re
+
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -55,7 +57,7 @@ def test_any_results_make_a_page(tmp_path_factory, found):
     assert page.anchors <= set(page.ids)
     assert {"b"} & set(page.tags) == set()
     text = (folder / "out" / "report.md").read_text()
-    assert "nan" not in "".join(line for line in text.splitlines() if line.startswith("| 0")).lower()
+    assert not re.search(r"[\[ ]nan[,\] ]", text)
 
 
 def test_a_thousand_cases_make_a_page_that_can_be_sent(tmp_path):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.report.findings import claimants, percent_saved, recall_gain, times
-from bench.report.labels import caption, dataset_name, groups, machine_name, milliseconds, significant
+from bench.report.findings import claimants, recall_gain, times
+from bench.report.labels import caption, dataset_name, groups, machine_name, milliseconds, short_names, significant
 from bench.report.ladder import reference_of, strongest
 from bench.report.ratios import latency_of, measured, metric, ratio_of
 from bench.results.compare import Ratio
@@ -92,17 +92,19 @@ def _where(records: Sequence[Record]) -> str:
 def answer(records: Sequence[Record]) -> list[str]:
     """Say in plain sentences what was found, one a group."""
     sentences = []
-    for name, group in groups(measured(records)).items():
+    found = groups(measured(records))
+    for name, short in short_names(found).items():
+        group = found[name]
         ranked = [record for record in group if metric(record, "NDCG@10") is not None]
         ranked = [record for record in ranked if not record.labels] or ranked  # what leaks is not the best
         untrained = any(record.case.weights is WeightsKind.UNTRAINED for record in group)
-        saved = "".join(map(_saving, leads(group)))
+        saved = "".join(map(_against_beams, leads(group)))
         if ranked and not untrained:
-            sentences.append(f"On {name}: {_best(ranked)}{saved}")
+            sentences.append(f"{short}: {_best(ranked)}{saved}")
         else:
             fastest = min(group, key=lambda record: latency_of(record).p50_s)
             time = milliseconds(latency_of(fastest).p50_s)
-            sentences.append(f"On {name}: cost alone was measured; the fastest is {caption(fastest)} at {time}.{saved}")
+            sentences.append(f"{short}: cost alone was measured; the fastest is {caption(fastest)}, {time}.{saved}")
     return sentences or ["No case could be measured; see what failed."]
 
 
@@ -112,30 +114,27 @@ def _best(ranked: list[Record]) -> str:
     bound = best.quality.metrics["NDCG@10"].low
     reaching = [record for record in ranked if (metric(record, "NDCG@10") or 0.0) >= bound]
     fastest = min(reaching, key=lambda record: latency_of(record).p50_s)
-    value, time = significant(metric(best, "NDCG@10") or 0.0), milliseconds(latency_of(best).p50_s)
-    text = f"the best NDCG@10 is {value} by {caption(best)}, at {time} a request (median)"
+    text = f"best NDCG@10 {_quality_and_time(best)} a request (median)"
     if fastest is best:
         return f"{text}; nothing faster comes within its interval."
-    value, time = significant(metric(fastest, "NDCG@10") or 0.0), milliseconds(latency_of(fastest).p50_s)
-    return f"{text}; the fastest within its interval is {caption(fastest)}, {value} at {time}."
+    return f"{text}; fastest within its interval {_quality_and_time(fastest)}."
 
 
-def _saving(lead: Lead) -> str:
-    """Say what a one-pass case saves against the strongest generative one, and against what the papers run."""
-    recall = "" if lead.recall is None else f", with {lead.recall:+.1f} % Recall@10"
-    text = f" {caption(lead.fast)} takes {_against(lead.slow, lead.ratio)}{recall}"
+def _quality_and_time(record: Record) -> str:
+    value, time = significant(metric(record, "NDCG@10") or 0.0), milliseconds(latency_of(record).p50_s)
+    return f"{value}, {caption(record)}, {time}"
+
+
+def _against_beams(lead: Lead) -> str:
+    """Say how fast a one-pass case is beside the strongest generative one, and beside what the papers run."""
+    recall = "" if lead.recall is None else f", with {lead.recall:+.0f} % Recall@10"
+    text = f" {caption(lead.fast)} is {_beside(lead.ratio)} as {caption(lead.slow)}"
     if lead.reference is not None and lead.to_reference is not None:
-        text += f"; against {caption(lead.reference)}, what the papers run, {_in_short(lead.to_reference)}"
-    return f"{text}."
+        text += f" and {_beside(lead.to_reference)} as {caption(lead.reference)}, the papers' decoder"
+    return f"{text}{recall}."
 
 
-def _against(slow: Record, ratio: Ratio) -> str:
+def _beside(ratio: Ratio) -> str:
     if ratio.value < 1:
-        return f"{_in_short(ratio)} as {caption(slow)}"
-    return f"{percent_saved(ratio)} less time than {caption(slow)} ({times(ratio)} as fast)"
-
-
-def _in_short(ratio: Ratio) -> str:
-    if ratio.value < 1:
-        return f"{times(Ratio(1 / ratio.value, 1 / ratio.high, 1 / ratio.low))} as long"
-    return f"{percent_saved(ratio)} less"
+        return f"{times(Ratio(1 / ratio.value, 1 / ratio.high, 1 / ratio.low))} as slow"
+    return f"{times(ratio)} as fast"

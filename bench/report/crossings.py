@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy.optimize import brentq
 
-from bench.report.labels import NOT_AVAILABLE, milliseconds, significant
+from bench.report.labels import NOT_AVAILABLE, Quantity, milliseconds, number, significant
 from bench.report.laws import Growth, Line, between, draw_curves
 from bench.report.scaling import Sweep
 from bench.results.growth import Floats, Laws
@@ -168,11 +168,13 @@ def _cells(crossing: Crossing) -> dict[str, str]:
         "faster below": crossing.below,
         "faster beyond": crossing.beyond,
         "against": crossing.growth.against,
-        "they cross at": "nowhere by the fitted laws" if at is None else significant(at),
+        "they cross at": "nowhere by the fitted laws" if at is None else number(at),
         "95 % interval": interval,
         "both take": NOT_AVAILABLE if crossing.time_s is None else milliseconds(crossing.time_s),
         "where": _where(crossing),
-        "resamples that cross": f"{crossing.share:.1%}" + ("" if crossing.share >= SURE else ", may not cross"),
+        "resamples that cross": Quantity(
+            f"{crossing.share:.1%}" + ("" if crossing.share >= SURE else ", may not cross"), crossing.share
+        ),
     }
 
 

@@ -94,10 +94,14 @@ def machine_of(source: Provenance, device: str) -> str:
 
 def group_name(record: Record) -> str:
     """Name what a case is compared within: dataset, device, dtype, batch size and length of lists."""
+    return ", ".join(_group_facts(record))
+
+
+def _group_facts(record: Record) -> list[str]:
     case = record.case
     data = dataset_name(record) + (" data" if record.provenance.dataset.get("synthetic") else "")
-    seen = "" if case.seen == "remove" else f", seen items: {case.seen}"
-    return f"{data}, {case.device}, {case.dtype}, batch {case.batch_size}, top {case.k}{seen}"
+    seen = [] if case.seen == "remove" else [f"seen items: {case.seen}"]
+    return [data, case.device, case.dtype, f"batch {case.batch_size}", f"top {case.k}", *seen]
 
 
 def groups(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -108,6 +112,16 @@ def groups(records: Sequence[Record]) -> dict[str, list[Record]]:
         name = f"{group_name(record)}, {machine_name(record)}" if several else group_name(record)
         found.setdefault(name, []).append(record)
     return found
+
+
+def short_names(found: Mapping[str, Sequence[Record]]) -> dict[str, str]:
+    """Name each group, by its name, in short: the dataset, and what not all groups have in common."""
+    facts = {name: [*_group_facts(group[0]), machine_name(group[0])] for name, group in found.items()}
+    common = set.intersection(*map(set, facts.values())) if facts else set()
+    return {
+        name: ", ".join([data, *(fact for fact in others if fact not in common)])
+        for name, (data, *others) in facts.items()
+    }
 
 
 class Quantity(str):

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from bench.report.canvas import WIDTH_IN, legend
-from bench.report.labels import NOT_AVAILABLE, significant
+from bench.report.labels import NOT_AVAILABLE, Quantity, significant
 from bench.report.ratios import latency_of
 from bench.report.scaling import Sweep, log_values, looks_of_lines, titles
 from bench.results.compare import medians_side_by_side
@@ -141,8 +141,11 @@ def _cells(line: Line) -> dict[str, str]:
     noisy = bool((line.noise > 0).all())
     return {
         "law of the median": law_text(law),
-        "largest residual": f"{line.residuals[worst]:+.1%} at {line.x[worst]:,.10g}"
-        + (f", noise of the median {line.noise[worst]:.1%}" if noisy else ""),
+        "largest residual": Quantity(
+            f"{line.residuals[worst]:+.1%} at {line.x[worst]:,.10g}"
+            + (f", noise of the median {line.noise[worst]:.1%}" if noisy else ""),
+            float(line.residuals[worst]),
+        ),
         "interval of a": _times_between(law.a, line.laws.a) if noisy and form is not Form.POWER else NOT_AVAILABLE,
         "interval of b": _times_between(law.b, line.laws.b) if noisy and form is not Form.CONSTANT else NOT_AVAILABLE,
         "interval of c": _exponent_between(line) if noisy else NOT_AVAILABLE,
@@ -179,17 +182,18 @@ def between(value: float, resampled: Floats) -> tuple[float, float]:
     return float(min(low, value)), float(max(high, value))
 
 
-def _times_between(value: Floats, resampled: Floats) -> str:
+def _times_between(value: Floats, resampled: Floats) -> Quantity:
     low, high = between(float(value[0]), resampled)
     unit, name = _unit(high)
-    return f"[{significant(low / unit)}, {significant(high / unit)}] {name}"
+    return Quantity(f"[{significant(low / unit)}, {significant(high / unit)}] {name}", float(value[0]))
 
 
 def _exponent_between(line: Line) -> str:
     if line.law.form in (Form.CONSTANT, Form.LINEAR):
         return NOT_AVAILABLE
-    low, high = between(float(line.law.c[0]), line.laws.c)
-    return f"[{significant(low)}, {significant(high)}]"
+    exponent = float(line.law.c[0])
+    low, high = between(exponent, line.laws.c)
+    return Quantity(f"[{significant(low)}, {significant(high)}]", exponent)
 
 
 def draw_curves(grown: Sequence[Growth], axis: Axes, sweep: Sweep, looks: Mapping[str, tuple[Any, str]]) -> None:

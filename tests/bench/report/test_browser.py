@@ -5,12 +5,16 @@ from functools import partial
 
 import pytest
 
+from bench.report.comparing_page import write_comparison
+from bench.report.history_page import write_history
 from bench.report.page import write_report
 from bench.results import store
 from bench.results.record import Outcome
 from tests.bench.factories import (
     make_case,
     make_failure,
+    make_latency,
+    make_provenance,
     make_record,
     make_run,
     make_studies,
@@ -24,6 +28,7 @@ api = pytest.importorskip("playwright.sync_api", reason="playwright is not insta
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: install the distribution's package")
 
 WIDE, NARROW = 1440, 390
+PAGES = ("report", "compare", "history")
 TEXTS = "h1, h2, h3, nav a, .answer li, p, figcaption, label, output, dt, dd, #distrust li, #again li"
 
 OVERLAPPING = """(selector) => {
@@ -54,16 +59,27 @@ def browser():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A page of everything: timed, evaluated and studied, failed, and with names that would break it."""
+    """Pages of everything: timed, evaluated and studied, failed, and with names that would break them."""
     place = tmp_path_factory.mktemp("page")
     studies, records = make_studies()
     hostile = make_case(HOSTILE, dataset="films", settings={"preset": "compact", "note": HOSTILE})
     failed = make_failure(HOSTILE, Outcome.ERROR, HOSTILE)
     files = [write_studies(place / "studies.json", studies)]
-    files.append(write_results(place / "run.json", [*make_run(), *records, make_record(case=hostile), failed]))
+    timed = [*make_run(), *records, make_record(case=hostile), failed]
+    files.append(write_results(place / "run.json", timed))
     runs, studied = store.read_all(files)
-    write_report(runs, place / "out", studied)
-    return place / "out"
+    write_report(runs, place / "report", studied)
+    slower = store.read(write_results(place / "slower.json", [_slowed(one) for one in timed]))
+    write_comparison([*runs, slower], place / "compare")
+    write_history([*runs, slower], place / "history")
+    return place
+
+
+def _slowed(record):
+    """The same case on the next day, a half slower."""
+    latency = record.latency and make_latency(1.5 * record.latency.p50_s, seed=1)
+    source = make_provenance(started="2026-12-01T00:00:00+00:00", commit="f" * 40)
+    return record.model_copy(update={"latency": latency, "provenance": source})
 
 
 @pytest.fixture
@@ -71,7 +87,7 @@ def opened(browser, folder):
     """Opens the page, and holds it to being silent and alone."""
     contexts, said = [], []
 
-    def opens(width=WIDE, scheme="light"):
+    def opens(width=WIDE, scheme="light", name="report"):
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
         contexts.append(context)
         page = context.new_page()
@@ -79,7 +95,7 @@ def opened(browser, folder):
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("dialog", lambda dialog: said.append(f"dialog: {dialog.message}"))
         page.on("request", lambda one: None if one.url.startswith(("file:", "data:")) else said.append(one.url))
-        page.goto((folder / "index.html").as_uri())
+        page.goto((folder / name / "index.html").as_uri())
         page.wait_for_selector("html[data-ready]")
         return page
 
@@ -91,8 +107,9 @@ def opened(browser, folder):
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_overlaps_or_overflows(opened, width, scheme):
-    page = opened(width, scheme)
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_overlaps_or_overflows(opened, width, scheme, name):
+    page = opened(width, scheme, name)
     assert page.evaluate(TOO_WIDE) == []
     assert page.evaluate(OVERLAPPING, TEXTS) == []
     assert page.evaluate("document.documentElement.scrollWidth") == width
@@ -101,9 +118,10 @@ def test_nothing_overlaps_or_overflows(opened, width, scheme):
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(opened, width, scheme):
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_no_serious_fault(opened, width, scheme, name):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    found = axe.run(opened(width, scheme)).response["violations"]
+    found = axe.run(opened(width, scheme, name)).response["violations"]
     grave = [(one["id"], [node["html"][:120] for node in one["nodes"][:3]]) for one in found if _is_grave(one)]
     assert grave == []
 
@@ -128,6 +146,20 @@ def test_a_table_sorts_by_value_and_not_by_text(opened):
     page.locator("#latency thead th", has_text="p50").click()
     assert values() != before
     assert [float(text.split()[0].replace(",", "")) for text in values()] == sorted(rising, reverse=True)
+
+
+@pytest.mark.parametrize(("name", "label", "head"), [("compare", "Latency", "p50 A"), ("history", "All runs", "p50")])
+def test_tables_of_several_runs_sort_and_filter(opened, name, label, head):
+    page = opened(name=name)
+    table = f".scroll[aria-label^='{label}'] table"
+    page.locator(f"{table} thead th", has_text=head).first.click()
+    rising = [float(text.split()[0].replace(",", "")) for text in column(page, head, table) if " ms" in text]
+    assert len(set(rising)) > 1
+    assert rising == sorted(rising)
+    page.get_by_label(f"Filter {label}").first.fill("popularity")
+    names = page.locator(f"{table} tbody th").all_inner_texts()
+    assert names
+    assert all("popularity" in name for name in names)
 
 
 def test_a_table_filters(opened):

@@ -6,8 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.report.labels import Quantity, mebibytes, metric_of, milliseconds, operations, places_for, with_interval
+from bench.report.labels import (
+    Quantity,
+    groups,
+    mebibytes,
+    metric_of,
+    milliseconds,
+    operations,
+    places_for,
+    short_names,
+    with_interval,
+)
 from bench.results.record import Metric
+from tests.bench.factories import make_case, make_record
 
 
 @pytest.mark.parametrize(
@@ -57,3 +68,14 @@ def test_quantities_sort_by_what_they_are_and_not_by_how_they_look():
         assert isinstance(write(small), Quantity)
         assert write(small).value < write(large).value
         assert math.isclose(write(small).value, small)
+
+
+def test_short_names_leave_out_what_all_groups_have_in_common():
+    def told(*cases):
+        return list(short_names(groups([make_record(case=case) for case in cases])).values())
+
+    one, many = make_case(batch_size=1), make_case(batch_size=32)
+    assert told(one) == ["synthetic data"]
+    assert told(one, many) == ["synthetic data, batch 1", "synthetic data, batch 32"]
+    assert told(one, make_case(batch_size=1, seen="keep")) == ["synthetic data", "synthetic data, seen items: keep"]
+    assert told() == []

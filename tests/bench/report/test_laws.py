@@ -52,6 +52,7 @@ def test_each_line_has_a_row_with_its_law():
     assert sasrec["measured range"] == "1 to 64, 4 points"
     assert sasrec["residuals"].count("%") == 4
     assert "noise of the median" in sasrec["largest residual"]
+    assert sasrec["interval of b"].value > 0, "tables are sorted by the parameter itself"
 
 
 def test_the_parameters_lie_in_their_intervals():

@@ -194,11 +194,11 @@ def _load(records: Sequence[Record]) -> list[str]:
 def _few_rounds(records: Sequence[Record]) -> list[str]:
     bounds = (0, 10, 50, 100, 500)
     names = ("even a median is rough", "no percentile beyond the median", "no p95 or p99", "no p99")
-    lines = []
+    labels, lines = case_labels(records), []
     for (least, most), meaning in zip(pairwise(bounds), names, strict=True):
         few = [
-            f"{caption(record)} at batch {record.case.batch_size} ({latency_of(record).rounds})"
-            for record in records
+            f"{label} ({latency_of(record).rounds})"
+            for label, record in zip(labels, records, strict=True)
             if least <= latency_of(record).rounds < most
         ]
         if few:

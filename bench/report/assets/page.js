@@ -164,16 +164,19 @@ function draw(box, axes, cases, time, budget, fitting) {
     dot.append(svg("title", {}, `${one.name}: ${one.quality[0].toFixed(4)} at ${digits(one[time])} ms`));
     layer.append(svg("text", { x: x(one[time]), y: y(one.quality[0]) + 2.2, "text-anchor": "middle", "font-size": 6, fill: "#000000" }, one.mark));
   }
-  // Names of the front only, moved up until none covers another.
+  // Names of the front only, each beside its own mark where it covers nothing; without room the number has to do.
   const taken = shown.map((one) => ({ left: x(one[time]) - 6, right: x(one[time]) + 6, top: y(one.quality[0]) + 4 }));
   for (const one of front) {
     const width = 4.9 * one.name.length;
-    const left = Math.min(x(one[time]) + 8, axes.x[1] - width);
-    let top = y(one.quality[0]) - 6;
-    while (taken.some((other) => Math.abs(other.top - top) < 10 && left < other.right && left + width > other.left)) top -= 10;
-    if (top < axes.y[1] + 6) continue;
-    taken.push({ left, right: left + width, top });
-    layer.append(svg("text", { x: left, y: top, fill: "#1c1c1c" }, one.name));
+    const [after, before, height] = [x(one[time]) + 8, x(one[time]) - 8 - width, y(one.quality[0])];
+    const places = [height - 6, height + 12].flatMap((top) => [{ left: after, top }, { left: before, top }]);
+    const free = ({ left, top }) =>
+      left >= axes.x[0] && left + width <= axes.x[1] && top >= axes.y[1] + 6 && top <= axes.y[0] - 2 &&
+      !taken.some((other) => Math.abs(other.top - top) < 10 && left < other.right && left + width > other.left);
+    const place = places.find(free);
+    if (!place) continue;
+    taken.push({ ...place, right: place.left + width });
+    layer.append(svg("text", { x: place.left, y: place.top, fill: "#1c1c1c" }, one.name));
   }
   frame.append(layer);
   const told = front.map((one) => `${one.name}, ${one.quality[0].toFixed(4)} at ${digits(one[time])} ms`);

@@ -207,6 +207,21 @@ def test_what_fits_answers_at_once(opened):
     assert fits.locator("figure circle").count() == 4
 
 
+def test_what_fits_writes_names_beside_their_own_marks(opened):
+    page = opened()
+    page.locator("#fits select[name=batch]").wait_for()
+    far = page.evaluate("""() => {
+      const marks = [...document.querySelectorAll('#fits circle')];
+      const names = [...document.querySelectorAll('#fits svg g text')].filter((one) => !/^\\d+$/.test(one.textContent));
+      const own = (name) => marks.find((mark) => mark.textContent.startsWith(`${name.textContent}: `));
+      const number = (one, what) => Number(one.getAttribute(what));
+      return [names.filter(own).length, names.filter(own).filter((name) =>
+        Math.abs(number(name, 'y') - number(own(name), 'cy')) > 12).map((name) => name.textContent)];
+    }""")
+    assert far[0] > 0
+    assert far[1] == []
+
+
 COSTS = ".scroll[aria-label='Cost'] table"
 
 

@@ -253,7 +253,8 @@ def expand(
 ) -> list[list[Planned]]:
     """List the cases of a dataset in groups; a group's cases differ in what recommends, and are timed in turns.
 
-    A case that is named twice is listed once, in its first group.
+    A case that is named twice is listed once, in its first group. On a GPU one-pass recommenders are listed twice,
+    the second time captured: a beam search that is, too, would else be held against launching kernels one by one.
 
     Args:
         suite: What is compared.
@@ -271,6 +272,7 @@ def expand(
     """
     shared = {"dataset": dataset, "loaded_with": loaded_with or {}, "device": str(device), "threads": threads}
     shared |= {"k": suite.k, "seen": suite.seen.value}
+    random = untrained or suite.untrained
     groups: list[list[Planned]] = []
     known: set[str] = set()
     for part, piece in suite.pieces():
@@ -296,7 +298,7 @@ def expand(
                     )
                     for entry in piece.recommenders
                     for own in entry.dtypes or [dtype]
-                    for serving in _servings(entry, piece, dataset, chosen, untrained=untrained or suite.untrained)
+                    for serving in _servings(entry, piece, dataset, chosen, device, untrained=random)
                 ]
                 fresh = {one.case.name: one for one in reversed(group) if one.case.name not in known}
                 known |= set(fresh)
@@ -325,9 +327,9 @@ def named_settings(recommender: str, dataset: str, settings: Settings) -> dict[s
 
 
 def _servings(
-    entry: Entry, suite: Suite, dataset: str, chosen: dict[str, Any], *, untrained: bool
+    entry: Entry, suite: Suite, dataset: str, chosen: dict[str, Any], device: torch.device, *, untrained: bool
 ) -> list[dict[str, Any]]:
-    """Return the parts of a case that one recommender decides: settings, weights, decoder, scores, beam width."""
+    """Return the parts of a case that one recommender decides: settings, weights, how it is served."""
     kind = registry.load(entry.name)
     fitting = {name: value for name, value in chosen.items() if name in kind.settings_type.model_fields}
     settings, _ = recipes.resolve(entry.name, dataset, entry.settings | fitting)
@@ -337,7 +339,8 @@ def _servings(
         weights = WeightsKind.UNTRAINED if untrained else WeightsKind.TRAINED
     common = {"recommender": entry.name, "settings": named_settings(entry.name, dataset, settings), "weights": weights}
     if not kind.decoders:
-        return [common]
+        ways = (False, True) if device.type == "cuda" and kind.capturable else (False,)
+        return [common | {"captured": captured} for captured in ways]
     for decoder in entry.decoders:
         if decoder not in kind.decoders:
             raise UserError(f"{entry.name} has no decoder {decoder!r}: use one of {', '.join(kind.decoders)}")

@@ -67,8 +67,9 @@ def serving_for(
 
 def serving_of(case: Case) -> Serving:
     """Return how a case is to be served."""
+    how: dict[str, Any] = {"decoder": case.decoder, "beam_width": case.beam_width, "captured": case.captured}
     scores = {} if case.scores is None else {"scores": Scores(case.scores)}
-    return Serving(seen=SeenItems(case.seen), decoder=case.decoder, beam_width=case.beam_width, **scores)
+    return Serving(seen=SeenItems(case.seen), **how, **scores)
 
 
 def choose_device(name: str | None) -> torch.device:

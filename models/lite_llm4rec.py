@@ -28,6 +28,7 @@ from transformers.utils.generic import ModelOutput
 
 from models import forward_costs, item_vectors, recommender
 from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
+from models.captured import captured
 from models.errors import UserError
 from models.flattened import FlatItems
 from models.item_encoder import reading_role
@@ -125,6 +126,7 @@ class LiteLLM4Rec(TrainableRecommender):
     """See the module's docstring. Shapes: B users, S places, D width of the Recommendation LLM."""
 
     settings_type = Settings
+    capturable = True
     config_class = LiteLLM4RecConfig
     config: LiteLLM4RecConfig
 
@@ -141,6 +143,7 @@ class LiteLLM4Rec(TrainableRecommender):
         else:
             self.reader = FlatItems(self.settings.text_tokens, self.settings.max_tokens)
         self.dropout = nn.Dropout(self.settings.dropout)
+        self._instructions: dict[torch.device, Tensor] = {}
         if self.settings.head is Head.LINEAR:
             self.head = nn.Linear(width, config.items + 1)
         else:
@@ -223,6 +226,7 @@ class LiteLLM4Rec(TrainableRecommender):
                 f"lite-llm4rec's head scores {self.config.items} items and {catalogue.name} has {len(catalogue)}: "
                 "train it on this dataset, loaded with the same options"
             )
+        self.programs = {}
         self.reader.read(catalogue)
         self.reader.index()
 
@@ -244,6 +248,14 @@ class LiteLLM4Rec(TrainableRecommender):
         batch = request_batch(histories, self.settings.max_length, self.serving)
         return self.reader.request(histories, batch) if isinstance(self.reader, FlatItems) else batch
 
+    def most_places(self, name: str) -> int | None:
+        """Return the most items, or flattened the most tokens, that are read."""
+        if name != "input_ids":
+            return None
+        flattened = isinstance(self.reader, FlatItems)
+        return self.settings.max_tokens if flattened else self.settings.max_length
+
+    @captured
     def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
         """Score every item in one pass."""
         with phase("encode"):
@@ -285,7 +297,7 @@ class LiteLLM4Rec(TrainableRecommender):
         inputs = self.dropout(read)
         before = len(self.config.instruction)
         if before:
-            instruction = embed(torch.tensor(self.config.instruction, device=inputs.device))
+            instruction = embed(self._instruction(inputs.device))
             inputs = torch.cat([instruction.expand(len(inputs), -1, -1), inputs], dim=1)
         mask = None
         if self.role is Role.ENCODER:  # causal backbones see no padding: it stands on the right
@@ -293,6 +305,13 @@ class LiteLLM4Rec(TrainableRecommender):
             mask[:, before] = True  # an empty history reads one padding item
         states: Tensor = self.rec_llm(inputs_embeds=inputs, attention_mask=mask).last_hidden_state
         return states[:, before:]
+
+    def _instruction(self, device: torch.device) -> Tensor:
+        """Return the instruction's tokens, which no request may bring from the host once it is captured."""
+        if self._instructions.get(device) is None:
+            with torch.inference_mode(False):
+                self._instructions[device] = torch.tensor(self.config.instruction, device=device)
+        return self._instructions[device]
 
     def save_assets(self, folder: Path) -> None:
         """Save the tokenizer."""

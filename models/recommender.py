@@ -30,6 +30,7 @@ from torch.profiler import record_function
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 from transformers import BatchFeature, PreTrainedModel
 
+from models.graphs import Program
 from models.int8 import round_weights
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ class Serving(BaseModel):
         decoder: For generative recommenders, one of their `decoders`; None for one-pass ones.
         beam_width: For generative recommenders, how many beams are kept; None under `EXHAUSTIVE`.
         scores: For generative recommenders, what scores mean.
+        captured: For one-pass recommenders, whether a request replays one CUDA graph; see `models.graphs`.
 
     """
 
@@ -146,6 +148,7 @@ class Serving(BaseModel):
     decoder: str | None = None
     beam_width: int | None = None
     scores: Scores = Scores.FULL_VOCAB
+    captured: bool = False
 
 
 @dataclass(frozen=True)
@@ -178,12 +181,16 @@ class Recommender(nn.Module, ABC):
         settings_type: The pydantic model of what `build` accepts.
         decoders: The decoders it can be served with, the default first; empty for one-pass ones.
         labels: Cautions that must stand wherever its results are shown, such as a leaky numbering.
+        capturable: Whether it can be served by CUDA graphs (`models.graphs`).
         serving: How it is to answer; set before `index`.
+        programs: Graphs of requests by their sizes; `index` begins with none.
 
     """
 
     settings_type: ClassVar[type[Settings]] = Settings
     decoders: ClassVar[tuple[str, ...]] = ()
+    capturable: ClassVar[bool] = False
+    programs: dict[Any, Program]
     serving: Serving = Serving()
 
     @classmethod
@@ -228,7 +235,12 @@ class Recommender(nn.Module, ABC):
     @property
     def compiles(self) -> bool:
         """Whether the first request of each size takes long, because a program is made for it."""
-        return False
+        return self.serving.captured
+
+    def most_places(self, name: str) -> int | None:
+        """Return how many columns an input may have; None where there is no bound."""
+        del name
+        return None
 
     def round_weights(self) -> None:
         """Turn the weights of matrix products into int8, for serving; called in eval mode, before `index`."""

@@ -8,14 +8,11 @@ of a size pays for compiling it, seconds to minutes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from baselines.decoding.beams import Beams, Prompt
 from baselines.decoding.device_trie import DeviceTrie
@@ -23,6 +20,7 @@ from baselines.decoding.exact import run
 from baselines.decoding.stacks import stack_of
 from baselines.decoding.trie import Trie
 from models.errors import UserError
+from models.graphs import Program, capture, is_watched
 from models.recommender import Scores, phase
 
 PROMPT_BUCKET = 32
@@ -34,9 +32,6 @@ SIZES = 256
 
 RECOMPUTED = ("dynamic", "longrope")
 """Rotary positions that transformers makes anew from the longest prompt, which it reads back to the host."""
-
-Program = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor, Tensor]]
-"""From prompt embeddings, mask and seen items to the three parts of `Beams`."""
 
 
 def compiled(
@@ -80,6 +75,7 @@ def _bucketed(prompt: Prompt, seen_items: Tensor | None, *, left: bool) -> tuple
 def _program(
     model: Any, inputs: tuple[Tensor, Tensor, Tensor | None], here: DeviceTrie, width: int, scores: Scores
 ) -> Program:
+    """Return a program from prompt embeddings, mask and seen items to the three parts of `Beams`."""
     stack = stack_of(model)
     kind = (getattr(model.config, "rope_parameters", None) or {}).get("rope_type", "default")
     if kind in RECOMPUTED:
@@ -92,53 +88,14 @@ def _program(
         return found.tokens, found.scores, found.items
 
     if inputs[0].is_cuda:
-        return _graph(whole, inputs)
+        return capture(whole, inputs)
     quick = torch.compile(whole, dynamic=False, fullgraph=True)
 
     def call(embeddings: Tensor, mask: Tensor, seen_items: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        if _get_current_dispatch_mode() is not None:
+        if is_watched():
             return whole(embeddings, mask, seen_items)
         # Each size has a program of its own, but all count against the limit of the one function.
         with torch._dynamo.config.patch(recompile_limit=SIZES):  # noqa: SLF001 - torch's documented switch
             return quick(embeddings, mask, seen_items)
 
     return call
-
-
-def _graph(whole: Program, inputs: tuple[Tensor, Tensor, Tensor | None]) -> Program:
-    """Capture `whole` as a CUDA graph over inputs and outputs that stay where they are.
-
-    All graphs share one pool of memory: none runs beside another, and each result is copied out at once.
-    """
-    # Not inference mode, if the caller is in it: what it makes could not be written to from outside of it.
-    with torch.cuda.device(inputs[0].device), torch.inference_mode(False), torch.no_grad():
-        still = tuple(None if value is None else value.clone() for value in inputs)
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):  # libraries set themselves up outside of the capture
-            for _ in range(3):
-                whole(*still)  # type: ignore[arg-type]
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=_pool(inputs[0].device)):
-            outputs = whole(*still)  # type: ignore[arg-type]
-
-    def replay(embeddings: Tensor, mask: Tensor, seen_items: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        if _get_current_dispatch_mode() is not None:
-            return whole(embeddings, mask, seen_items)
-        with torch.cuda.device(embeddings.device):
-            for place, value in zip(still, (embeddings, mask, seen_items), strict=True):
-                if place is not None and value is not None:
-                    place.copy_(value, non_blocking=True)
-            graph.replay()
-            tokens, scores, items = (output.clone() for output in outputs)
-        return tokens, scores, items
-
-    return replay
-
-
-@cache
-def _pool(device: torch.device) -> Any:
-    """Return the device's one pool of memory for graphs."""
-    del device
-    return torch.cuda.graph_pool_handle()

@@ -20,6 +20,7 @@ from transformers import BatchFeature, GPT2Config, GPT2Model, PretrainedConfig
 from transformers.utils.generic import ModelOutput
 
 from models import forward_costs, recommender
+from models.captured import captured
 from models.errors import UserError
 from models.int8 import Int8Linear, Int8Rows
 from models.losses import catalogue_cross_entropy
@@ -81,6 +82,7 @@ class SASRec(TrainableRecommender):
     """See the module's docstring."""
 
     settings_type = Settings
+    capturable = True
     config_class = SASRecConfig
     config: SASRecConfig
     rounded: Int8Linear | None
@@ -149,6 +151,7 @@ class SASRec(TrainableRecommender):
             UserError: It is not.
 
         """
+        self.programs = {}
         if len(catalogue) != self.config.items:
             raise UserError(
                 f"sasrec was trained on {self.config.items} items and {catalogue.name} has {len(catalogue)}: "
@@ -159,6 +162,11 @@ class SASRec(TrainableRecommender):
         """Pad the newest `max_length` items on the right."""
         return request_batch(histories, self.config.max_items, self.serving)
 
+    def most_places(self, name: str) -> int | None:
+        """Return the most items that have a position."""
+        return self.config.max_items if name == "input_ids" else None
+
+    @captured
     def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
         """Score every item against the hidden state of the newest one."""
         with phase("encode"):

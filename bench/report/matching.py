@@ -16,7 +16,7 @@ Flat = dict[str, Value]
 SETTINGS, LOADED = "settings.", "loaded_with."
 """Before the names of settings, so that each of them counts as a field of its own."""
 
-SERVED = ("decoder", "beam_width", "scores")
+SERVED = ("decoder", "beam_width", "scores", "captured")
 
 CHANGED_TOGETHER = (
     SERVED,

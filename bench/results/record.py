@@ -66,6 +66,7 @@ class Case(Model):
         beam_width: Of beam searches; None where there are no beams.
         scores: What a generated item's score means, ``full-vocab`` or ``renormalised``; None for one-pass
             recommenders, and in records made before there was a choice.
+        captured: Of one-pass recommenders, whether each request replays one CUDA graph.
         threads: CPU threads.
 
     """
@@ -83,6 +84,7 @@ class Case(Model):
     decoder: str | None = None
     beam_width: int | None = None
     scores: str | None = None
+    captured: bool = False
     threads: int
 
     @property
@@ -94,6 +96,7 @@ class Case(Model):
         changed = {name: value for name, value in self.settings.items() if name not in {"preset", "seed"}}
         details = [value if isinstance(value, str) else f"{name} {value}" for name, value in changed.items()]
         details += [self.decoder] if self.decoder else []
+        details += ["captured"] if self.captured else []
         details += [self.scores] if self.scores not in (None, FULL_VOCAB) else []
         details += [f"beam {self.beam_width}"] if self.beam_width else []
         return f"{self.recommender} ({', '.join(details)})" if details else self.recommender

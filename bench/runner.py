@@ -250,7 +250,8 @@ class Runner:
     def _costs(self, one: Ready) -> dict[str, Any]:
         """Measure what one request costs besides time, outside of the timed rounds."""
         subject, device = one.subject, self._options.device
-        seconds = phases.phase_seconds(lambda: subject.request(0), device=device)
+        captured = subject.recommender.compiles
+        seconds = phases.phase_seconds(lambda: subject.request(0), device=device, captured=captured)
         counted = flops.count_request(subject)
         best = peaks(device, one.case.dtype, one.case.threads)
         users = subject.batch_size

@@ -20,9 +20,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
@@ -397,9 +399,10 @@ class TrainableRecommender(Recommender, PreTrainedModel):
 
 def pad(sequences: Sequence[Sequence[int]], *, left: bool = False, value: int = PADDING) -> Tensor:
     """Stack integer sequences of unequal length into int64 [B, longest] (at least one column)."""
-    width = max([1, *map(len, sequences)])
-    rows = []
-    for sequence in sequences:
-        filling = [value] * (width - len(sequence))
-        rows.append([*filling, *sequence] if left else [*sequence, *filling])
-    return torch.tensor(rows, dtype=torch.int64)
+    lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
+    width = max(1, int(lengths.max(initial=0)))
+    places = np.arange(width)
+    filled = places >= width - lengths[:, None] if left else places < lengths[:, None]
+    padded = np.full(filled.shape, value, dtype=np.int64)
+    padded[filled] = np.fromiter(chain.from_iterable(sequences), np.int64, int(lengths.sum()))
+    return torch.from_numpy(padded)

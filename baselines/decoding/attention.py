@@ -36,7 +36,7 @@ def attend_masked(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale
         folded, key.transpose(1, 2), value.transpose(1, 2), attn_mask=mask, scale=scale
     )  # [B, G, each * R, d]
     if each > 1:
-        found = found.view(users, heads, rows, width)
+        found = found.reshape(users, heads, rows, width)  # a GPU's kernels lay it out otherwise
     return found.transpose(1, 2).flatten(2)
 
 

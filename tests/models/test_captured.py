@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from bench.measure.flops import count
-from bench.measure.phases import phase_seconds
 from models import captured, graphs
 from models.errors import UserError
 from models.recommender import History, SeenItems, Serving
@@ -113,19 +112,3 @@ def test_once_all_graphs_are_gone_others_can_be_captured():
         del recommender
         gc.collect()
         assert not graphs._graphs[torch.device("cuda", 0)]
-
-
-@needs_gpu
-def test_the_phase_of_a_replayed_graph_takes_as_long_as_its_kernels():
-    recommender = build("lite-llm4rec", serving=Serving(captured=True)).cuda()
-    recommender.index(catalogue())
-    inputs = recommender.prepare(walks(64)).to("cuda")
-
-    def request():
-        with torch.inference_mode():
-            return recommender.recommend(inputs, 5).items.cpu()
-
-    request()
-    replayed = phase_seconds(request, device=torch.device("cuda"))
-    recommender.serving = Serving()
-    assert replayed["captured pass"] > 0.3 * sum(phase_seconds(request, device=torch.device("cuda")).values())

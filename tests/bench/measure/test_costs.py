@@ -119,6 +119,10 @@ def test_phases_are_timed_in_the_order_in_which_they_begin_and_repeats_add_up():
     assert 0.02 <= found["decode step 1"] < 0.2
 
 
+def test_a_replayed_graph_has_no_phases():
+    assert phases.phase_seconds(lambda: None, device=torch.device("cuda"), captured=True) == {}
+
+
 def test_a_request_without_phases_has_none():
     assert phases.phase_seconds(lambda: torch.ones(2) + 1, device=CPU, repeats=1) == {}
 

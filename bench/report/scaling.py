@@ -132,14 +132,15 @@ def _names(records: Sequence[Record], fields: tuple[str, ...]) -> list[str]:
 
 
 HEAD = 2
-"""Parts of a name that are always said: recommender and decoder."""
+"""Parts of a name that are always said: recommender, and decoder or that it is captured."""
 
 
 def _parts(record: Record, fields: tuple[str, ...]) -> list[str]:
     """Return recommender and decoder, then all else that may tell two lines of a panel apart."""
     case = record.case
     swept = HISTORY_SETTINGS if "settings" in fields else ()
-    words = [case.recommender, decoder_name(record) if case.decoder else ""]
+    served = decoder_name(record) if case.decoder else "captured" if case.captured else ""
+    words = [case.recommender, served]
     words += [f"{name} {value}" for name, value in sorted(case.settings.items()) if name not in swept]
     words += [f"beam {case.beam_width}" if case.beam_width and "beam_width" not in fields else ""]
     words += [f"{case.weights.value} weights", f"{case.threads} threads", f"seen items: {case.seen}"]

@@ -194,7 +194,9 @@ def test_the_learning_rate_falls_with_the_steps_left_where_these_end_first():
 
 
 def test_the_last_step_of_a_cooled_training_hardly_learns(monkeypatch):
-    cooled = RECIPE.model_copy(update={"cooldown": 1.0, "warmup_steps": 0, "max_minutes": 0.05, "epochs": 500})
+    cooled = RECIPE.model_copy(
+        update={"cooldown": 1.0, "warmup_steps": 0, "max_minutes": 0.05, "epochs": 500, "patience": 500}
+    )
     resolve = train.resolve
     monkeypatch.setattr(train, "resolve", lambda *given: (resolve(*given)[0], cooled))
     rates = []

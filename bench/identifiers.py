@@ -19,7 +19,8 @@ from bench.options import parse_settings
 from bench.recipes import resolve
 from models import registry
 from models.errors import UserError
-from models.recommender import Catalogue, CodesItems
+from models.identified import CodesItems
+from models.recommender import Catalogue
 
 app = typer.Typer(add_completion=False, help=__doc__)
 

@@ -22,7 +22,7 @@ from bench.recipes import resolve
 from bench.results.studies import LeakProbe, Studies
 from models import registry
 from models.errors import UserError
-from models.recommender import NumbersItems
+from models.identified import NumbersItems
 
 app = typer.Typer(add_completion=False, help=__doc__)
 

@@ -13,22 +13,26 @@ from transformers import BatchFeature
 from models.graphs import capture, is_watched
 from models.recommender import Recommendations, Recommender, phase
 
-OnePass = TypeVar("OnePass", bound=Recommender)
+Served = TypeVar("Served", bound=Recommender)
 
 BUCKET = 64
 """Rows of item numbers are padded to multiples of this."""
 
 
 def captured(
-    recommend: Callable[[OnePass, BatchFeature, int], Recommendations],
-) -> Callable[[OnePass, BatchFeature, int], Recommendations]:
+    recommend: Callable[[Served, BatchFeature, int], Recommendations],
+) -> Callable[[Served, BatchFeature, int], Recommendations]:
     """Let `Recommender.recommend` be served by graphs, where `Serving.captured` says so.
 
-    It may read item numbers [B, S], padded on the right with 0 up to `Recommender.most_places`, and tensors [B].
+    It may read item numbers [B, S], padded on the right with 0 up to `Recommender.most_places`, and tensors [B]. Its
+    class says `capturable`, and its `index` empties `programs`: graphs go on reading what they were captured with.
+
+    Raises:
+        UserError: The inputs are not on a CUDA device.
     """
 
     @wraps(recommend)
-    def served(self: OnePass, inputs: BatchFeature, k: int) -> Recommendations:
+    def served(self: Served, inputs: BatchFeature, k: int) -> Recommendations:
         if not self.serving.captured or is_watched():
             return recommend(self, inputs, k)
         return _replayed(recommend, self, inputs, k)
@@ -37,8 +41,8 @@ def captured(
 
 
 def _replayed(
-    recommend: Callable[[OnePass, BatchFeature, int], Recommendations],
-    recommender: OnePass,
+    recommend: Callable[[Served, BatchFeature, int], Recommendations],
+    recommender: Served,
     inputs: BatchFeature,
     k: int,
 ) -> Recommendations:

@@ -22,7 +22,7 @@ from enum import StrEnum
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ from models.graphs import Program
 from models.int8 import round_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 PADDING = 0
 """The item number that is no item; catalogue items are 1..n."""
@@ -320,47 +320,6 @@ class Examples(Protocol):
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         """Make one example, for `TrainableRecommender.collate`."""
-
-
-@runtime_checkable
-class CodesItems(Protocol):
-    """A class of recommenders that know items by a few codes each, made without training."""
-
-    @classmethod
-    def code_schemes(cls, catalogue: Catalogue, settings: Settings) -> Mapping[str, Sequence[tuple[int, ...]]]:
-        """Code items 1..n in every way there is, by what the way is called.
-
-        Raises:
-            UserError: The items cannot be told apart by so many codes.
-
-        """
-
-
-@dataclass(frozen=True)
-class ItemNumbers:
-    """One way of numbering a catalogue.
-
-    Attributes:
-        name: What it is called.
-        numbers: That of item i at ``numbers[i - 1]``, all different; their order is what can leak.
-        labels: Cautions, such as that it is known to leak.
-
-    """
-
-    name: str
-    numbers: tuple[int, ...]
-    labels: tuple[str, ...] = ()
-
-
-@runtime_checkable
-class NumbersItems(Protocol):
-    """A class of recommenders that know items by IDs with an order, made without training."""
-
-    @classmethod
-    def numberings(
-        cls, catalogue: Catalogue, histories: Sequence[History], settings: Settings
-    ) -> Sequence[ItemNumbers]:
-        """Number items 1..n in every way that this catalogue can be numbered in."""
 
 
 class TrainableRecommender(Recommender, PreTrainedModel):

@@ -23,7 +23,8 @@ from baselines.item_ids.numbering import Numbered, number_items
 from baselines.item_ids.words import Encoded, WordEncoder
 from models import recommender
 from models.backbones import PRESETS, is_preset
-from models.recommender import Catalogue, History, ItemNumbers, SeenItems, pad
+from models.identified import ItemNumbers
+from models.recommender import Catalogue, History, SeenItems, pad
 from models.tokenizers import TOKENIZER, tokenizer_for, tokenizer_name
 
 SAMPLE = 2000

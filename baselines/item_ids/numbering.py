@@ -14,7 +14,8 @@ from baselines.item_ids.sequential import LEAKY_LABEL, leaky_ids, sequential_ids
 from baselines.item_ids.shuffled import random_ids
 from models import recommender
 from models.errors import UserError
-from models.recommender import Catalogue, History, ItemNumbers
+from models.identified import ItemNumbers
+from models.recommender import Catalogue, History
 
 
 class Numbering(StrEnum):

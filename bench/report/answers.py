@@ -41,8 +41,19 @@ def leads(group: Sequence[Record]) -> list[Lead]:
     chosen = claimants(one_pass)
     if not chosen and one_pass:
         chosen = [max(one_pass, key=lambda record: (metric(record, "NDCG@10") or 0.0, -latency_of(record).p50_s))]
-    rivals = ((fast, strongest(fast, group)) for fast in chosen)
+    rivals = ((fast, strongest(fast, group)) for fast in _served_best(chosen))
     return [_lead(fast, slow, group) for fast, slow in rivals if slow is not None]
+
+
+def _served_best(records: Sequence[Record]) -> list[Record]:
+    """Return the records without those whose case is served faster one by one, or as a graph."""
+
+    def alike(first: Record, second: Record) -> bool:
+        return first.case.model_copy(update={"captured": second.case.captured}) == second.case
+
+    ways = ([other for other in records if alike(one, other)] for one in records)
+    best = [min(several, key=lambda record: latency_of(record).p50_s) for several in ways]
+    return list({id(record): record for record in best}.values())
 
 
 def _lead(fast: Record, slow: Record, group: Sequence[Record]) -> Lead:

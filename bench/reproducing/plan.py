@@ -20,7 +20,8 @@ from bench.results.studies import Ablation, Studies
 from models import registry
 from models.backbones import PRESETS, is_preset
 from models.errors import UserError
-from models.recommender import NumbersItems, Settings, TrainableRecommender
+from models.identified import NumbersItems
+from models.recommender import Settings, TrainableRecommender
 
 DECODER = "exact"
 """Ranks all users of generative recommenders: the fastest that makes the papers' lists."""

@@ -19,7 +19,7 @@ from models.recommender import Scores, Serving
 
 RECIPE = Recipe(
     batch_size=16, learning_rate=1e-3, weight_decay=0.0, warmup_steps=2, epochs=4, evaluate_every=4,
-    validation_users=20, patience=50, max_minutes=1.0,
+    validation_users=20, patience=500, max_minutes=1.0,
 )  # fmt: skip
 
 
@@ -194,9 +194,7 @@ def test_the_learning_rate_falls_with_the_steps_left_where_these_end_first():
 
 
 def test_the_last_step_of_a_cooled_training_hardly_learns(monkeypatch):
-    cooled = RECIPE.model_copy(
-        update={"cooldown": 1.0, "warmup_steps": 0, "max_minutes": 0.05, "epochs": 500, "patience": 500}
-    )
+    cooled = RECIPE.model_copy(update={"cooldown": 1.0, "warmup_steps": 0, "max_minutes": 0.05, "epochs": 500})
     resolve = train.resolve
     monkeypatch.setattr(train, "resolve", lambda *given: (resolve(*given)[0], cooled))
     rates = []

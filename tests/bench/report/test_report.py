@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from bench.report.answers import answer, headline
+from bench.report.answers import answer, headline, leads
 from bench.report.findings import comparisons, distrust
 from bench.report.labels import case_labels, groups, operations, significant
 from bench.report.page import write_report
@@ -227,6 +227,16 @@ def test_one_sentence_says_what_one_pass_gains_over_all_groups():
     )
     assert headline([fast]) is None
     assert headline([]) is None
+
+
+def test_a_one_pass_case_is_held_against_beams_as_it_is_served_best():
+    _, slow = pair()
+    plain, captured = (
+        make_record(case=make_case(captured=how), median_s=median_s) for how, median_s in ((False, 0.01), (True, 0.002))
+    )
+    assert [lead.fast for lead in leads([plain, captured, slow])] == [captured]
+    quicker = make_record(case=plain.case, median_s=0.001)
+    assert [lead.fast for lead in leads([quicker, captured, slow])] == [quicker]
 
 
 def test_a_slower_one_pass_case_is_said_to_be_slower():

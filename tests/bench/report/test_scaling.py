@@ -57,6 +57,12 @@ def test_batches_histories_and_catalogues_make_lines():
     assert [value for value, _ in found["catalogue, items"].lines["popularity"]] == [3000, 12000, 100000]
 
 
+def test_what_is_captured_is_a_line_of_its_own():
+    cases = [make_case(batch_size=size, captured=captured) for captured in (False, True) for size in (1, 8, 64)]
+    (found,) = sweeps([make_record(case=case) for case in cases])
+    assert list(found.lines) == ["lite-llm4rec", "lite-llm4rec, captured"]
+
+
 def test_lines_of_other_sizes_are_told_apart_and_none_is_lost():
     presets = [
         tiger("exact", 20, step * size, case={"batch_size": size, "settings": {"preset": preset}})

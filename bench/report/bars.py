@@ -35,7 +35,7 @@ def draw_latency(records: Sequence[Record]) -> Figure:
             axis.plot([low, high], [row, row], color="black", linewidth=1.2)
         axis.plot(np.median(samples), row, marker="|", color="black", markersize=13, markeredgewidth=2)
     log_milliseconds(axis)
-    axis.set_xlabel("latency of a request, ms (dots: rounds; line: middle 90 %, of 100 rounds or more; tick: median)")
+    axis.set_xlabel("latency of a request, ms\n(dots: rounds; line: middle 90 %, of 100 rounds or more; tick: median)")
     return figure
 
 

@@ -32,7 +32,7 @@ def draw_phases(records: Sequence[Record]) -> Figure:
             share = 100 * value / total
             axis.barh(place, share, left=start, height=0.62, color=colours[kind], edgecolor="white", linewidth=0.6)
             start += share
-        axis.text(101, place, milliseconds(total), va="center", fontsize=8)
+        axis.text(101, place, milliseconds(total) if seconds else "n/a", va="center", fontsize=8)
     axis.set_xlim(0, 114)
     axis.set_xticks(range(0, 101, 20))
     axis.set_xlabel("share of the marked time of one profiled request, % (right: that time)")
@@ -59,7 +59,7 @@ def describe_phases(records: Sequence[Record]) -> str:
 def _shares(label: str, record: Record) -> str:
     found = seconds_by_kind(record)
     total = sum(found.values()) or 1.0
-    return f"{label}: " + ", ".join(f"{kind} {value / total:.0%}" for kind, value in found.items())
+    return f"{label}: " + (", ".join(f"{kind} {value / total:.0%}" for kind, value in found.items()) or "n/a")
 
 
 def _colours(kinds: Sequence[str]) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from bench.report.answers import answer, headline, leads
 from bench.report.findings import comparisons, distrust
 from bench.report.labels import case_labels, groups, operations, significant
 from bench.report.page import write_report
-from bench.results.record import Outcome, Quality, Unavailable, WeightsKind
+from bench.report.phases import describe_phases, draw_phases
+from bench.results.record import Outcome, Phase, Quality, Unavailable, WeightsKind
 from bench.results.store import read
 from tests.bench.factories import (
     make_case,
@@ -227,6 +228,13 @@ def test_one_sentence_says_what_one_pass_gains_over_all_groups():
     )
     assert headline([fast]) is None
     assert headline([]) is None
+
+
+def test_a_case_without_phases_has_no_time_beside_its_bar():
+    told = make_record(phases=[Phase(name="encode", seconds=0.002)])
+    replayed = make_record(case=make_case(captured=True), phases=[])
+    assert [text.get_text() for text in draw_phases([told, replayed]).axes[0].texts] == ["2.00 ms", "n/a"]
+    assert describe_phases([told, replayed]).endswith("(captured): n/a.")
 
 
 def test_a_one_pass_case_is_held_against_beams_as_it_is_served_best():

@@ -15,8 +15,9 @@ from bench.report.labels import case_labels, milliseconds
 from bench.results.phases import KINDS, place_of, seconds_by_kind
 from bench.results.record import Record
 
-COLOURS = (7, 0, 9, 1, 8, 2, 4, 6, 3, 5)
-"""Places in the palette of `KINDS`; those beyond, and unknown ones, start over."""
+PALETTE = (*sns.color_palette("colorblind"), (0.2, 0.2, 0.2))
+COLOURS = (7, 0, 9, 1, 8, 2, 4, 6, 3, 5, 10)
+"""Places in the palette of `KINDS`; unknown ones start over."""
 
 
 def draw_phases(records: Sequence[Record]) -> Figure:
@@ -63,8 +64,7 @@ def _shares(label: str, record: Record) -> str:
 
 
 def _colours(kinds: Sequence[str]) -> dict[str, Any]:
-    palette = sns.color_palette("colorblind")
-    known = dict(zip(KINDS, COLOURS, strict=False))
+    known = dict(zip(KINDS, COLOURS, strict=True))
     others = [kind for kind in kinds if kind not in known]
     places = known | {kind: COLOURS[row % len(COLOURS)] for row, kind in enumerate(others)}
-    return {kind: palette[places[kind]] for kind in kinds}
+    return {kind: PALETTE[places[kind]] for kind in kinds}

@@ -13,6 +13,7 @@ from bench.report.findings import comparisons, distrust
 from bench.report.labels import case_labels, groups, operations, significant
 from bench.report.page import write_report
 from bench.report.phases import describe_phases, draw_phases
+from bench.results.phases import KINDS
 from bench.results.record import Outcome, Phase, Quality, Unavailable, WeightsKind
 from bench.results.store import read
 from tests.bench.factories import (
@@ -235,6 +236,12 @@ def test_a_case_without_phases_has_no_time_beside_its_bar():
     replayed = make_record(case=make_case(captured=True), phases=[])
     assert [text.get_text() for text in draw_phases([told, replayed]).axes[0].texts] == ["2.00 ms", "n/a"]
     assert describe_phases([told, replayed]).endswith("(captured): n/a.")
+
+
+def test_every_kind_of_phase_has_a_colour_of_its_own():
+    record = make_record(phases=[Phase(name=kind, seconds=0.001) for kind in KINDS])
+    bars = draw_phases([record]).axes[0].patches
+    assert len({bar.get_facecolor() for bar in bars}) == len(bars) == len(KINDS)
 
 
 def test_a_one_pass_case_is_held_against_beams_as_it_is_served_best():

@@ -79,6 +79,8 @@ def headline(records: Sequence[Record]) -> str | None:
     if changes:
         ends = [f"{change:+.0f} %" for change in (changes[0], changes[-1])]
         text += f", with {' to '.join(dict.fromkeys(ends))} Recall@10"
+        if any(_seen(lead.slow) is not None for lead in found):
+            text += ", in part over weights that saw less than an epoch"
     return f"{text}: {_where([lead.fast for lead in found])}."
 
 
@@ -139,10 +141,16 @@ def _quality_and_time(record: Record) -> str:
 def _against_beams(lead: Lead) -> str:
     """Say how fast a one-pass case is beside the strongest generative one, and beside what the papers run."""
     recall = "" if lead.recall is None else f", with {lead.recall:+.0f} % Recall@10"
+    if recall and (seen := _seen(lead.slow)) is not None:
+        recall += f" over weights that saw {100 * seen:.0f} % of an epoch"
     text = f" {caption(lead.fast)} is {_beside(lead.ratio)} as {caption(lead.slow)}"
     if lead.reference is not None and lead.to_reference is not None:
         text += f" and {_beside(lead.to_reference)} as {caption(lead.reference)}, the papers' decoder"
     return f"{text}{recall}."
+
+
+def _seen(record: Record) -> float | None:
+    return record.weights.part_of_an_epoch if record.weights is not None else None
 
 
 def _beside(ratio: Ratio) -> str:

@@ -70,9 +70,9 @@ def _notes(record: Record) -> list[str]:
         found.append("unstable")
     if latency_of(record).rounds < FEW_ROUNDS:
         found.append(f"{latency_of(record).rounds} rounds")
-    epochs = record.weights.training.get("epochs") if record.weights is not None else None
-    if isinstance(epochs, (int, float)) and epochs < 1:
-        found.append(f"trained on {epochs:.0%} of an epoch")
+    seen = record.weights.part_of_an_epoch if record.weights is not None else None
+    if seen is not None:
+        found.append(f"trained on {seen:.0%} of an epoch")
     return found
 
 

@@ -152,10 +152,10 @@ def doubts(studies: Studies) -> list[str]:
     ranked = [(one.case, one.labels) for one in studies.evaluations] + [(one.case, one.labels) for one in studies.beams]
     found += [f"{case.variant}: {label}." for case, labels in ranked for label in labels]
     for one in studies.evaluations:
-        epochs = one.weights.training.get("epochs")
-        if isinstance(epochs, (int, float)) and epochs < 1:
+        seen = one.weights.part_of_an_epoch
+        if seen is not None:
             where = f"{one.case.variant} on {one.case.dataset_variant}"
-            found.append(f"{where} saw {epochs:.0%} of the training examples once: more training would rank better.")
+            found.append(f"{where} saw {seen:.0%} of the training examples once: more training would rank better.")
     found += [
         f"{one.case.recommender} on {one.case.dataset_variant}: its beams were studied on {one.users:,} of "
         f"{one.all_users:,} users."

@@ -142,6 +142,12 @@ class Weights(Model):
     settings: dict[str, str | int | float | bool | None] = Field(default={})
     tokenizer: str | None = None
 
+    @property
+    def part_of_an_epoch(self) -> float | None:
+        """How much training saw of its examples, of 1; None where it saw all, or where that is not known."""
+        epochs = self.training.get("epochs")
+        return epochs if isinstance(epochs, (int, float)) and epochs < 1 else None
+
 
 class Latency(Model):
     """Wall time of whole requests (prepare, transfer, recommend, results on the host), in seconds.

@@ -231,6 +231,15 @@ def test_one_sentence_says_what_one_pass_gains_over_all_groups():
     assert headline([]) is None
 
 
+def test_a_gain_over_a_search_that_was_hardly_trained_says_so():
+    fast, slow = pair()
+    for epochs, seen in ((0.07, True), (1.2, False)):
+        weights = slow.weights.model_copy(update={"training": {"epochs": epochs}})
+        records = [fast, slow.model_copy(update={"weights": weights})]
+        assert ("Recall@10, in part over weights that saw less than an epoch" in headline(records)) is seen
+        assert ("with +33 % Recall@10 over weights that saw 7 % of an epoch." in answer(records)[0]) is seen
+
+
 def test_a_case_without_phases_has_no_time_beside_its_bar():
     told = make_record(phases=[Phase(name="encode", seconds=0.002)])
     replayed = make_record(case=make_case(captured=True), phases=[])

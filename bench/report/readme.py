@@ -48,7 +48,8 @@ BEST = "NDCG@10"
 
 NOTE = (
     "p50: median time of a request; of beam searches under the fastest decoder that keeps their beams, which is named, "
-    "and beside it under `reference`, the papers' own. Brackets: 95 % intervals. GFLOP/user: at the smallest batch."
+    "and beside it under `reference`, the papers' own. Brackets: 95 % intervals. GFLOP/user: at the smallest batch. "
+    "Of a recommender's variants: its own settings, and the best."
 )
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -144,7 +145,7 @@ def _machine(paper: Path, link: str) -> str:
         f"### {md_text(f'{name}: {machines}')}",
         f"![{md_text(f'{BEST} against latency on ' + ', '.join(datasets) + f'; {name}')}]({link}/{FIGURE})",
         "\n".join(sentences),
-        _markdown(_table(datasets)),
+        _markdown(_table({dataset: _shown(rows) for dataset, rows in datasets.items()})),
         f"{NOTE} Everything is on [the page]({link}/{PAGE}).",
     ]
     return "\n\n".join(parts)
@@ -184,6 +185,16 @@ def _rows(alike: Sequence[list[Record]]) -> list[Row]:
     names = case_labels([_without_rung(group[0]) for group in alike], ("dataset", "batch"))
     rows = [Row("; ".join([name, *group[0].labels]), tuple(group)) for name, group in zip(names, alike, strict=True)]
     return sorted(rows, key=lambda row: -(row.quality.metrics[BEST].value if row.quality else 0.0))
+
+
+def _shown(rows: Sequence[Row]) -> list[Row]:
+    """Return of each recommender the row whose settings are nearest to its own, and the best one without cautions."""
+    shown: set[int] = set()
+    for name in {row.records[0].case.recommender for row in rows}:
+        variants = [row for row in rows if row.records[0].case.recommender == name]
+        shown.add(id(min(variants, key=lambda row: len(row.records[0].case.settings))))
+        shown.add(id(next((row for row in variants if not row.records[0].labels), variants[0])))
+    return [row for row in rows if id(row) in shown]
 
 
 def _without_rung(record: Record) -> Record:

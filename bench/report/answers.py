@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.report.findings import claimants, recall_gain, times
-from bench.report.labels import caption, dataset_name, groups, machine_name, milliseconds, short_names, significant
+from bench.report.labels import (
+    caption,
+    dataset_name,
+    groups,
+    listed,
+    machine_name,
+    milliseconds,
+    short_names,
+    significant,
+)
 from bench.report.ladder import reference_of, strongest
 from bench.report.ratios import latency_of, measured, metric, ratio_of
 from bench.results.compare import Ratio
@@ -70,7 +79,7 @@ def headline(records: Sequence[Record]) -> str | None:
         return None
     names = dict.fromkeys(lead.fast.case.recommender for lead in found)
     text = (
-        f"{' and '.join(names)} answered {_span([lead.ratio for lead in found])} as fast as the strongest beam search"
+        f"{listed(list(names))} answered {_span([lead.ratio for lead in found])} as fast as the strongest beam search"
     )
     references = [lead.to_reference for lead in found if lead.to_reference is not None]
     if references:
@@ -97,9 +106,9 @@ def _where(records: Sequence[Record]) -> str:
     datasets = list(dict.fromkeys(map(dataset_name, records)))
     machines = list(dict.fromkeys(map(machine_name, records)))
     batches = sorted({record.case.batch_size for record in records})
-    data = " and ".join(datasets) if len(datasets) < 4 else f"{len(datasets)} datasets"  # noqa: PLR2004 - fit a line
+    data = listed(datasets) if len(datasets) < 4 else f"{len(datasets)} datasets"  # noqa: PLR2004 - fit a line
     sizes = f"batch {batches[0]}" + (f" to {batches[-1]}" if len(batches) > 1 else "")
-    return f"{data}, {sizes}, {' and '.join(machines)}"
+    return f"{data}, {sizes}, {listed(machines)}"
 
 
 def answer(records: Sequence[Record]) -> list[str]:

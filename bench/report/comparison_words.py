@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from bench.report.comparison import Comparison, Group, Judged, QualityVerdict, Verdict, few_turns, same_data, timed
 from bench.report.findings import times
-from bench.report.labels import case_labels
+from bench.report.labels import case_labels, listed
 from bench.report.sources import MACHINE, SYSTEM, Source, differences
 from bench.results.compare import LEAST_TURNS, Ratio
 from bench.results.record import Record
@@ -38,14 +38,14 @@ def summary(base: Source, other: Source, group: Group) -> str:
     counts = Counter(row.verdict for row in rows)
     told = [f"{counts[one]} {one.value}" for one in Verdict if one is not Verdict.NOT_MEASURED or counts[one]]
     what = f"that differ in {changed(group)}" if group.changes else "in both files"
-    text = f"{other.letter} against {base.letter}: of {_cases(len(rows))} {what}, {_listed(told)}."
+    text = f"{other.letter} against {base.letter}: of {_cases(len(rows))} {what}, {listed(told)}."
     if group.mean is not None:
         mean = Ratio(group.mean.value, group.mean.low, group.mean.high)
         text += f" In the geometric mean, {other.letter} takes {times(mean)} as long as {base.letter}."
     ranked = Counter(row.quality_verdict for row in rows if row.quality is not None)
     if ranked:
         told = [f"{ranked[one]} {one.value}" for one in QualityVerdict if one is not QualityVerdict.NOT_COMPARED]
-        text += f" NDCG@10: {_listed(told)}."
+        text += f" NDCG@10: {listed(told)}."
     return text
 
 
@@ -56,10 +56,6 @@ def changed(group: Group) -> str:
 
 def _cases(count: int) -> str:
     return "1 case" if count == 1 else f"{count} cases"
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
 def cautions(base: Source, other: Source, comparison: Comparison) -> list[str]:

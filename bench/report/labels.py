@@ -142,6 +142,11 @@ class Quantity(str):
         return made
 
 
+def listed(words: Sequence[str]) -> str:
+    """Join names as a sentence does: ``a, b and c``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
 def significant(value: float, digits: int = 3) -> str:
     """Write a number with so many significant digits, without an exponent."""
     if not math.isfinite(value):

@@ -227,6 +227,14 @@ def test_one_sentence_says_what_one_pass_gains_over_all_groups():
         "lite-llm4rec answered 5.0 to 10 times as fast as the strongest beam search and 40.0 times [40.0, 40.0] as "
         "fast as the papers' decoder, with -20 % to +33 % Recall@10: synthetic, batch 1 to 32, a processor (2 cores)."
     )
+    three = [
+        one.model_copy(update={"case": one.case.model_copy(update={"dataset": name})})
+        for name in ("films", "books", "toys")
+        for one in pair()
+    ]
+    assert headline(three).endswith(
+        ": films (synthetic), books (synthetic) and toys (synthetic), batch 32, a processor (2 cores)."
+    )
     assert headline([fast]) is None
     assert headline([]) is None
 

@@ -57,6 +57,16 @@ def test_batches_histories_and_catalogues_make_lines():
     assert [value for value, _ in found["catalogue, items"].lines["popularity"]] == [3000, 12000, 100000]
 
 
+def test_real_catalogues_make_no_line_since_their_histories_differ_too():
+    real = [
+        make_record(
+            case=make_case(dataset=name), provenance=make_provenance(dataset={"items": items, "synthetic": False})
+        )
+        for name, items in (("ml-1m", 3416), ("beauty", 12101), ("sports", 18357))
+    ]
+    assert sweeps(real) == []
+
+
 def test_what_is_captured_is_a_line_of_its_own():
     cases = [make_case(batch_size=size, captured=captured) for captured in (False, True) for size in (1, 8, 64)]
     (found,) = sweeps([make_record(case=case) for case in cases])

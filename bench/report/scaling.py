@@ -51,7 +51,8 @@ def _history(record: Record) -> float | None:
 def _catalogue(record: Record) -> float | None:
     """Return the size of a generated catalogue: real ones differ in their histories, too."""
     facts = record.provenance.dataset
-    return float(facts["items"]) if facts.get("synthetic") and "items" in facts else None
+    items = facts.get("items")
+    return float(items) if facts.get("synthetic") and items is not None else None
 
 
 QUANTITIES: dict[str, tuple[Callable[[Record], float | None], tuple[str, ...]]] = {

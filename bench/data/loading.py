@@ -17,6 +17,7 @@ from bench.data.files import checksum
 from bench.data.layouts import find_layout
 from bench.data.options import LoadOptions, SyntheticSizes
 from bench.data.prepare import Prepared, prepare
+from bench.data.reading import Reading
 from models.errors import UserError
 
 SYNTHETIC = "synthetic"
@@ -44,6 +45,7 @@ def load(
     users: int | None = None,
     items: int | None = None,
     length: int | None = None,
+    reading: Reading | None = None,
 ) -> Dataset:
     """Load a dataset, from the cache if it has been prepared before.
 
@@ -57,6 +59,7 @@ def load(
         users: For ``synthetic``: how many users.
         items: For ``synthetic``: how many items.
         length: For ``synthetic``: the mean number of interactions a user.
+        reading: What the user says of files beyond their path.
 
     Raises:
         UserError: An option, the name, a file or the network is not as it must be.
@@ -74,7 +77,7 @@ def load(
         options = LoadOptions.check(**given, sizes=sizes)
         unusual = options.unlike(LoadOptions.check(sizes=implied))
         return _generate(name, options, options.sizes or SyntheticSizes(), unusual)
-    return _load_files(name, data_dir, LoadOptions.check(**given))
+    return _load_files(name, data_dir, LoadOptions.check(**given), reading or Reading())
 
 
 def _generate(
@@ -87,8 +90,8 @@ def _generate(
     return prepared.dataset(name, source, options.max_history)
 
 
-def _load_files(name: str, data_dir: Path | None, options: LoadOptions) -> Dataset:
-    layout, files = find_layout(_locate(name, data_dir))
+def _load_files(name: str, data_dir: Path | None, options: LoadOptions, reading: Reading) -> Dataset:
+    layout, files = find_layout(_locate(name, data_dir), reading)
     readable = _readable(name)
     unusual = options.unlike(LoadOptions())
     source = Source(name, checksum(files), options.settings | {"layout": layout.name}, unusual)
@@ -97,7 +100,7 @@ def _load_files(name: str, data_dir: Path | None, options: LoadOptions) -> Datas
     place = cache.folder(readable, key)
     prepared: Prepared | None = cache.fetch(place, key)
     if prepared is None:
-        prepared = prepare(layout.read(files), **made_with)
+        prepared = prepare(layout.read(files, reading), **made_with)
         cache.store(place, key, prepared)
     return prepared.dataset(readable, replace(source, warnings=prepared.warnings), options.max_history)
 

@@ -23,25 +23,31 @@ class Raw:
     Attributes:
         users: Users numbered from 0 by first appearance in the file, int64 [interactions].
         items: Positions in `item_ids`, int64 [interactions].
-        order: Timestamps or positions: larger is later, within one user, float64 [interactions].
+        order: Timestamps or positions: larger is later, within one user, int64 or float64 [interactions].
         lines: Where each interaction stands, int64 [interactions].
+        user_ids: Source identifiers of the users; user u is ``user_ids[u]``.
         item_ids: The items that occur.
         texts: What is known of items by their id; None where there is no file of items.
         interactions_label: How messages name the file of interactions.
         items_label: How messages name the file of items.
         warnings: What the reader noticed, one line each.
+        timed: Whether `order` holds times, by which users can be held against each other, and not mere positions.
+        codes: Semantic IDs that came with the data, by item id; None where none did.
 
     """
 
     users: NDArray[np.int64]
     items: NDArray[np.int64]
-    order: NDArray[np.float64]
+    order: NDArray[np.int64] | NDArray[np.float64]
     lines: NDArray[np.int64]
+    user_ids: tuple[str, ...]
     item_ids: tuple[str, ...]
     texts: dict[str, Item] | None
     interactions_label: str
     items_label: str = ""
     warnings: tuple[str, ...] = ()
+    timed: bool = False
+    codes: dict[str, tuple[int, ...]] | None = None
 
     def check_items(self) -> None:
         """Check that every item that occurs is in the file of items.
@@ -62,14 +68,9 @@ class Raw:
             )
 
 
-def number_users(users: pd.Series | Sequence[Hashable]) -> NDArray[np.int64]:
-    """Number users from 0 by first appearance."""
-    return pd.factorize(_series(users))[0].astype(np.int64)
-
-
-def number_items(items: pd.Series | Sequence[Hashable]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Return each item's position among the distinct ones, and those."""
-    codes, distinct = pd.factorize(_series(items))
+def number(identifiers: pd.Series | Sequence[Hashable]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Return each identifier's place among the distinct ones, by first appearance, and the distinct ones."""
+    codes, distinct = pd.factorize(_series(identifiers))
     return codes.astype(np.int64), tuple(map(str, distinct))
 
 

@@ -98,6 +98,7 @@ def generate(sizes: SyntheticSizes, seed: int) -> Raw:
         items=walks[taken],
         order=order.astype(np.float64),
         lines=np.arange(1, len(users) + 1, dtype=np.int64),
+        user_ids=tuple(map(str, range(sizes.users))),
         item_ids=ids,
         texts=dict(zip(ids, _texts(sizes.items, rng), strict=True)),
         interactions_label="generated interactions",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.data.layouts import amazon, movielens, pair, recbole
 from bench.data.raw import Raw
+from bench.data.reading import Reading
 from models.errors import UserError
 
 
@@ -25,8 +26,8 @@ class Layout:
 
     name: str
     files: str
-    find: Callable[[Path], tuple[Path, ...]]
-    read: Callable[[tuple[Path, ...]], Raw]
+    find: Callable[[Path, Reading], tuple[Path, ...]]
+    read: Callable[[tuple[Path, ...], Reading], Raw]
 
 
 LAYOUTS = (
@@ -37,8 +38,12 @@ LAYOUTS = (
 )
 
 
-def find_layout(path: Path) -> tuple[Layout, tuple[Path, ...]]:
+def find_layout(path: Path, reading: Reading) -> tuple[Layout, tuple[Path, ...]]:
     """Return how the files in a folder are laid out, and the files.
+
+    Args:
+        path: Of the folder, or of one of the files.
+        reading: What the user said of the files.
 
     Raises:
         UserError: There is nothing there that can be read.
@@ -47,7 +52,7 @@ def find_layout(path: Path) -> tuple[Layout, tuple[Path, ...]]:
     if not path.exists():
         raise UserError(f"{path}: there is no such file or folder; check the path")
     for layout in LAYOUTS:
-        files = layout.find(path)
+        files = layout.find(path, reading)
         if files:
             return layout, files
     known = "; ".join(layout.files for layout in LAYOUTS)

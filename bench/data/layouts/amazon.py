@@ -17,7 +17,8 @@ import numpy as np
 
 from bench.data.files import Content
 from bench.data.files import read as read_file
-from bench.data.raw import Raw, Texts, number_items, number_users
+from bench.data.raw import Raw, Texts, number
+from bench.data.reading import Reading
 from models.errors import UserError
 from models.recommender import Item
 
@@ -25,7 +26,7 @@ FIELDS = ("reviewerID", "asin", "unixReviewTime")
 ASIN = re.compile(rb"""['"]asin['"]:\s*['"]([^'"]+)['"]""")
 
 
-def find(path: Path) -> tuple[Path, ...]:
+def find(path: Path, reading: Reading) -> tuple[Path, ...]:
     """Return reviews and metadata of a folder, or none.
 
     Raises:
@@ -42,7 +43,7 @@ def find(path: Path) -> tuple[Path, ...]:
     return reviews, metadata
 
 
-def read(files: tuple[Path, ...]) -> Raw:
+def read(files: tuple[Path, ...], reading: Reading) -> Raw:
     """Read reviews and metadata.
 
     Raises:
@@ -56,19 +57,22 @@ def read(files: tuple[Path, ...]) -> Raw:
         users.append(user)
         asins.append(asin)
         times.append(time)
-    numbers, item_ids = number_items(asins)
+    user_numbers, user_ids = number(users)
+    numbers, item_ids = number(asins)
     metadata = read_file(files[1])
     texts = _read_metadata(metadata, frozenset(item_ids))
     return Raw(
-        users=number_users(users),
+        users=user_numbers,
         items=numbers,
         order=np.array(times, dtype=np.float64),
         lines=np.arange(1, len(times) + 1, dtype=np.int64),
+        user_ids=user_ids,
         item_ids=item_ids,
         texts=texts,
         interactions_label=reviews.label,
         items_label=metadata.label,
         warnings=texts.warnings(metadata.label),
+        timed=True,
     )
 
 

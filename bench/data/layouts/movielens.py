@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 
 from bench.data.files import Columns, Content, content, line_numbers, read_table
 from bench.data.files import read as read_file
-from bench.data.raw import Raw, Texts, number_items, number_users
+from bench.data.raw import Raw, Texts, number
+from bench.data.reading import Reading
 from models.errors import UserError
 from models.recommender import Item
 
@@ -31,7 +32,7 @@ MOVIE_COLUMNS = Columns(
 )
 
 
-def find(path: Path) -> tuple[Path, ...]:
+def find(path: Path, reading: Reading) -> tuple[Path, ...]:
     """Return the zip, or the two files, or none."""
     if path.is_file():
         return (path,) if path.suffix == ".zip" else ()
@@ -41,7 +42,7 @@ def find(path: Path) -> tuple[Path, ...]:
     return tuple(sorted(path.glob("ml-*.zip"))[:1])
 
 
-def read(files: tuple[Path, ...]) -> Raw:
+def read(files: tuple[Path, ...], reading: Reading) -> Raw:
     """Read the zip or the two files.
 
     Raises:
@@ -50,21 +51,24 @@ def read(files: tuple[Path, ...]) -> Raw:
     """
     ratings, movies = _open_zip(files[0]) if len(files) == 1 else map(read_file, files)
     table = read_table(ratings, RATING_COLUMNS, separator="::", encoding=ENCODING)
-    numbers, item_ids = number_items(table["movie_id"])
+    users, user_ids = number(table["user_id"])
+    numbers, item_ids = number(table["movie_id"])
     texts = Texts()
     described = read_table(movies, MOVIE_COLUMNS, separator="::", encoding=ENCODING)
     for identifier, title, genres in described.itertuples(index=False):
         texts.add(identifier, Item(title.strip(), tuple(genre for genre in genres.split("|") if genre)))
     return Raw(
-        users=number_users(table["user_id"]),
+        users=users,
         items=numbers,
         order=table["timestamp"].to_numpy(),
         lines=line_numbers(len(table)),
+        user_ids=user_ids,
         item_ids=item_ids,
         texts=texts,
         interactions_label=ratings.label,
         items_label=movies.label,
         warnings=texts.warnings(movies.label),
+        timed=True,
     )
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from bench.data.files import Columns, Content, line_numbers, read_table
 from bench.data.files import read as read_file
-from bench.data.raw import Raw, Texts, number_items, number_users
+from bench.data.raw import Raw, Texts, number
+from bench.data.reading import Reading
 from models.errors import UserError
 from models.recommender import Item
 
@@ -24,7 +25,7 @@ COLUMNS = ("user_id", "item_id", "order")
 TABLE = Columns(COLUMNS, COLUMNS, numeric=frozenset({"order"}), filled=frozenset({"user_id", "item_id"}))
 
 
-def find(path: Path) -> tuple[Path, ...]:
+def find(path: Path, reading: Reading) -> tuple[Path, ...]:
     """Return the two files in a folder, or none.
 
     Raises:
@@ -43,7 +44,7 @@ def _either(compressed: Path) -> Path | None:
     return next((path for path in (compressed, compressed.with_suffix("")) if path.is_file()), None)
 
 
-def read(files: tuple[Path, ...]) -> Raw:
+def read(files: tuple[Path, ...], reading: Reading) -> Raw:
     """Read the two files.
 
     Raises:
@@ -52,13 +53,15 @@ def read(files: tuple[Path, ...]) -> Raw:
     """
     interactions, items = map(read_file, files)
     table = read_table(interactions, TABLE)
-    numbers, item_ids = number_items(table["item_id"])
+    users, user_ids = number(table["user_id"])
+    numbers, item_ids = number(table["item_id"])
     texts = _read_items(items)
     return Raw(
-        users=number_users(table["user_id"]),
+        users=users,
         items=numbers,
         order=table["order"].to_numpy(),
         lines=line_numbers(len(table)),
+        user_ids=user_ids,
         item_ids=item_ids,
         texts=texts,
         interactions_label=interactions.label,

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from bench.data.files import Columns, Content, line_numbers, read_table
 from bench.data.files import read as read_file
-from bench.data.raw import Raw, Texts, number_items, number_users
+from bench.data.raw import Raw, Texts, number
+from bench.data.reading import Reading
 from models.errors import UserError
 from models.recommender import Item
 
@@ -21,7 +22,7 @@ BRANDS = ("brand", "brand_name")
 NEEDED = ("user_id", "item_id", "timestamp")
 
 
-def find(path: Path) -> tuple[Path, ...]:
+def find(path: Path, reading: Reading) -> tuple[Path, ...]:
     """Return the ``.inter`` file and, if there is one, the ``.item`` file of the same name.
 
     Raises:
@@ -41,7 +42,7 @@ def find(path: Path) -> tuple[Path, ...]:
     return (interactions, items) if items.is_file() else (interactions,)
 
 
-def read(files: tuple[Path, ...]) -> Raw:
+def read(files: tuple[Path, ...], reading: Reading) -> Raw:
     """Read the atomic files.
 
     Raises:
@@ -52,19 +53,22 @@ def read(files: tuple[Path, ...]) -> Raw:
     names, _ = _header(interactions, NEEDED)
     filled = frozenset({"user_id", "item_id"})
     table = read_table(interactions, Columns(names, NEEDED, frozenset({"timestamp"}), filled, header_lines=1))
-    numbers, item_ids = number_items(table["item_id"])
+    users, user_ids = number(table["user_id"])
+    numbers, item_ids = number(table["item_id"])
     items = read_file(files[1]) if len(files) > 1 else None
     texts = _read_items(items) if items else None
     return Raw(
-        users=number_users(table["user_id"]),
+        users=users,
         items=numbers,
         order=table["timestamp"].to_numpy(),
         lines=line_numbers(len(table), header_lines=1),
+        user_ids=user_ids,
         item_ids=item_ids,
         texts=texts,
         interactions_label=interactions.label,
         items_label=items.label if items else "",
         warnings=texts.warnings(items.label) if items and texts is not None else (),
+        timed=True,
     )
 
 

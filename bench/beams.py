@@ -80,7 +80,7 @@ def main(
             model.index(loaded.catalogue)
             parts = []
             batches = evaluate.rank_users(
-                model, histories, targets, k=beams.CUTOFF, batch_size=evaluate.BATCH, device=place
+                model, histories, targets, k=beams.CUTOFF, batch_size=evaluate.BATCH, device=place, items=items
             )
             for part in batches:
                 parts.append(part)

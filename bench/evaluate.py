@@ -67,7 +67,10 @@ def main(
         recommender = opened.recommender.to(place)
         recommender.serving = serving_for(name, recommender, decoder, beam_width, scores, seen=seen)
         recommender.index(loaded.catalogue)
-        batches = evaluate.rank_users(recommender, histories, targets, k=k, batch_size=batch_size, device=place)
+        items = len(loaded.catalogue)
+        batches = evaluate.rank_users(
+            recommender, histories, targets, k=k, batch_size=batch_size, device=place, items=items
+        )
         total = -(-len(histories) // batch_size)
         lists = evaluate.join(list(track(batches, name, total, console=Console(stderr=True), transient=True)))
         case = opened.case(recommender.serving, device=place, batch_size=batch_size, k=k)

@@ -172,7 +172,7 @@ class Runner:
         histories, targets = self._dataset.queries(Split.TEST)
         batches = user_batches(histories, case.batch_size)
         fresh = fresh_batches(histories, batches, case.batch_size)
-        subject = Subject(case.name, recommender, batches, case.k, self._options.device)
+        subject = Subject(case.name, recommender, batches, case.k, self._options.device, len(self._dataset.catalogue))
         with deadline(self._options.timeout_s):
             warm_up(subject, self._clock)
             repeats = repeated_requests(subject, fresh, self._clock)
@@ -195,7 +195,13 @@ class Runner:
         if lists is None:
             parts: list[evaluate.Lists] = []
             batches = evaluate.rank_users(
-                recommender, histories, targets, k=case.k, batch_size=evaluate.BATCH, device=self._options.device
+                recommender,
+                histories,
+                targets,
+                k=case.k,
+                batch_size=evaluate.BATCH,
+                device=self._options.device,
+                items=len(self._dataset.catalogue),
             )
             for part in batches:
                 parts.append(part)

@@ -181,7 +181,8 @@ def _validation_ranker(
     def rank() -> dict[str, torch.Tensor]:
         model.eval()
         model.index(dataset.catalogue)
-        parts = list(evaluate.rank_users(model, sample, goals, k=10, batch_size=64, device=args.device))
+        items = len(dataset.catalogue)
+        parts = list(evaluate.rank_users(model, sample, goals, k=10, batch_size=64, device=args.device, items=items))
         metrics = evaluate.per_user_metrics(evaluate.join(parts).ranks, 10)
         model.train()
         return {name: torch.from_numpy(values) for name, values in metrics.items()}

@@ -105,7 +105,7 @@ class Worker:
         recommender.index(dataset.catalogue)
         histories, _ = dataset.queries(Split.TEST)
         batches = user_batches(histories, planned.case.batch_size)
-        subject = Subject(case, recommender, batches, planned.case.k, self._device)
+        subject = Subject(case, recommender, batches, planned.case.k, self._device, len(dataset.catalogue))
         self._open = planned, subject, Samples(watch=Watch(self._device))
 
     def warm(self) -> dict[str, Any]:
@@ -180,6 +180,7 @@ class Worker:
             k=planned.case.k,
             batch_size=evaluate.BATCH,
             device=subject.device,
+            items=subject.items,
         )
         lists = evaluate.join(list(parts))
         return evaluate.summarise(lists, items=len(dataset.catalogue), split=Split.TEST.value, seen=planned.case.seen)
@@ -222,6 +223,7 @@ def _lists(subject: Subject) -> list[RankedUser]:
     lists: dict[int, RankedUser] = {}
     for number, users in enumerate(subject.batches):
         found = subject.request(number)
+        subject.check(number, found)
         for history, items, scores in zip(users, found.items, found.scores, strict=True):
             filled = items != PADDING
             ranked = RankedUser(user=history.user, items=items[filled].tolist(), scores=scores[filled].tolist())

@@ -180,10 +180,14 @@ def _take_turn(subject: Subject, samples: Samples, clock: Clock, turn: int, roun
     first = len(samples.timed)
     if not samples.timed or samples.timed[-1].wall_s < LONG_S:
         subject.request(first - 1)
+    answers = []
     for number in range(first, first + rounds):
         answer, timed = clock.time(lambda number=number: subject.request(number))  # type: ignore[misc]
         samples.timed.append(timed)
         samples.turns.append(turn)
+        answers.append(answer)
+    for number, answer in enumerate(answers, first):  # after the turn: to check between rounds would cool the caches
+        subject.check(number, answer)
         row = number % len(subject.batches)
         samples.answers[row] = (subject.batches[row], answer)
 

@@ -11,6 +11,7 @@ from types import FrameType
 import torch
 
 from bench.results.record import Outcome
+from models.contract import BrokenListError
 from models.errors import UserError
 
 
@@ -60,6 +61,8 @@ def failure(error: Exception) -> Failure:
         return Failure(Outcome.TIMED_OUT, message)
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in message:
         return Failure(Outcome.OUT_OF_MEMORY, message[:300])
+    if isinstance(error, BrokenListError):
+        return Failure(Outcome.ERROR, message)
     if isinstance(error, (UserError, NotImplementedError)):
         return Failure(Outcome.UNSUPPORTED, message)
     return Failure(Outcome.ERROR, f"{type(error).__name__}: {message}"[:300])

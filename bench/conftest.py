@@ -60,6 +60,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="CPU threads for measuring. Default: one fewer than the cores, which steadies timings.",
     )
     add("--case-timeout", type=float, metavar="SECONDS", help="What a case's indexing, or its timed rounds, may take.")
+    add(
+        "--case-memory",
+        type=int,
+        metavar="MIB",
+        help="What the process that measures may allocate on a CPU. Default: nine tenths of what is free.",
+    )
+    add("--retry-failed", action="store_true", help="Try cases again that crashed, hung or took all memory before.")
+    add(
+        "--in-process",
+        action="store_true",
+        help="Measure in pytest's own process, for debuggers: a recommender that crashes ends the run.",
+    )
     add("--case-seconds", type=float, help="Timed seconds a case. Default: the suite's.")
     add("--min-rounds", type=int, help="Timed rounds a case, however long they take. Default: the suite's.")
     add(
@@ -151,6 +163,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if SESSION not in session.config.stash or session.config.option.collectonly:
         return
     ours = session.config.stash[SESSION]
+    ours.close()
     if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         if ours.failed and len(ours.failed) == len(ours.records):
             save_without_benchmarks(session.config)

@@ -10,13 +10,13 @@ import pytest
 from rich.console import Console
 
 from bench.cases import Planned
+from bench.guard import Guard, available_bytes
 from bench.measure import machine
 from bench.options import parse_settings
 from bench.planning import Job, lay_out
 from bench.results.record import Outcome, Record
-from bench.runner import Options, Runner
+from bench.runner import Options
 from bench.speedups import Speedup, speedups
-from bench.unfinished import Unfinished
 
 
 class Session:
@@ -37,9 +37,8 @@ class Session:
         self.records: dict[str, Record] = {}
         self._config = config
         self._console = Console(stderr=True)
-        self._runners: dict[str, Runner] = {}
+        self._guards: dict[str, Guard] = {}
         self._groups: dict[str, tuple[str, list[Planned]]] = {}
-        self._unfinished: list[Unfinished] = []
         self._plan()
 
     @property
@@ -69,14 +68,17 @@ class Session:
                 suite=layout.suite,
                 device=layout.device,
                 timeout_s=option.case_timeout,
+                memory_bytes=_bytes(option.case_memory),
                 quality_users=option.quality_users,
                 command=shlex.join(["pytest", *sys.argv[1:]]),
             )
             what = [layout.suite.model_dump(mode="json"), str(layout.device), option.case_timeout, option.quality_users]
             what += [layout.threads, job.chosen, job.untrained, machine.code_identity(), dataset.source]
-            unfinished = Unfinished(what)
-            self._unfinished.append(unfinished)
-            self._runners[dataset.name] = Runner(options, dataset, unfinished, self._progress)
+            what += [machine.sources({one.case.recommender for group in piece.groups for one in group})]
+            guard = Guard(options, dataset, what, self._progress, in_process=option.in_process)
+            if option.retry_failed:
+                guard.unfinished.forget_failures()
+            self._guards[dataset.name] = guard
             self._groups |= {planned.case.name: (dataset.name, group) for group in piece.groups for planned in group}
 
     def _progress(self, message: str) -> None:
@@ -90,7 +92,7 @@ class Session:
         if name not in self.records:
             dataset, group = self._groups[name]
             wanted = [planned for planned in group if planned.case.name in selected]
-            self.records |= {record.case.name: record for record in self._runners[dataset].measure(wanted)}
+            self.records |= {record.case.name: record for record in self._guards[dataset].measure(wanted)}
         return self.records[name]
 
     def speedups(self) -> list[Speedup]:
@@ -98,10 +100,19 @@ class Session:
         groups = {id(group): group for _, group in self._groups.values()}
         return [found for group in groups.values() for found in speedups(group, self.records)]
 
+    def close(self) -> None:
+        """End the processes that measure."""
+        for guard in self._guards.values():
+            guard.close()
+
     def finish(self) -> None:
         """Forget what was kept in case of an interruption."""
-        for unfinished in self._unfinished:
-            unfinished.finish()
+        for guard in self._guards.values():
+            guard.unfinished.finish()
+
+
+def _bytes(mebibytes: int | None) -> int | None:
+    return available_bytes() if mebibytes is None else mebibytes * 2**20
 
 
 def job_of(option: Any) -> Job:

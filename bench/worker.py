@@ -146,12 +146,7 @@ class Worker:
 
         _, subject, _ = self._opened()
         subject.request(0)
-        return request_memory(
-            lambda: subject.request(0),
-            resident=self._weights.parameter_bytes + subject.recommender.index_bytes,
-            device=subject.device,
-            captured=subject.recommender.compiles,
-        )
+        return request_memory(subject, weight_bytes=self._weights.parameter_bytes, alone=True)
 
     def close(self) -> dict[str, Any]:
         """Let go of the open case, and say what the machine did while it was timed."""

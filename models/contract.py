@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,7 +46,7 @@ def check_lists(
         )
 
 
-def _broken_shape(found: Recommendations, users: int, k: int) -> str | None:
+def _broken_shape(found: Any, users: int, k: int) -> str | None:
     wanted = (users, k)
     for name, tensor in (("items", found.items), ("scores", found.scores)):
         if not isinstance(tensor, Tensor):

@@ -109,5 +109,5 @@ def test_a_process_that_cannot_be_started_is_one_line(group, monkeypatch):
         raise OSError("no more processes")
 
     monkeypatch.setattr("multiprocessing.context.ForkServerProcess.start", refuse)
-    with pytest.raises(guards.UserError, match="no process could be started to measure in .*--in-process"):
+    with pytest.raises(guards.UserError, match=r"no process could be started to measure in .*--in-process"):
         guard.measure(cases)

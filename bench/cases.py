@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from bench import recipes
 from bench.results.record import Case, WeightsKind
+from bench.textfiles import read_json, read_text
 from models import registry
 from models.errors import UserError
 from models.recommender import EXHAUSTIVE, Scores, SeenItems, Settings, TrainableRecommender
@@ -201,13 +201,17 @@ def read_suite(name: str) -> Suite:
 
     """
     path = Path(name) if name.endswith((".toml", ".json")) else SUITES / f"{name}.toml"
-    try:
-        return Suite(**(json.loads if path.suffix == ".json" else tomllib.loads)(path.read_text()))
-    except FileNotFoundError as error:
+    if not path.exists():
         known = ", ".join(sorted(path.stem for path in SUITES.glob("*.toml")))
-        raise UserError(f"no suite {name!r}: use one of {known}, or a path that ends in .toml or .json") from error
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: invalid {path.suffix[1:].upper() or 'TOML'}: {error}") from error
+        raise UserError(f"no suite {name!r}: use one of {known}, or a path that ends in .toml or .json")
+    try:
+        values = read_json(path) if path.suffix == ".json" else tomllib.loads(read_text(path))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: invalid TOML: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: is no suite but a {type(values).__name__}; see bench/suites/quick.toml")
+    try:
+        return Suite(**values)
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error

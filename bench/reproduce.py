@@ -18,8 +18,8 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from bench import commands
-from bench.home import atomic
 from bench.opening import command_of
+from bench.outputs import check_out_file, write_file
 from bench.reproducing.kept import RUN, STUDIES, read_kept
 from bench.reproducing.plan import make_plan
 from bench.reproducing.run import Options, StepFailedError, Steps, signed, signed_studies
@@ -58,6 +58,8 @@ def main(
     """Do what of a suite is not done yet: train, evaluate, study beams and leaks, measure, render."""
     console = Console(stderr=True)
     started = time.monotonic()
+    for name in (RUN, STUDIES):
+        check_out_file(out / name)
     sources = [one for one in datasets.split(",") if one]
     plan = make_plan(suite, sources=sources, size=size, only=only or [], data_dir=data_dir, kept=read_kept(kept))
     on_gpu = torch.cuda.is_available() if device is None else device.startswith("cuda")
@@ -109,11 +111,9 @@ def _reproduce(steps: Steps, at_once: int, *, measure: bool, out: Path) -> None:
         else:
             content = content if found is None else plan.kept.with_run(signed(found, command=command, suite=plan.name))
     if content:
-        with atomic(out / RUN) as path:
-            path.write_text(json.dumps(content, indent=1) + "\n")
+        write_file(out / RUN, json.dumps(content, indent=1) + "\n")
     runs = [out / RUN] if content else []
-    with atomic(out / STUDIES) as path:
-        path.write_text(studies.model_dump_json(indent=1) + "\n")
+    write_file(out / STUDIES, studies.model_dump_json(indent=1) + "\n")
     page = [sys.executable, "-m", "bench.report", *map(str, [*runs, out / STUDIES]), "--out", str(out)]
     rendered = subprocess.run(page, check=False)  # noqa: S603 - our own command
     missing = [work.name for work in plan.work if not plan.done(work)]

@@ -1,5 +1,6 @@
 """The pytest face: what `pytest bench/ --benchmark-only` leaves behind, and how it says no."""
 
+import errno
 import json
 import os
 import sys
@@ -319,8 +320,7 @@ def test_what_a_killed_run_had_finished_is_not_measured_again(face, monkeypatch)
 
     options = [*ours("Counting"), "--batch-size=2", "--batch-size=3"]
     monkeypatch.setattr(Runner, "measure", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        face(*options)
+    assert face(*options).ret == 130
     assert Path("indexed.txt").read_text().split() == ["once"]
     (kept,) = (face.home / "results" / "unfinished").glob("*/case-*.json")
     finished = json.loads(kept.read_text())["latency"]["samples_s"]
@@ -347,8 +347,7 @@ def test_timings_of_a_group_survive_a_kill_before_their_costs_are_known(face, mo
 
     options = [*ours("Ours", "Counting"), "--untrained"]
     monkeypatch.setattr(Runner, "_costs", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        face(*options)
+    assert face(*options).ret == 130
     folder = face.home / "results" / "unfinished"
     assert len(list(folder.glob("*/case-*.json"))) == 1
     timed = {
@@ -378,6 +377,11 @@ def saved_last(home):
     (["--suite=nosuch"], "no suite 'nosuch': use one of ablation, decoding, gate, gpu, paper, quick, *"),
     (["--suite=nosuch.toml"], "no suite 'nosuch.toml'*"),
     (["--suite=torn.toml"], "torn.toml: invalid TOML*"),
+    (["--suite=folder.toml"], "folder.toml: is a folder, not a file*"),
+    (["--suite=binary.toml"], "binary.toml: is no UTF-8 text*"),
+    (["--recommender=:X"], "recommender ':X' cannot be imported: Empty module name*"),
+    (["--recommender=torn:X"], "recommender 'torn:X' cannot be imported: SyntaxError: *mend torn"),
+    (["--recommender=leaving:X"], "recommender 'leaving:X' cannot be imported: SystemExit: 5; mend leaving"),
     (["--suite=wrong.toml"], "wrong.toml: colour: Extra inputs are not permitted"),
     (["--dtype=float8"], "--dtype float8: use one of float32, bfloat16, float16, int8"),
     (["--checkpoint=nosuch"], "nosuch is no checkpoint: there is no card.json*"),
@@ -395,6 +399,9 @@ def saved_last(home):
     (["--data-dir=nosuch", "--dataset=ml-1m"], "--data-dir nosuch: there is no such folder*"),
 ])  # fmt: skip
 def test_a_wrong_option_is_one_line_and_status_4(face, pytester, options, message):
+    pytester.mkdir("folder.toml")
+    (pytester.path / "binary.toml").write_bytes(b"\x80\xff")
+    pytester.makepyfile(torn="def", leaving="import sys; sys.exit(5)")
     pytester.makefile(".toml", torn="description = [", wrong=SUITE.replace("[[rec", "colour = 1\n[[rec", 1))
     result = face(*options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -443,3 +450,46 @@ def test_it_runs_as_a_command_of_its_own(pytester, monkeypatch):
     result = pytester.runpytest_subprocess(str(BENCH), *arguments)
     result.assert_outcomes(passed=1)
     assert Record.model_validate(saved(pytester.path / "home")["benchmarks"][0]["extra_info"]).outcome is Outcome.OK
+
+
+def test_a_full_disk_leaves_no_torn_file_and_loses_nothing(face, monkeypatch):
+    """The results cannot be written, so that the same command is given again: nothing is measured anew."""
+    write = Path.write_bytes
+
+    def full(self, data):
+        if b'"benchmarks"' in data:
+            write(self, data[:1000])
+            raise OSError(errno.ENOSPC, "No space left on device", str(self))
+        return write(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    result = face(*ours("Counting"))
+    assert result.ret == 2
+    result.stdout.fnmatch_lines(
+        ["error: *No space left on device: the results are not saved; what was measured is kept*"]
+    )
+    assert not list(face.home.glob("results/*/*.json*")) or not list(face.home.glob("results/Linux*/*"))
+    monkeypatch.setattr(Path, "write_bytes", write)
+    face(*ours("Counting")).assert_outcomes(passed=1)
+    assert Path("indexed.txt").read_text().split() == ["once"]
+    assert len(saved(face.home)["benchmarks"]) == 1
+
+
+def test_ctrl_c_while_measuring_is_one_line_and_status_130(face, monkeypatch):
+    from bench.runner import Runner
+
+    def interrupted(self, group, **how):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Runner, "measure", interrupted)
+    result = face(*ours("Ours"))
+    assert result.ret == 130
+    result.stdout.fnmatch_lines(["*interrupted: the same command goes on*"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+def test_a_home_that_is_a_file_is_one_line(face, pytester, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(pytester.makefile(".txt", home="no folder")))
+    result = face(*ours("Ours"))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *home.txt* cannot be made*set BENCH_HOME to a folder you may write"])

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bench import commands
+from bench import commands, loading
 from bench.face import Measured, Replay, print_summary, save_without_benchmarks
 from bench.home import home
 from bench.results.store import FAILED
@@ -38,9 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--suite", help="Suite of cases: a name that `python -m bench` lists, or a .toml file. Default: quick.")
     add("--recommender", action="append", help="Measure this one instead of the suite's; may be repeated.")
     add("--dataset", action="append", help="Name or path of a dataset, instead of the suite's; may be repeated.")
-    add("--data-dir", type=Path, help="Folder with the datasets' files. Default: $BENCH_DATA.")
-    add("--min-count", type=int, default=0, help="Keep users and items with this many interactions (k-core).")
-    add("--max-history", type=int, help="Keep this many last items of each history.")
+    loading.add_to(add)
     add("--checkpoint", action="append", type=Path, help="Measure this trained checkpoint folder; may be repeated.")
     add("--preset", help="Size of the recommenders, such as compact or t5-small.")
     add(

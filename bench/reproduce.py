@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from bench import commands
+from bench.loading import Loading, with_loading
 from bench.opening import command_of
 from bench.outputs import check_out_file, write_file
 from bench.reproducing.kept import RUN, STUDIES, read_kept
@@ -29,7 +30,9 @@ app = typer.Typer(add_completion=False, help=__doc__)
 
 
 @app.command()
+@with_loading
 def main(
+    *,
     suite: Annotated[str, typer.Argument(help="paper, ablation, another that `python -m bench` lists, or a file.")],
     datasets: Annotated[str, typer.Option(help="Of the suite's, separated by commas; default: all.")] = "",
     size: Annotated[str, typer.Option(help="Preset of all recommenders, such as compact or t5-small.")] = "compact",
@@ -43,7 +46,6 @@ def main(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Trained at a time; default: cores, 4 at most, or 1 on a GPU.")
     ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with the datasets' files; default $BENCH_DATA.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
     quality_users: Annotated[
         int, typer.Option(min=1, help="Users whose timed lists are held to evaluated ones.")
@@ -54,6 +56,7 @@ def main(
     ] = None,
     measure: Annotated[bool, typer.Option(help="Time what is trained; without, quality alone is rendered.")] = True,
     out: Annotated[Path, typer.Option(help="Folder for run.json, studies.json and the page.")] = Path("reports/latest"),
+    loading: Loading,
 ) -> None:
     """Do what of a suite is not done yet: train, evaluate, study beams and leaks, measure, render."""
     console = Console(stderr=True)
@@ -61,12 +64,12 @@ def main(
     for name in (RUN, STUDIES):
         check_out_file(out / name)
     sources = [one for one in datasets.split(",") if one]
-    plan = make_plan(suite, sources=sources, size=size, only=only or [], data_dir=data_dir, kept=read_kept(kept))
+    plan = make_plan(suite, sources=sources, size=size, only=only or [], loading=loading, kept=read_kept(kept))
     on_gpu = torch.cuda.is_available() if device is None else device.startswith("cuda")
     cores = os.cpu_count() or 1
     at_once = jobs or (1 if on_gpu else min(cores, 4))
     options = Options(
-        data_dir=data_dir,
+        loading=loading,
         device=device,
         threads=max(1, cores // at_once),
         quality_users=quality_users,

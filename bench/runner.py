@@ -278,7 +278,14 @@ class Runner:
         if lists is None:
             lists = self._ranked(one, histories, targets)
             self._unfinished.keep_lists(key, lists)
-        quality = evaluate.summarise(lists, items=len(self._dataset.catalogue), split=Split.TEST.value, seen=case.seen)
+        quality = evaluate.summarise(
+            lists,
+            histories,
+            targets,
+            items=len(self._dataset.catalogue),
+            split=Split.TEST.value,
+            seen=case.seen,
+        )
         return evaluated_lists(lists), quality
 
     def _ranked(self, one: Ready, histories: list[History], targets: list[int]) -> evaluate.Lists:

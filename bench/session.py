@@ -11,6 +11,7 @@ from rich.console import Console
 
 from bench.cases import Planned
 from bench.guard import Guard, available_bytes
+from bench.loading import Loading
 from bench.measure import machine
 from bench.options import parse_settings
 from bench.planning import Job, lay_out
@@ -111,6 +112,16 @@ class Session:
             guard.unfinished.finish()
 
 
+def loading_of(option: Any) -> Loading:
+    """Read from pytest's options how data is loaded.
+
+    Raises:
+        UserError: One is not as it must be.
+
+    """
+    return Loading.from_words({name: getattr(option, name) for name in Loading.model_fields})
+
+
 def _bytes(mebibytes: int | None) -> int | None:
     return available_bytes() if mebibytes is None else mebibytes * 2**20
 
@@ -144,9 +155,7 @@ def job_of(option: Any) -> Job:
         checkpoints=option.checkpoint or [],
         decoders=option.decoder or [],
         changes=changes,
-        data_dir=option.data_dir,
-        min_count=option.min_count,
-        max_history=option.max_history,
+        loading=loading_of(option),
         device=option.device,
         threads=option.threads,
         chosen=chosen,

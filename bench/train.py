@@ -11,7 +11,8 @@ import typer
 from filelock import FileLock
 from rich.console import Console
 
-from bench import checkpoints, commands, data
+from bench import checkpoints, commands
+from bench.loading import Loading, with_loading
 from bench.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
 from bench.recipes import Recipe, resolve
 from models import registry
@@ -22,15 +23,14 @@ app = typer.Typer(add_completion=False, help=__doc__)
 
 
 @app.command()
+@with_loading
 def main(
+    *,
     recommender: Annotated[str, typer.Argument(help="A name that `python -m bench` lists, or package.module:Class.")],
     dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
     preset: Annotated[str | None, typer.Option(help="Size, such as compact or t5-small.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="A setting, name=value; may be repeated.")] = None,
     seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with the dataset's files; default $BENCH_DATA.")] = None,
-    min_count: Annotated[int, typer.Option(help="Keep users and items with this many interactions (k-core).")] = 0,
-    max_history: Annotated[int | None, typer.Option(help="Keep this many last items of each history.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Training time at most; default: the recipe's.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Epochs at most; default: the recipe's.")] = None,
     decoder: Annotated[str | None, typer.Option(help="Decoder that ranks validation users.")] = None,
@@ -42,6 +42,7 @@ def main(
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the checkpoint; default: one below .bench.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Train anew even if there is a checkpoint.")] = False,
+    loading: Loading,
 ) -> None:
     """Train a recommender; interrupted, the same command goes on. `torchrun -m bench.train` uses several GPUs."""
     console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")  # under torchrun, one speaks for all
@@ -50,7 +51,7 @@ def main(
     chosen: dict[str, Any] = {"seed": seed} | parse_settings(settings or [])
     if preset is not None:
         chosen["preset"] = preset
-    loaded = data.load(dataset, data_dir=data_dir, min_count=min_count, max_history=max_history)
+    loaded = loading.load(dataset)
     built_with, recipe = resolve(recommender, loaded.name, chosen)
     recipe = _changed(recipe, max_minutes=max_minutes, epochs=epochs)
     serving = serving_for(recommender, registry.load(recommender), decoder, beam_width, scores)
@@ -63,8 +64,6 @@ def main(
         elif (folder / checkpoints.CARD).exists():
             console.print(f"already trained: {folder} (--again trains anew)", soft_wrap=True)
             return
-        for warning in loaded.source.warnings:
-            console.print(f"note: {warning}", soft_wrap=True)
         from bench.training import train  # transformers' Trainer takes seconds to import
 
         try:

@@ -168,17 +168,25 @@ class Worker:
         _, dataset = self._planned[planned.case.name]
         histories, targets = dataset.queries(Split.TEST)
         rows = evaluate.sample(len(histories), users)
+        histories, targets = [histories[row] for row in rows], [targets[row] for row in rows]
         parts = evaluate.rank_users(
             subject.recommender,
-            [histories[row] for row in rows],
-            [targets[row] for row in rows],
+            histories,
+            targets,
             k=planned.case.k,
             batch_size=evaluate.BATCH,
             device=subject.device,
             items=subject.items,
         )
         lists = evaluate.join(list(parts))
-        return evaluate.summarise(lists, items=len(dataset.catalogue), split=Split.TEST.value, seen=planned.case.seen)
+        return evaluate.summarise(
+            lists,
+            histories,
+            targets,
+            items=len(dataset.catalogue),
+            split=Split.TEST.value,
+            seen=planned.case.seen,
+        )
 
 
 def _origins(recommenders: list[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_TRAILER_BYTES = 8
 CHUNK_BYTES = 4096
+BEYOND = 2.0**63
+"""What no 64-bit integer holds; times that large are errors of a file."""
+
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -150,7 +153,8 @@ def read_table(source: Content, columns: Columns, *, separator: str = "\t", enco
     """Parse separated text at the speed of pandas' C engine; only a bad file is searched line by line.
 
     Returns:
-        The used columns: numeric ones as float64, all others as text. Row i stands in line
+        The used columns: numeric ones as int64 where all are whole numbers, else as float64, and all others as
+        text. Row i stands in line
         ``i + 1 + columns.header_lines``.
 
     Raises:
@@ -172,7 +176,7 @@ def read_table(source: Content, columns: Columns, *, separator: str = "\t", enco
             skiprows=columns.header_lines,
             names=list(columns.names),
             usecols=list(columns.used),
-            dtype={name: "float64" if name in columns.numeric else "str" for name in columns.used},
+            dtype={name: "str" for name in columns.used if name not in columns.numeric},
             na_filter=False,
             skip_blank_lines=False,
             quoting=3,
@@ -182,7 +186,7 @@ def read_table(source: Content, columns: Columns, *, separator: str = "\t", enco
     except ValueError as error:  # ParserError and UnicodeDecodeError are ValueErrors
         raise _find_fault(source, columns, separator, encoding, str(error)) from error
     sound = len(frame) == rows and all(
-        np.isfinite(frame[name].to_numpy()).all() if name in columns.numeric else frame[name].ne("").all()
+        _are_numbers(frame[name].to_numpy()) if name in columns.numeric else frame[name].ne("").all()
         for name in columns.numeric | columns.filled
     )
     if not sound:
@@ -213,7 +217,14 @@ def _find_fault(source: Content, columns: Columns, separator: str, encoding: str
 
 
 def _is_number(cell: str) -> bool:
-    return bool(NUMBER.fullmatch(cell.strip())) and bool(np.isfinite(float(cell)))
+    return bool(NUMBER.fullmatch(cell.strip())) and abs(float(cell)) < BEYOND
+
+
+def _are_numbers(values: NDArray[Any]) -> bool:
+    """Tell whether a column that pandas read without being told its type holds numbers, within `BEYOND`."""
+    if values.dtype == np.int64:
+        return True
+    return values.dtype == np.float64 and bool((np.abs(values) < BEYOND).all())  # NaN is not smaller
 
 
 def line_numbers(rows: int, header_lines: int = 0) -> NDArray[np.int64]:

@@ -20,6 +20,7 @@ from bench.gate.run import Gate, Limits
 from bench.gate.sides import Side, base_side, head_side
 from bench.gate.stored import read_stored
 from bench.home import atomic, home
+from bench.loading import Loading, with_loading
 from bench.options import parse_settings
 from bench.planning import Job
 from bench.results.gate import Check, GateResult
@@ -34,7 +35,9 @@ Words = list[str]
 
 
 @app.command()
+@with_loading
 def main(
+    *,
     against: Annotated[str, typer.Option(help="A git revision, the folder of another checkout, or a results file.")],
     suite: Annotated[
         str, typer.Option(help="Suite of cases: a name, or a .toml file; each side reads its own.")
@@ -42,7 +45,6 @@ def main(
     recommender: Annotated[Words | None, typer.Option(help="Instead of the suite's; may be repeated.")] = None,
     checkpoint: Annotated[list[Path] | None, typer.Option(help="Trained weights, for both sides.")] = None,
     dataset: Annotated[Words | None, typer.Option(help="Instead of the suite's; may be repeated.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with the datasets' files.")] = None,
     decoder: Annotated[Words | None, typer.Option(help="Of generative recommenders; may be repeated.")] = None,
     beam_width: Annotated[list[int] | None, typer.Option(help="Beams; may be repeated.")] = None,
     batch_size: Annotated[list[int] | None, typer.Option(help="Users a request; may be repeated.")] = None,
@@ -73,6 +75,7 @@ def main(
     ] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop as soon as the gate must fail.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for gate.json, gate.md, gate.xml.")] = None,
+    loading: Loading,
 ) -> None:
     """Measure base and head in pairs of fresh processes, and compare latency, cost and answers.
 
@@ -95,7 +98,7 @@ def main(
             "dtypes": dtype,
             "case_seconds": case_seconds,
         },
-        data_dir=data_dir and data_dir.resolve(),
+        loading=loading.resolved(),
         device=device,
         threads=threads,
         chosen=parse_settings(set_ or []) | ({"preset": preset} if preset else {}),

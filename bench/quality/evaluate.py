@@ -15,7 +15,7 @@ from bench.quality import ranks as ranking
 from bench.quality.ranks import Floats, Ints, Ranks
 from bench.results.record import Hits, Metric, Quality
 from models.contract import check_lists
-from models.recommender import PADDING, History, Recommendations, Recommender
+from models.recommender import PADDING, History, Recommendations, Recommender, SeenItems
 
 CUTOFFS = (1, 5, 10, 20)
 RESAMPLES = 1000
@@ -157,11 +157,21 @@ def interval(values: Floats, *, seed: int = 0) -> Metric:
     return Metric(value=float(values.mean()), low=float(found.low), high=float(found.high))
 
 
-def summarise(lists: Lists, *, items: int, split: str, seen: str) -> Quality:
+def summarise(
+    lists: Lists,
+    histories: Sequence[History],
+    targets: Sequence[int],
+    *,
+    items: int,
+    split: str,
+    seen: str,
+) -> Quality:
     """Turn ranked lists into quality with intervals.
 
     Args:
         lists: All users' lists.
+        histories: What was known of each user, [U], in any order.
+        targets: The item each of them took next, [U].
         items: Size of the catalogue.
         split: Which targets were ranked.
         seen: What was done with items of the history.
@@ -169,6 +179,8 @@ def summarise(lists: Lists, *, items: int, split: str, seen: str) -> Quality:
     """
     k = lists.items.shape[1]
     real = lists.items[lists.items != PADDING]
+    removed = [frozenset(history.items if seen == SeenItems.REMOVE else ()) for history in histories]
+    places = sum(min(k, items - len(its)) for its in removed)
     found = np.flatnonzero(lists.ranks.tied)
     return Quality(
         split=split,
@@ -177,7 +189,8 @@ def summarise(lists: Lists, *, items: int, split: str, seen: str) -> Quality:
         seen=seen,
         metrics={name: interval(values) for name, values in per_user_metrics(lists.ranks, k).items()},
         coverage=len(np.unique(real)) / items,
-        valid_rate=real.size / lists.items.size,
+        valid_rate=real.size / places if places else 1.0,
+        unreachable=sum(target in its for target, its in zip(targets, removed, strict=True)),
         hits=Hits(
             rows=found.tolist(), better=lists.ranks.better[found].tolist(), tied=lists.ranks.tied[found].tolist()
         ),

@@ -298,7 +298,10 @@ class Quality(Model):
         seen: Whether items of the history were removed from the candidates or kept.
         metrics: ``HR@10``, ``NDCG@10``, ``MRR@20`` ... each a `Metric`. Ties count at their expectation.
         coverage: Share of the catalogue that appears in some user's list.
-        valid_rate: Share of list places that hold a real item.
+        valid_rate: Share of the list places that can be filled, with the items that are not removed, that hold a real
+            item; in records of versions 1 to 3 of all places.
+        unreachable: Targets that are in the user's own history, which is removed from the lists, so that no
+            recommender can find them; None in records of versions 1 to 3.
         hits: Where the targets stand; None in records of versions 1 and 2.
 
     """
@@ -310,6 +313,7 @@ class Quality(Model):
     metrics: dict[str, Metric]
     coverage: float
     valid_rate: float
+    unreachable: int | None = None
     hits: Hits | None = None
 
 

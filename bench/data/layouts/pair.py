@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.data.files import Columns, Content, line_numbers, read_table
 from bench.data.files import read as read_file
-from bench.data.raw import Raw, Texts, number
+from bench.data.raw import Raw, Texts, are_positions, number
 from bench.data.reading import Reading
 from models.errors import UserError
 from models.recommender import Item
@@ -67,6 +67,7 @@ def read(files: tuple[Path, ...], reading: Reading) -> Raw:
         interactions_label=interactions.label,
         items_label=items.label,
         warnings=texts.warnings(items.label),
+        timed=not are_positions(users, table["order"].to_numpy()),
     )
 
 

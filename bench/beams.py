@@ -12,6 +12,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from bench import commands
+from bench.bounds import BeamWidth, Seed, Threads, Users, number
 from bench.data.dataset import Split
 from bench.loading import Loading, with_loading
 from bench.opening import command_of, open_recommender
@@ -38,17 +39,17 @@ def main(
         str, typer.Argument(help="A generative one: registry name, package.module:Class, or checkpoint folder.")
     ],
     dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
-    beam_width: Annotated[list[int] | None, typer.Option(min=1, help="Beams; default 10, 20, 50 and 100.")] = None,
+    beam_width: Annotated[list[int] | None, number(BeamWidth, "Beams; default 10, 20, 50 and 100.")] = None,
     decoder: Annotated[str, typer.Option(help="The beam search.")] = "exact",
     scores: Annotated[Scores, typer.Option(help="What scores of items are taken over.")] = Scores.FULL_VOCAB,
-    users: Annotated[int, typer.Option(min=1, help="Users ranked, a seeded sample: all items are scored.")] = 500,
+    users: Annotated[int, number(Users, "Users ranked, a seeded sample: all items are scored.")] = 500,
     preset: Annotated[str | None, typer.Option(help="Preset of the checkpoint.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the checkpoint, name=value.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the checkpoint.")] = 0,
+    seed: Annotated[int, number(Seed, "Seed of the checkpoint.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's.")] = None,
+    threads: Annotated[int | None, number(Threads, "CPU threads; default: torch's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also write what was found, for bench.report.")] = None,
     loading: Loading,
 ) -> None:

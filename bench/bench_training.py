@@ -23,7 +23,7 @@ from bench.data.dataset import Dataset
 from bench.measure import memory
 from bench.options import choose_device, set_threads
 from bench.recipes import Recipe, resolve
-from bench.session import loading_of
+from bench.session import loading_of, read_numbers
 from bench.training import in_bfloat16, plain_attention
 from models import registry
 from models.losses import catalogue_cross_entropy
@@ -48,6 +48,7 @@ def whole(queries: Tensor, vectors: Tensor, targets: Tensor, bias: Tensor | None
 def dataset(request: pytest.FixtureRequest) -> Dataset:
     """The dataset that the command line names, generated data where it names none."""
     option = request.config.option
+    read_numbers(option)
     set_threads(option.threads or 1)
     name: str = (option.dataset or ["synthetic"])[0]
     return loading_of(option).load(name)

@@ -84,14 +84,14 @@ class Builder:
         folder = checkpoints.folder_for(case.recommender, settings, self._dataset)
         if (folder / checkpoints.CARD).exists():
             return
-        from bench.training import train  # transformers' Trainer takes seconds to import
+        from bench.training import train_unless_done  # transformers' Trainer takes seconds to import
 
         minutes = self._train_minutes or recipe.max_minutes
         self._progress(f"training {case.variant} on {case.dataset}, {minutes:g} minutes at most, kept in {folder}")
         recipe = recipe.model_copy(update={"max_minutes": minutes})
         serving = serving_for(case.recommender, kind, None, BEAM_WIDTH, Scores.FULL_VOCAB)
         with all_cores():
-            train(
+            train_unless_done(
                 case.recommender, settings, recipe, self._dataset, serving=serving, device=self._device, folder=folder
             )
 

@@ -44,13 +44,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="A setting, for all recommenders that have it."
     )
-    add("--seed", type=int, help="Seed of weights.")
+    add("--seed", help="Seed of weights.")
     add("--untrained", action="store_true", help="Seeded random weights: measures cost alone, and every row says so.")
     add("--device", help="cpu, cuda, cuda:1 ... Default: a GPU if there is one.")
     add("--dtype", action="append", help="float32, bfloat16, float16 or int8; may be repeated.")
-    add("--batch-size", action="append", type=int, help="Users a request; may be repeated.")
-    add("--top-k", type=int, help="Length of the lists.")
-    add("--beam-width", action="append", type=int, help="Beams of generative recommenders; may be repeated.")
+    add("--batch-size", action="append", help="Users a request; may be repeated.")
+    add("--top-k", help="Length of the lists.")
+    add("--beam-width", action="append", help="Beams of generative recommenders; may be repeated.")
     add("--decoder", action="append", help="Decoder of generative recommenders; may be repeated.")
     add(
         "--scores",
@@ -65,13 +65,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     add(
         "--threads",
-        type=int,
         help="CPU threads for measuring. Default: one fewer than the cores, which steadies timings.",
     )
-    add("--case-timeout", type=float, metavar="SECONDS", help="What a case's indexing, or its timed rounds, may take.")
+    add("--case-timeout", metavar="SECONDS", help="What a case's indexing, or its timed rounds, may take.")
     add(
         "--case-memory",
-        type=int,
         metavar="MIB",
         help="What the process that measures may allocate on a CPU. Default: nine tenths of what is free.",
     )
@@ -81,17 +79,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="Measure in pytest's own process, for debuggers: a recommender that crashes ends the run.",
     )
-    add("--case-seconds", type=float, help="Timed seconds a case. Default: the suite's.")
-    add("--min-rounds", type=int, help="Timed rounds a case, however long they take. Default: the suite's.")
+    add("--case-seconds", help="Timed seconds a case. Default: the suite's.")
+    add("--min-rounds", help="Timed rounds a case, however long they take. Default: the suite's.")
     add(
         "--percentile",
-        type=int,
-        choices=(50, 90, 95, 99),
+        metavar="50|90|95|99",
         help="The highest latency percentile that is wanted: p90 takes 50 rounds, p95 100, p99 500.",
     )
     add("--flush-cache", action="store_true", default=None, help="Overwrite a GPU's L2 cache before each request.")
-    add("--quality-users", type=int, help="Rank a seeded sample of this many users for quality. Default: all.")
-    add("--train-minutes", type=float, help="Bound on training a recommender on the fly. Default: the recipe's.")
+    add("--quality-users", help="Rank a seeded sample of this many users for quality. Default: all.")
+    add("--train-minutes", help="Bound on training a recommender on the fly. Default: the recipe's.")
 
 
 @pytest.hookimpl(tryfirst=True)

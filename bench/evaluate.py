@@ -14,6 +14,7 @@ from rich.progress import track
 from rich.table import Table
 
 from bench import commands
+from bench.bounds import BatchSize, BeamWidth, ListLength, Seed, Threads, number
 from bench.data.dataset import Dataset, Split
 from bench.loading import Loading, with_loading
 from bench.opening import command_of, open_recommender
@@ -36,21 +37,21 @@ def main(
     ],
     dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
     targets: Annotated[Split, typer.Option(help="Which targets are ranked.")] = Split.TEST,
-    k: Annotated[int, typer.Option(min=1, help="Length of the lists.")] = 20,
+    k: Annotated[int, number(ListLength, "Length of the lists.")] = 20,
     seen: Annotated[
         SeenItems, typer.Option(help="Items of the history: removed from the lists, or kept.")
     ] = SeenItems.REMOVE,
     decoder: Annotated[str | None, typer.Option(help="Decoder of generative recommenders.")] = None,
-    beam_width: Annotated[int, typer.Option(min=1, help="Beams of generative recommenders.")] = BEAM_WIDTH,
+    beam_width: Annotated[int, number(BeamWidth, "Beams of generative recommenders.")] = BEAM_WIDTH,
     scores: Annotated[Scores, typer.Option(help="What scores of generated items are taken over.")] = Scores.FULL_VOCAB,
     preset: Annotated[str | None, typer.Option(help="Preset of the checkpoint.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the checkpoint, name=value.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the checkpoint.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Users ranked at a time.")] = 64,
+    seed: Annotated[int, number(Seed, "Seed of the checkpoint.")] = 0,
+    batch_size: Annotated[int, number(BatchSize, "Users ranked at a time.")] = 64,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's.")] = None,
+    threads: Annotated[int | None, number(Threads, "CPU threads; default: torch's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also write what was found, for bench.report.")] = None,
     loading: Loading,
 ) -> None:

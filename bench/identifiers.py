@@ -15,6 +15,7 @@ from rich.table import Table
 from sklearn.metrics import adjusted_mutual_info_score
 
 from bench import commands
+from bench.bounds import Seed, number
 from bench.loading import Loading, with_loading
 from bench.options import parse_settings
 from bench.recipes import resolve
@@ -116,7 +117,7 @@ def main(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the recommender, name=value; may be repeated.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the codes.")] = 0,
+    seed: Annotated[int, number(Seed, "Decides the codes.")] = 0,
     loading: Loading,
 ) -> None:
     """Describe every kind of identifier that a recommender can give a dataset's items."""

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import commands
+from bench.bounds import Seed, number
 from bench.data.dataset import Split
 from bench.loading import Loading, with_loading
 from bench.opening import command_of
@@ -39,7 +40,7 @@ def main(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the recommender, name=value; may be repeated.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the numberings.")] = 0,
+    seed: Annotated[int, number(Seed, "Decides the numberings.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Also write what was found, for bench.report.")] = None,
     loading: Loading,
 ) -> None:

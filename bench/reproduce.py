@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from bench import commands
+from bench.bounds import Minutes, Rounds, Users, number
 from bench.loading import Loading, with_loading
 from bench.opening import command_of
 from bench.outputs import check_out_file, write_file
@@ -41,16 +42,12 @@ def main(
     ] = None,
     budget_minutes: Annotated[
         float | None,
-        typer.Option(min=0, help="When these are over, what is there is measured; the same command goes on later."),
+        number(Minutes, "When these are over, what is there is measured; the same command goes on later."),
     ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Trained at a time; default: cores, 4 at most, or 1 on a GPU.")
-    ] = None,
+    jobs: Annotated[int | None, number(Rounds, "Trained at a time; default: cores, 4 at most, or 1 on a GPU.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
-    quality_users: Annotated[
-        int, typer.Option(min=1, help="Users whose timed lists are held to evaluated ones.")
-    ] = 500,
-    beam_users: Annotated[int, typer.Option(min=1, help="Users whose beams are held against all items.")] = 500,
+    quality_users: Annotated[int, number(Users, "Users whose timed lists are held to evaluated ones.")] = 500,
+    beam_users: Annotated[int, number(Users, "Users whose beams are held against all items.")] = 500,
     kept: Annotated[
         Path | None, typer.Option(help="Folder of an earlier run's results: what it holds is not made again.")
     ] = None,

@@ -9,9 +9,23 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from bench.bounds import (
+    BatchSize,
+    BeamWidth,
+    ListLength,
+    Mebibytes,
+    Minutes,
+    Percentile,
+    Rounds,
+    Seconds,
+    Seed,
+    Threads,
+    Users,
+    checked,
+)
 from bench.cases import Planned
 from bench.guard import Guard, available_bytes
-from bench.loading import Loading
+from bench.loading import Loading, option_name
 from bench.measure import machine
 from bench.options import parse_settings
 from bench.planning import Job, lay_out
@@ -60,6 +74,7 @@ class Session:
     def _plan(self) -> None:
         """Load the datasets and expand the suite."""
         option = self._config.option
+        read_numbers(option)
         job = job_of(option)
         layout = lay_out(job)
         for piece in layout.pieces:
@@ -124,6 +139,29 @@ def loading_of(option: Any) -> Loading:
 
 def _bytes(mebibytes: int | None) -> int | None:
     return available_bytes() if mebibytes is None else mebibytes * 2**20
+
+
+NUMBERS: dict[str, Any] = {
+    "batch_size": BatchSize, "top_k": ListLength, "beam_width": BeamWidth, "seed": Seed, "threads": Threads,
+    "case_timeout": Seconds, "case_memory": Mebibytes, "case_seconds": Seconds, "min_rounds": Rounds,
+    "quality_users": Users, "train_minutes": Minutes, "percentile": Percentile,
+}  # fmt: skip
+"""Kinds of the options that are numbers, by their names."""
+
+
+def read_numbers(option: Any) -> None:
+    """Turn those of pytest's options that are numbers from words into numbers, in place.
+
+    Raises:
+        UserError: One is no number, or out of bounds.
+
+    """
+    for name, kind in NUMBERS.items():
+        word = getattr(option, name)
+        several = isinstance(word, list)
+        numbers = [checked(option_name(name), kind, one) for one in (word if several else [word]) if one is not None]
+        if numbers:
+            setattr(option, name, numbers if several else numbers[0])
 
 
 def job_of(option: Any) -> Job:

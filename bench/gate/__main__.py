@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from bench import commands
+from bench.bounds import BatchSize, BeamWidth, ListLength, Minutes, Percent, Seconds, Threads, Users, number
 from bench.gate import render
 from bench.gate.judge import Judge
 from bench.gate.process import WorkerProcess
@@ -46,9 +47,9 @@ def main(
     checkpoint: Annotated[list[Path] | None, typer.Option(help="Trained weights, for both sides.")] = None,
     dataset: Annotated[Words | None, typer.Option(help="Instead of the suite's; may be repeated.")] = None,
     decoder: Annotated[Words | None, typer.Option(help="Of generative recommenders; may be repeated.")] = None,
-    beam_width: Annotated[list[int] | None, typer.Option(help="Beams; may be repeated.")] = None,
-    batch_size: Annotated[list[int] | None, typer.Option(help="Users a request; may be repeated.")] = None,
-    top_k: Annotated[int | None, typer.Option(help="Length of the lists.")] = None,
+    beam_width: Annotated[list[int] | None, number(BeamWidth, "Beams; may be repeated.")] = None,
+    batch_size: Annotated[list[int] | None, number(BatchSize, "Users a request; may be repeated.")] = None,
+    top_k: Annotated[int | None, number(ListLength, "Length of the lists.")] = None,
     dtype: Annotated[Words | None, typer.Option(help="Of weights and activations; may be repeated.")] = None,
     preset: Annotated[str | None, typer.Option(help="Size of the recommenders.")] = None,
     set_: Annotated[
@@ -56,17 +57,15 @@ def main(
     ] = None,
     untrained: Annotated[bool, typer.Option("--untrained", help="Seeded random weights.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; default: one fewer than the cores.")] = None,
-    case_seconds: Annotated[float | None, typer.Option(help="Timed seconds a case and process.")] = None,
+    threads: Annotated[int | None, number(Threads, "CPU threads; default: one fewer than the cores.")] = None,
+    case_seconds: Annotated[float | None, number(Seconds, "Timed seconds a case and process.")] = None,
     margin: Annotated[
-        float | None, typer.Option(min=0.1, max=99, help="Percent by which latency may change; default: the suite's.")
+        float | None, number(Percent, "Percent by which latency may change; default: the suite's.")
     ] = None,
     pairs: Annotated[int, typer.Option(min=LEAST_PAIRS, help="Process pairs at least.")] = LEAST_PAIRS,
-    budget_minutes: Annotated[
-        float, typer.Option(help="More pairs are taken for so long while a case is open.")
-    ] = 10.0,
-    case_timeout: Annotated[float, typer.Option(min=1, help="Seconds that one step of a worker may take.")] = 300.0,
-    quality_users: Annotated[int, typer.Option(min=1, help="Users ranked where weights are given.")] = 500,
+    budget_minutes: Annotated[float, number(Minutes, "More pairs are taken for so long while a case is open.")] = 10.0,
+    case_timeout: Annotated[float, number(Seconds, "Seconds that one step of a worker may take.")] = 300.0,
+    quality_users: Annotated[int, number(Users, "Users ranked where weights are given.")] = 500,
     accept: Annotated[
         list[Check] | None, typer.Option(help="A check whose failure is told and forgiven; may be repeated.")
     ] = None,

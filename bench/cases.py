@@ -201,6 +201,8 @@ def read_suite(name: str) -> Suite:
         UserError: There is no such suite, or its file is not a suite.
 
     """
+    if not name.strip():
+        raise UserError("--suite: names nothing (a variable that is not set?); `python -m bench` lists the suites")
     path = Path(name) if name.endswith((".toml", ".json")) else SUITES / f"{name}.toml"
     if not path.exists():
         known = ", ".join(sorted(path.stem for path in SUITES.glob("*.toml")))

@@ -98,12 +98,12 @@ def train_unless_done(
 
     """
     with alone(folder):
-        if again:
-            (folder / CARD).unlink(missing_ok=True)
-        elif (folder / CARD).exists():
+        if not again and (folder / CARD).exists():
             return None
         if os.environ.get("RANK", "0") == "0":  # the others may see what it has half made
             check_folder(folder)
+        if again:
+            (folder / CARD).unlink(missing_ok=True)
         return train(name, settings, recipe, dataset, serving=serving, device=device, folder=folder)
 
 

@@ -57,6 +57,8 @@ def load(name: str) -> type[Recommender]:
         UserError: The name is unknown, cannot be imported, or is not a `Recommender`.
 
     """
+    if not name.strip():
+        raise UserError("a recommender's name is empty (a variable that is not set?): `python -m bench` lists them")
     entry = available().get(name)
     path = entry.path if entry else name
     module_name, _, class_name = path.partition(":")

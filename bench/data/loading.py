@@ -114,6 +114,10 @@ def _load_files(name: str, data_dir: Path | None, options: LoadOptions, reading:
 
 def _locate(name: str, data_dir: Path | None) -> Path:
     """Return the folder or file that a name or path stands for, downloaded if need be."""
+    if not name.strip() or "\0" in name:
+        raise UserError(
+            f"--dataset {name!r}: names nothing (a variable that is not set?); `python -m bench` lists them"
+        )
     variable = os.environ.get(DATA_VARIABLE)
     root = data_dir or (Path(variable) if variable else None)
     if root is not None and not root.is_dir():

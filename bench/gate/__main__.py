@@ -20,9 +20,10 @@ from bench.gate.process import WorkerProcess
 from bench.gate.run import Gate, Limits
 from bench.gate.sides import Side, base_side, head_side
 from bench.gate.stored import read_stored
-from bench.home import atomic, home
+from bench.home import home
 from bench.loading import Loading, with_loading
 from bench.options import parse_settings
+from bench.outputs import check_out_folder, write_folder
 from bench.planning import Job
 from bench.results.gate import Check, GateResult
 from bench.results.paired import LEAST_PAIRS
@@ -31,6 +32,8 @@ from models.errors import UserError
 app = typer.Typer(add_completion=False, help=__doc__)
 
 INTERRUPTED, USAGE = 130, 2
+
+FILES = ("gate.json", "gate.md", "gate.xml")
 
 Words = list[str]
 
@@ -80,6 +83,8 @@ def main(
 
     Exit status: 0 same or faster, 1 slower or broken, 2 wrong usage, 3 ambiguous.
     """
+    folder = out or home("gate", "latest")
+    check_out_folder(folder, FILES)
     os.environ["BENCH_HOME"] = str(home().resolve())  # workers run elsewhere
     if given := os.environ.get("BENCH_DATA"):
         os.environ["BENCH_DATA"] = str(Path(given).resolve())
@@ -106,7 +111,6 @@ def main(
     head, base = head_side(), base_side(against)
     accepted = {*(accept or []), *([Check.PRESENCE] if allow_missing else [])}
     stored = None if isinstance(base, Side) else read_stored(base, device)
-    folder = out or home("gate", "latest")
     gate = Gate(
         head,
         base if isinstance(base, Side) else None,
@@ -140,8 +144,8 @@ def _conclude(gate: Gate, folder: Path, console: Console) -> int:
     try:
         _write(result, folder)
         _summarise(result)
-    except OSError as error:
-        console.print(f"error: {error.filename or folder}: {error.strerror}: the result is not kept", soft_wrap=True)
+    except (OSError, UserError) as error:
+        console.print(f"error: {error}", soft_wrap=True, highlight=False, markup=False)
         status = status or USAGE
     return status
 
@@ -158,16 +162,15 @@ def _interrupt(*_: object) -> None:
 def _keep(result: GateResult, folder: Path, console: Console) -> None:
     """Write what is known so far; where that fails measuring goes on, and what was written before stays."""
     try:
-        _write(result, folder)
-    except OSError as error:
-        console.print(f"{folder}: what is known so far cannot be kept ({error.strerror})", soft_wrap=True)
+        _write(result, folder, keep=False)
+    except UserError as error:
+        console.print(f"what is known so far cannot be kept: {error}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _write(result: GateResult, folder: Path) -> None:
-    texts = {"json": result.model_dump_json(indent=1), "md": render.markdown(result), "xml": render.junit(result)}
-    for suffix, text in texts.items():
-        with atomic(folder / f"gate.{suffix}") as path:
-            path.write_text(text, encoding="utf-8")
+def _write(result: GateResult, folder: Path, *, keep: bool = True) -> None:
+    texts = (result.model_dump_json(indent=1), render.markdown(result), render.junit(result))
+    made = {name: text.encode() for name, text in zip(FILES, texts, strict=True)}
+    write_folder(folder, made, made_by="bench.gate", keep=keep)
 
 
 def _summarise(result: GateResult) -> None:

@@ -168,10 +168,10 @@ def _refuse_foreign(
 
 
 def _probe(folder: Path) -> None:
-    """Make a folder and write a file into it that vanishes at once."""
+    """Write a file that vanishes at once into a folder, or into the one above it that is there."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as probe:
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        with tempfile.TemporaryFile(dir=there) as probe:
             probe.write(b"\0")
             probe.flush()
     except (OSError, ValueError) as error:  # a path with a null byte is a ValueError

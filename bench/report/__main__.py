@@ -13,6 +13,7 @@ import typer
 
 from bench import commands
 from bench.bounds import Percent, number
+from bench.outputs import check_out_folder
 from bench.report.comparing_page import write_comparison
 from bench.report.comparison import MARGIN
 from bench.report.formats import Format
@@ -58,16 +59,15 @@ def main(
         raise UserError("--margin goes with --compare or --history")
     if (kinds or prices) and (compare or history):
         raise UserError("--format and --prices go with the page of a run, not with --compare or --history")
+    folder = out or Path("reports/compare" if compare else "reports/history" if history else "reports/latest")
+    check_out_folder(folder, ["index.html"])
     if compare:
-        paths = write_comparison(
-            [store.read(path) for path in results or []], out or Path("reports/compare"), margin=within
-        )
+        paths = write_comparison([store.read(path) for path in results or []], folder, margin=within, past=store.past())
     elif history:
         runs = [store.read(path) for path in store.stored(results or [])]
-        paths = write_history(runs, out or Path("reports/history"), margin=within)
+        paths = write_history(runs, folder, margin=within)
     else:
         taken, studies = store.read_all(results or [store.latest()])
-        folder = out or Path("reports/latest")
         paths = write_report(taken, folder, studies, wanted=kinds or tuple(Format), prices=read_prices(prices))
     for path in paths:
         typer.echo(path)

@@ -15,6 +15,7 @@ from bench.report.comparison import MARGIN, Comparison, Group, compare
 from bench.report.figures import Drawing
 from bench.report.sources import Source
 from bench.report.writing import write_page
+from bench.results.record import Record
 from bench.results.store import Run
 from models.errors import UserError
 
@@ -45,13 +46,16 @@ class Part:
     drawings: list[Drawing]
 
 
-def write_comparison(runs: Sequence[Run], folder: Path, *, margin: float = MARGIN) -> list[Path]:
+def write_comparison(
+    runs: Sequence[Run], folder: Path, *, margin: float = MARGIN, past: Sequence[Run] = ()
+) -> list[Path]:
     """Hold results files against the first of them, and render what comes out.
 
     Args:
         runs: The base first.
         folder: Gets ``index.html``, ``compare.md``, ``compare.csv`` and ``figures/``.
         margin: Share by which values may differ and still count as the same.
+        past: Other runs, which tell how far equal runs lie apart.
 
     Returns:
         The files written.
@@ -63,7 +67,8 @@ def write_comparison(runs: Sequence[Run], folder: Path, *, margin: float = MARGI
     if len(runs) < LEAST_FILES:
         raise UserError(f"--compare needs two results files or more, the base first; given: {len(runs)}")
     base, *others = origins.sources(runs)
-    compared = [(other, _compared(base, other, margin)) for other in others]
+    known = [record for run in (*past, *runs) for record in run.records]
+    compared = [(other, _compared(base, other, margin, known)) for other in others]
     parts = [part for other, comparison in compared for part in _parts(base, other, comparison, margin)]
     content: dict[str, Any] = {
         "title": TITLE,
@@ -78,9 +83,9 @@ def write_comparison(runs: Sequence[Run], folder: Path, *, margin: float = MARGI
     return write_page(folder, "compare", content, comparison_tables.values(base, compared), drawings)
 
 
-def _compared(base: Source, other: Source, margin: float) -> Comparison:
+def _compared(base: Source, other: Source, margin: float, past: Sequence[Record]) -> Comparison:
     try:
-        return compare(base.run.records, other.run.records, margin=margin)
+        return compare(base.run.records, other.run.records, margin=margin, past=past)
     except UserError as error:
         raise UserError(f"{base.run.path} and {other.run.path}: {error}") from error
 

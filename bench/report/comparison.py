@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from bench.report.matching import Change, case_key, holdings, match, one_each
-from bench.results.compare import LEAST_TURNS, Pairing, Ratio, latency_ratio
-from bench.results.intervals import Estimated, Interval, geometric_mean, weighted_sum
+from bench.report.sources import machine_key
+from bench.results.between_runs import OneRunEach, Side, Spread, mean_between_runs, ratio_between_runs, spread
+from bench.results.compare import Ratio, latency_median
+from bench.results.intervals import Estimated, Interval, weighted_sum
 from bench.results.paired_quality import quality_difference
 from bench.results.record import Latency, Outcome, Quality, Record
 from bench.results.relative_quality import relative_change
@@ -19,6 +21,10 @@ NDCG = "NDCG@10"
 
 MARGIN = 0.05
 """Share by which two latencies, or two qualities, may differ and still count as the same."""
+
+
+VERDICT_TURNS = 8
+"""Turns that a case must have been timed in for a verdict."""
 
 
 class Verdict(StrEnum):
@@ -31,7 +37,9 @@ class Verdict(StrEnum):
     SAME = "SAME"
     """The whole interval lies within the margin."""
     UNCLEAR = "UNCLEAR"
-    """None of these."""
+    """None of these, or fewer than `VERDICT_TURNS` turns were timed."""
+    ONE_RUN_EACH = "UNCLEAR (one run each)"
+    """Nothing tells how far equal runs lie apart: there is a ratio, and no interval."""
     NOT_MEASURED = "NOT MEASURED"
     """One of the two has no times."""
 
@@ -84,7 +92,7 @@ class Judged:
 
     base: Record
     other: Record
-    ratio: Ratio | None
+    ratio: Ratio | OneRunEach | None
     verdict: Verdict
     quality: QualityChange | None
 
@@ -108,10 +116,11 @@ class Group:
     rows: tuple[Judged, ...]
 
     @property
-    def mean(self) -> Interval | None:
-        """Geometric mean of the ratios; None where nothing was timed on both sides."""
+    def mean(self) -> Ratio | None:
+        """Geometric mean of the ratios; None where one has no interval, or nothing was timed on both sides."""
         ratios = [row.ratio for row in self.rows if row.ratio is not None]
-        return geometric_mean(ratios) if ratios else None
+        known = [ratio for ratio in ratios if isinstance(ratio, Ratio)]
+        return mean_between_runs(known) if known and len(known) == len(ratios) else None
 
 
 @dataclass(frozen=True)
@@ -137,13 +146,16 @@ class Comparison:
         return [row for group in self.groups for row in group.rows]
 
 
-def compare(base: Sequence[Record], other: Sequence[Record], *, margin: float = MARGIN) -> Comparison:
+def compare(
+    base: Sequence[Record], other: Sequence[Record], *, margin: float = MARGIN, past: Sequence[Record] = ()
+) -> Comparison:
     """Hold the records of one file against those of another.
 
     Args:
         base: What is held against.
         other: What is judged.
         margin: Share by which values may differ and still be the same.
+        past: Records of other runs, which tell how far equal runs lie apart.
 
     Raises:
         UserError: The two have no case in common, nor cases that differ in one thing only.
@@ -153,8 +165,9 @@ def compare(base: Sequence[Record], other: Sequence[Record], *, margin: float = 
     found = match(first, second)
     if not found:
         raise UserError(f"no case in common: the base holds {holdings(first)}, the other {holdings(second)}")
+    known = Past([*past, *first, *second])
     groups = tuple(
-        Group(one.changes, tuple(_judged(before, after, margin) for before, after in one.pairs)) for one in found
+        Group(one.changes, tuple(_judged(before, after, margin, known) for before, after in one.pairs)) for one in found
     )
     paired = {case_key(record.case) for group in groups for row in group.rows for record in (row.base, row.other)}
     return Comparison(
@@ -165,41 +178,90 @@ def compare(base: Sequence[Record], other: Sequence[Record], *, margin: float = 
     )
 
 
-def _judged(base: Record, other: Record, margin: float) -> Judged:
-    ratio = run_ratio(other, base)
+def _judged(base: Record, other: Record, margin: float, past: Past) -> Judged:
+    ratio = run_ratio(other, base, past)
     return Judged(base, other, ratio, verdict(ratio, other, base, margin=margin), quality_change(other, base, margin))
 
 
-def timed(record: Record) -> Latency | None:
-    """Return a record's latency; None where it has none, or where its samples are no times."""
+class Past:
+    """How far equal runs lie apart, by machine and case.
+
+    Args:
+        records: Of all runs that are known, those that are compared included; one that is there twice counts once.
+
+    """
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._medians: dict[Hashable, dict[Hashable, dict[Hashable, float]]] = {}
+        for record in records:
+            latency = timed(record)
+            if latency is not None:
+                of_kind = self._medians.setdefault(_kind(record), {})
+                of_kind.setdefault(_code(record), {})[_run(record)] = latency.p50_s
+
+    def spread_of(self, record: Record, compared: Sequence[Record]) -> Spread | None:
+        """Return how far runs like a record's lie apart.
+
+        Where some code was run more than once, that tells. Else what was run of other code does, but for the runs that
+        are compared: changes of the code then count as spread, which makes intervals too wide, and never too narrow.
+
+        Args:
+            record: Of the machine and case.
+            compared: The two records that are compared.
+
+        Returns:
+            None where there is nothing to tell it by.
+
+        """
+        groups = self._medians.get(_kind(record), {})
+        known = spread({code: list(runs.values()) for code, runs in groups.items()})
+        if known is not None:
+            return known
+        judged = {_run(one) for one in compared}
+        others = [median for runs in groups.values() for run, median in runs.items() if run not in judged]
+        return spread({"all": others}) if others else None
+
+
+def _kind(record: Record) -> Hashable:
+    return machine_key(record), case_key(record.case)
+
+
+def _code(record: Record) -> Hashable:
+    source = record.provenance
+    return source.commit, source.dirty, tuple(sorted(source.software.items()))
+
+
+def _run(record: Record) -> Hashable:
     latency = record.latency
-    if record.outcome is not Outcome.OK or latency is None:
-        return None
-    values = [latency.p50_s, *latency.samples_s]
-    whole = bool(latency.samples_s) and len(latency.samples_s) == len(latency.turns)
-    return latency if whole and all(math.isfinite(value) and value > 0 for value in values) else None
+    return record.provenance.started, latency and (latency.p50_s, latency.mean_s)
 
 
-def run_ratio(other: Record, base: Record) -> Ratio | None:
+def timed(record: Record) -> Latency | None:
+    """Return a record's latency; None where it has none."""
+    return record.latency if record.outcome is Outcome.OK else None
+
+
+def run_ratio(other: Record, base: Record, past: Past) -> Ratio | OneRunEach | None:
     """Return how many times as long `other` takes as `base`, which another run measured; None without times."""
     above, below = timed(other), timed(base)
-    return None if above is None or below is None else latency_ratio(above, below, pairing=Pairing.NONE)
+    if above is None or below is None:
+        return None
+    pair = (other, base)
+    sides = zip((above, below), (past.spread_of(record, pair) for record in pair), strict=True)
+    return ratio_between_runs(*(Side(latency_median(latency), known) for latency, known in sides))
 
 
 def few_turns(record: Record) -> bool:
-    """Tell whether a case was timed in too few turns for its interval to mean much."""
+    """Tell whether a case was timed in too few turns for a verdict."""
     latency = timed(record)
-    return latency is not None and len(set(latency.turns)) < LEAST_TURNS
+    return latency is not None and len(set(latency.turns)) < VERDICT_TURNS
 
 
-def verdict(ratio: Ratio | None, other: Record, base: Record, *, margin: float) -> Verdict:
+def verdict(ratio: Ratio | OneRunEach | None, other: Record, base: Record, *, margin: float) -> Verdict:
     """Give a verdict on two latencies of different runs.
 
-    How the machine differed between the runs is in neither side's interval, so that only a difference beyond the
-    margin counts, as where `bench.gate` has a file for its base.
-
     Args:
-        ratio: Of `other` to `base`.
+        ratio: How many times as long `other` takes as `base`.
         other: What is judged.
         base: What it is held against.
         margin: Share by which times may differ and still be the same.
@@ -207,6 +269,8 @@ def verdict(ratio: Ratio | None, other: Record, base: Record, *, margin: float) 
     """
     if ratio is None:
         return Verdict.NOT_MEASURED
+    if isinstance(ratio, OneRunEach):
+        return Verdict.ONE_RUN_EACH
     if few_turns(other) or few_turns(base):
         return Verdict.UNCLEAR
     if 1 / (1 + margin) < ratio.low and ratio.high < 1 + margin:

@@ -21,6 +21,7 @@ from bench.report.figures import Drawing, drawn
 from bench.report.labels import significant
 from bench.report.sources import Source
 from bench.report.tables import ratio_cell
+from bench.results.compare import Ratio
 from bench.results.intervals import Estimated
 
 ROWS = 40
@@ -62,7 +63,11 @@ def draw(base: Source, other: Source, rows: Sequence[Judged], *, margin: float, 
     labels = pair_labels(rows)
     both = f"{other.letter} against {base.letter}"
     name = other.letter.lower() + ending
-    ratios = [(label, row.ratio, str(row.verdict)) for label, row in zip(labels, rows, strict=True) if row.ratio]
+    ratios = [
+        (label, row.ratio, str(row.verdict))
+        for label, row in zip(labels, rows, strict=True)
+        if isinstance(row.ratio, Ratio)
+    ]
     gaps = [
         (label, row.quality.difference, str(row.quality.verdict))
         for label, row in zip(labels, rows, strict=True)
@@ -72,7 +77,10 @@ def draw(base: Source, other: Source, rows: Sequence[Judged], *, margin: float, 
     if ratios:
         text = "Ratio of median latencies. " + "; ".join(f"{one[0]}: {ratio_cell(one[1])}" for one in ratios) + "."
         shown = partial(_ratios, ratios[:ROWS], base, other, margin)
-        left = [*(label for label, row in zip(labels, rows, strict=True) if not row.ratio), *_beyond(ratios)]
+        left = [
+            *(label for label, row in zip(labels, rows, strict=True) if not isinstance(row.ratio, Ratio)),
+            *_beyond(ratios),
+        ]
         drawings.append(drawn(f"latency-{name}", f"Latency, {both}", shown, text, _data(ratios), left_out=left))
     if gaps:
         text = "Difference in NDCG@10. " + "; ".join(f"{one[0]}: {one[1].value:+.4f}" for one in gaps) + "."

@@ -25,6 +25,7 @@ from bench.report.labels import (
 )
 from bench.report.sources import Source
 from bench.report.tables import all_values, ratio_cell
+from bench.results.between_runs import OneRunEach
 from bench.results.intervals import Estimated
 from bench.results.record import Flops, Memory, Quality, Record
 
@@ -217,6 +218,8 @@ def _value_row(base: Source, other: Source, group: Group, row: Judged) -> dict[s
     return found | _ends("ndcg_relative_change", None if gap is None else gap.relative)
 
 
-def _ends(name: str, estimate: Estimated | None) -> dict[str, float | None]:
+def _ends(name: str, estimate: Estimated | OneRunEach | None) -> dict[str, float | None]:
+    if isinstance(estimate, OneRunEach):
+        return {name: estimate.value, f"{name}_low": None, f"{name}_high": None}
     value, low, high = (None,) * 3 if estimate is None else (estimate.value, estimate.low, estimate.high)
     return {name: value, f"{name}_low": low, f"{name}_high": high}

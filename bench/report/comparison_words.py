@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from bench.report.comparison import Comparison, Group, Judged, QualityVerdict, Verdict, few_turns, same_data, timed
+from bench.report.comparison import (
+    VERDICT_TURNS,
+    Comparison,
+    Group,
+    Judged,
+    QualityVerdict,
+    Verdict,
+    few_turns,
+    same_data,
+)
 from bench.report.findings import times
 from bench.report.labels import case_labels, listed
 from bench.report.sources import MACHINE, SYSTEM, Source, differences
-from bench.results.compare import LEAST_TURNS, Ratio
 from bench.results.record import Record
 
 CAUTION = (
     "Runs taken at different times, or on different machines, miss how the machine changed: its clock, its neighbours, "
-    "its software. The intervals hold only what varied within each run, so a difference shown here need not be one of "
-    "the code. For a verdict on code use python -m bench.gate, which measures both sides in turns."
+    "its software. How far equal runs lie apart is estimated from the runs that are stored, and is in the intervals; "
+    "what changed for good between two runs is not, so a difference shown here need not be one of the code. For a verdict "
+    "on code use python -m bench.gate, which measures both sides in turns."
 )
 
 NAMED = 6
@@ -26,7 +35,9 @@ def rule(margin: float) -> str:
     """Say what the verdicts mean."""
     return (
         f"FASTER, SLOWER: the whole 95 % interval of the ratio of medians lies beyond {margin * 100:g} %; SAME: all of "
-        f"it lies within; UNCLEAR: neither, or fewer than {LEAST_TURNS} turns were timed. BETTER, WORSE: the whole "
+        f"it lies within; UNCLEAR: neither, or fewer than {VERDICT_TURNS} turns were timed; one run each: no "
+        "other run of the case on that machine is stored, so that nobody knows how far equal runs lie apart, and there is "
+        "no interval. Intervals hold what differs from run to run. BETTER, WORSE: the whole "
         f"interval of the difference in NDCG@10 lies on one side of 0; SAME: all of it lies within "
         f"{margin * 100:g} % of the base's value."
     )
@@ -40,8 +51,7 @@ def summary(base: Source, other: Source, group: Group) -> str:
     what = f"that differ in {changed(group)}" if group.changes else "in both files"
     text = f"{other.letter} against {base.letter}: of {_cases(len(rows))} {what}, {listed(told)}."
     if group.mean is not None:
-        mean = Ratio(group.mean.value, group.mean.low, group.mean.high)
-        text += f" In the geometric mean, {other.letter} takes {times(mean)} as long as {base.letter}."
+        text += f" In the geometric mean, {other.letter} takes {times(group.mean)} as long as {base.letter}."
     ranked = Counter(row.quality_verdict for row in rows if row.quality is not None)
     if ranked:
         told = [f"{ranked[one]} {one.value}" for one in QualityVerdict if one is not QualityVerdict.NOT_COMPARED]
@@ -68,7 +78,7 @@ def cautions(base: Source, other: Source, comparison: Comparison) -> list[str]:
     found += _some(rows, _other_weights, f"{both} hold other trained weights, so quality differs by training as well")
     found += _some(rows, _unpaired, "NDCG@10 could not be compared user by user, which widens its interval")
     found += _some(
-        rows, lambda row: few_turns(row.base) or few_turns(row.other), f"Fewer than {LEAST_TURNS} turns were timed"
+        rows, lambda row: few_turns(row.base) or few_turns(row.other), f"Fewer than {VERDICT_TURNS} turns were timed"
     )
     for one, records in zip((base, other), compared, strict=True):
         found += _of_file(one, records)
@@ -127,6 +137,4 @@ def _of_file(source: Source, records: Sequence[Record]) -> list[str]:
         found += [f"{source.letter}: {label}: {line}." for line in record.labels]
         unstable = record.conditions.unstable if record.conditions is not None else ""
         found += [f"{source.letter}: {label} is unstable: {unstable}."] if unstable else []
-        if record.latency is not None and timed(record) is None and record.outcome == "ok":
-            found.append(f"{source.letter}: {label} holds samples that are no times.")
     return list(dict.fromkeys(found))

@@ -14,6 +14,7 @@ from bench.report import bars, distributions, front, phases, roofline
 from bench.report.canvas import STYLE, rendered
 from bench.report.labels import case_labels, groups
 from bench.report.ratios import measured
+from bench.report.spreadsheets import csv_bytes
 from bench.results.record import Flops, Record
 
 MOST_ROWS = 40
@@ -200,5 +201,5 @@ def drawn(
         figure = draw()
         svg, png = rendered(figure, "svg"), rendered(figure, "png")
         plt.close(figure)
-    numbers = data.to_csv(index=False, lineterminator="\n").encode()
+    numbers = csv_bytes(data)
     return Drawing(name, title, text, svg, png, numbers, tuple(left_out), crowded_out)

@@ -6,13 +6,13 @@ import io
 import re
 from collections.abc import Collection, Sequence
 from enum import StrEnum
-from pathlib import Path
 
 import pandas as pd
 
 from bench.report import tables
 from bench.report.figures import Drawing
 from bench.report.sections import Section
+from bench.report.spreadsheets import csv_bytes
 from bench.results.record import Record
 
 
@@ -28,33 +28,14 @@ class Format(StrEnum):
     PNG = "png"
 
 
-OURS = ("index.html", "report.md", "results.csv", "results.parquet", "phases.csv")
-FIGURES = (
-    "quality_latency", "distribution", "latency", "phases", "cost", "roofline", "scaling", "residuals",
-    "scaling_memory", "beams", "ablations",
-)  # fmt: skip
-TABLES = (
-    "claim", "decoders", "latency", "growth", "cost", "quality", "seeds", "beams", "leaks", "published", "ablations",
-    "results", "failed",
-)  # fmt: skip
-
-
-def ours(folder: Path) -> set[Path]:
-    """Return the files of a folder that an earlier report wrote, and no others."""
-    figures = (f"figures/{name}.{ending}" for name in FIGURES for ending in ("svg", "png", "csv"))
-    known = {folder / name for name in (*OURS, *figures)}
-    known |= {path for part in TABLES for path in (folder / "tables").glob(f"{part}*.tex")}
-    return {path for path in known if path.exists()}
-
-
 def values(records: Sequence[Record], wanted: Collection[Format]) -> dict[str, bytes]:
     """Return every scalar of every case as files, by name."""
     if not records:
         return {}
     made: dict[str, bytes] = {}
     if Format.CSV in wanted:
-        made["results.csv"] = _csv(tables.all_values(records))
-        made["phases.csv"] = _csv(tables.phases(records))
+        made["results.csv"] = csv_bytes(tables.all_values(records))
+        made["phases.csv"] = csv_bytes(tables.phases(records))
     if Format.PARQUET in wanted:
         target = io.BytesIO()
         tables.all_values(records).to_parquet(target, index=False)
@@ -86,7 +67,3 @@ def _latex(frame: pd.DataFrame) -> str:
     text = frame.map(str)
     styled = text.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
     return str(styled.to_latex(hrules=True, column_format="l" * len(frame.columns)))
-
-
-def _csv(frame: pd.DataFrame) -> bytes:
-    return frame.to_csv(index=False, lineterminator="\n").encode()

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bench.report.comparison import MARGIN, Verdict, run_ratio, timed, verdict
+from bench.report.comparison import MARGIN, Past, Verdict, run_ratio, timed, verdict
 from bench.report.labels import case_labels
 from bench.report.matching import Value, case_key
 from bench.report.sources import file_names, machine_key, machine_title
+from bench.results.between_runs import OneRunEach
 from bench.results.compare import Median, Ratio, latency_median
 from bench.results.record import Record
 from bench.results.store import Run
@@ -41,7 +42,7 @@ class Point:
     record: Record
     median: Median | None
     before: Record | None
-    ratio: Ratio | None
+    ratio: Ratio | OneRunEach | None
     verdict: Verdict | None
 
     @property
@@ -144,10 +145,11 @@ def runs_of(machine: Machine) -> list[tuple[str, str]]:
 
 def _points(records: Sequence[Stored], margin: float) -> tuple[Point, ...]:
     points: list[Point] = []
+    past = Past(record for _, record in records)
     before: Record | None = None
     for run, record in records:
         latency = timed(record)
-        ratio = None if before is None else run_ratio(record, before)
+        ratio = None if before is None else run_ratio(record, before, past)
         told = None if before is None else verdict(ratio, record, before, margin=margin)
         median = None if latency is None else latency_median(latency)
         points.append(Point(run, record, median, before, ratio, told))
@@ -164,6 +166,8 @@ def summary(machine: Machine, margin: float) -> str:
     text = f"{machine.name}: {cases}, in {runs} run{'s' if runs > 1 else ''}."
     if not compared:
         return f"{text} No case was measured twice, so there is nothing to compare."
-    told = ", ".join(f"{counts[one]} {one.value}" for one in (*CHANGES, Verdict.SAME, Verdict.UNCLEAR))
+    told = ", ".join(
+        f"{counts[one]} {one.value}" for one in (*CHANGES, Verdict.SAME, Verdict.UNCLEAR, Verdict.ONE_RUN_EACH)
+    )
     steps = "1 step" if compared == 1 else f"{compared} steps"
     return f"{text} Of {steps} from one run of a case to its next, at a margin of {margin * 100:g} %: {told}."

@@ -11,11 +11,10 @@ import pandas as pd
 
 from bench.report import history_figures, history_tables
 from bench.report import sources as origins
-from bench.report.comparison import MARGIN, few_turns, same_data
+from bench.report.comparison import MARGIN, VERDICT_TURNS, few_turns, same_data
 from bench.report.comparison_words import CAUTION
 from bench.report.history import Machine, Point, history, moment, summary
 from bench.report.writing import write_page
-from bench.results.compare import LEAST_TURNS
 from bench.results.store import Run
 
 TITLE = "Latency over runs"
@@ -86,8 +85,9 @@ def _named(runs: Sequence[Run]) -> list[tuple[str, Run]]:
 def _rule(margin: float) -> str:
     return (
         f"A change, FASTER or SLOWER, is marked where the whole 95 % interval of the ratio to the run before lies "
-        f"beyond {margin * 100:g} %; SAME: all of it lies within; UNCLEAR: neither, or fewer than {LEAST_TURNS} turns "
-        f"were timed. Intervals are from a bootstrap over turns; {origins.CHANGED} behind a commit: uncommitted "
+        f"beyond {margin * 100:g} %; SAME: all of it lies within; UNCLEAR: neither, or under {VERDICT_TURNS} turns "
+        f"were timed; one run each: the code was never run twice, so that there is no interval. Intervals hold how far "
+        f"equal runs lie apart; {origins.CHANGED} behind a commit: uncommitted "
         "changes."
     )
 
@@ -98,7 +98,7 @@ def _cautions(machines: Sequence[Machine]) -> list[str]:
     found = [ALIKE]
     for words, group in (
         ("Other data than in the run before", [(name, point) for name, point in named if _other_data(point)]),
-        (f"Fewer than {LEAST_TURNS} turns", [(name, point) for name, point in named if few_turns(point.record)]),
+        (f"Fewer than {VERDICT_TURNS} turns", [(name, point) for name, point in named if few_turns(point.record)]),
         ("Unstable by the record's own account", [(name, point) for name, point in named if _unstable(point)]),
         ("Uncommitted changes", [(name, point) for name, point in named if point.record.provenance.dirty]),
     ):

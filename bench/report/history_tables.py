@@ -11,6 +11,7 @@ from bench.report.history import Line, Machine, Point, runs_of
 from bench.report.labels import NOT_AVAILABLE, with_interval
 from bench.report.sources import commit_name, differences
 from bench.report.tables import all_values, ratio_cell
+from bench.results.compare import Ratio
 
 COLUMNS = ["case", "run", "commit", "p50", "to the run before", "verdict", "what else changed"]
 
@@ -80,8 +81,8 @@ def values(machines: Sequence[Machine]) -> pd.DataFrame:
             "p50_low_s": point.median and point.median.low_s,
             "p50_high_s": point.median and point.median.high_s,
             "ratio_to_run_before": point.ratio and point.ratio.value,
-            "ratio_low": point.ratio and point.ratio.low,
-            "ratio_high": point.ratio and point.ratio.high,
+            "ratio_low": point.ratio.low if isinstance(point.ratio, Ratio) else None,
+            "ratio_high": point.ratio.high if isinstance(point.ratio, Ratio) else None,
             "commit_before": point.before and point.before.provenance.commit,
         }
         for machine, line, point in steps

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from bench.outputs import write_folder
 from bench.report import answers, findings, fits, formats, money, quality, tables
 from bench.report.figures import Drawing, draw_all
 from bench.report.formats import Format
@@ -20,7 +21,7 @@ from bench.report.rendering import environment
 from bench.report.sections import Section, doubts, sections, studied
 from bench.report.timed import timed_sections
 from bench.report.variants import Place, ranked, variants
-from bench.report.writing import put
+from bench.report.writing import MADE_BY
 from bench.results.record import Case, Provenance, Record
 from bench.results.store import Run, StudyFile
 from bench.results.studies import Studies
@@ -120,7 +121,7 @@ def write_report(
     if Format.LATEX in wanted:
         made |= formats.latex(known.sections)
     made |= formats.drawings(list({one.name: one for one in drawings}.values()), wanted)
-    return put(folder, made, formats.ours(folder))
+    return write_folder(folder, made, made_by=MADE_BY)
 
 
 def _known(runs: Sequence[Run], files: Sequence[StudyFile], prices: Sequence[Price], folder: Path) -> Known:

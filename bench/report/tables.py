@@ -28,6 +28,7 @@ from bench.report.labels import (
 from bench.report.ladder import Rung, ladders
 from bench.report.money import Price
 from bench.report.ratios import is_measured, latency_of, measured
+from bench.results.between_runs import OneRunEach
 from bench.results.conditions import Overhead, Repeats, Roofline
 from bench.results.intervals import Estimated
 from bench.results.record import Agreement, Flops, ListAudit, Memory, Quality, Record
@@ -259,8 +260,10 @@ def _beside(rung: Rung) -> str:
     return Quantity(f"{ratio_cell(rung.to_before)}, {decoder_name(rung.before)}", rung.to_before.value)
 
 
-def ratio_cell(ratio: Estimated | None) -> str:
-    """Write a ratio with its interval."""
+def ratio_cell(ratio: Estimated | OneRunEach | None) -> str:
+    """Write a ratio with its interval, or without where there is none."""
+    if isinstance(ratio, OneRunEach):
+        return Quantity(significant(ratio.value), ratio.value)
     return NOT_AVAILABLE if ratio is None else with_interval(ratio.value, ratio.low, ratio.high)
 
 

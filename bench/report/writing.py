@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bench.home import atomic
+from bench.outputs import write_folder
 from bench.report.figures import Drawing
 from bench.report.rendering import environment
+from bench.report.spreadsheets import csv_bytes
 
-PARTS = ("latency", "quality", "history")
-"""What the names of these pages' figures begin with."""
+MADE_BY = "bench.report"
 
 COMMENT_LETTERS = 60_000
 """GitHub takes comments of 65,536 characters."""
@@ -23,8 +23,6 @@ def write_page(
     folder: Path, name: str, content: Mapping[str, Any], values: pd.DataFrame, drawings: Sequence[Drawing]
 ) -> list[Path]:
     """Write a page, its Markdown for a comment, its values and its figures, each file atomically.
-
-    Figures that an earlier page left in the folder go.
 
     Args:
         folder: Where to.
@@ -40,34 +38,12 @@ def write_page(
     made = {
         "index.html": environment(html=True).get_template(f"{name}.html.j2").render(content).encode(),
         f"{name}.md": _comment(name, content).encode(),
-        f"{name}.csv": values.to_csv(index=False, lineterminator="\n").encode(),
+        f"{name}.csv": csv_bytes(values),
     }
     for drawing in drawings:
         made |= {f"figures/{drawing.name}.svg": drawing.svg, f"figures/{drawing.name}.png": drawing.png}
         made |= {f"figures/{drawing.name}.csv": drawing.data}
-    figures = {path for part in PARTS for path in (folder / "figures").glob(f"{part}-*.[spc][vns][gv]")}
-    return put(folder, made, figures)
-
-
-def put(folder: Path, made: Mapping[str, bytes], earlier: Collection[Path]) -> list[Path]:
-    """Write files into a folder, each atomically, and take away what an earlier page left there and this one lacks.
-
-    Args:
-        folder: Where to.
-        made: Contents by name.
-        earlier: What may be left of an earlier page.
-
-    Returns:
-        The files written.
-
-    """
-    files = {folder / name: value for name, value in made.items()}
-    for stale in set(earlier) - set(files):
-        stale.unlink(missing_ok=True)
-    for file, value in files.items():
-        with atomic(file) as path:
-            path.write_bytes(value)
-    return list(files)
+    return write_folder(folder, made, made_by=MADE_BY)
 
 
 def _comment(name: str, content: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from bench.results.model import Model
+from bench.results.model import AtLeastOne, Count, Model, NonNegative, Positive
 
 
 class Energy(Model):
@@ -21,11 +21,11 @@ class Energy(Model):
     """
 
     source: str
-    joules_per_1000_users: float
-    power_w: float
-    idle_power_w: float
-    window_s: float
-    updates: int
+    joules_per_1000_users: NonNegative
+    power_w: NonNegative
+    idle_power_w: NonNegative
+    window_s: Positive
+    updates: Count
 
 
 class Roofline(Model):
@@ -43,13 +43,13 @@ class Roofline(Model):
 
     """
 
-    flops_per_s: float
-    bytes_per_s: float
-    cache_bytes: int = 0
-    flops: float
-    bytes: float
-    touched_bytes: float
-    bound_s: float
+    flops_per_s: Positive
+    bytes_per_s: Positive
+    cache_bytes: Count = 0
+    flops: NonNegative
+    bytes: NonNegative
+    touched_bytes: NonNegative
+    bound_s: NonNegative
 
 
 class MachineState(Model):
@@ -84,13 +84,13 @@ class Conditions(Model):
 
     before: MachineState
     after: MachineState
-    threads: int
-    affinity: int | None = None
-    involuntary_switches: int | None = None
+    threads: AtLeastOne
+    affinity: AtLeastOne | None = None
+    involuntary_switches: Count | None = None
     other_cores: float | None = None
     stolen: float | None = None
-    disturbed_turns: int = 0
-    repeated_turns: int = 0
+    disturbed_turns: Count = 0
+    repeated_turns: Count = 0
     unstable: str = ""
 
 
@@ -120,7 +120,7 @@ class Repeats(Model):
 
     """
 
-    pairs: int
-    ratio: float
-    low: float
-    high: float
+    pairs: AtLeastOne
+    ratio: Positive
+    low: Positive
+    high: Positive

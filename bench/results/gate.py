@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from bench.results.model import Model
+from bench.results.model import Count, Model, NonNegative, Positive, Share
 from bench.results.record import Case, Quality
 
 GATE_SCHEMA_VERSION = 1
@@ -70,10 +71,10 @@ class Facts(Model):
 
     """
 
-    flops_per_user: float | None = None
-    operators: int | None = None
-    parameters: int | None = None
-    peak_bytes: int | None = None
+    flops_per_user: NonNegative | None = None
+    operators: Count | None = None
+    parameters: Count | None = None
+    peak_bytes: Count | None = None
     lists: list[RankedUser] = Field(default=[], repr=False)
     quality: Quality | None = None
 
@@ -81,18 +82,24 @@ class Facts(Model):
 class Process(Model):
     """What one process timed of one case, in seconds, with the number of the turn of each sample."""
 
-    samples_s: list[float] = Field(repr=False)
-    turns: list[int] = Field(repr=False)
-    involuntary_switches: int | None = None
+    samples_s: list[Positive] = Field(repr=False, min_length=1)
+    turns: list[Count] = Field(repr=False)
+    involuntary_switches: Count | None = None
     other_cores: float | None = None
+
+    @model_validator(mode="after")
+    def _one_turn_a_sample(self) -> Self:
+        if len(self.samples_s) != len(self.turns):
+            raise ValueError(f"{len(self.samples_s)} samples, but {len(self.turns)} turns")
+        return self
 
 
 class Estimate(Model):
     """How many times as long the upper side takes as the lower, with its 95 % interval."""
 
-    ratio: float
-    low: float
-    high: float
+    ratio: Positive
+    low: Positive
+    high: Positive
 
 
 class Violation(Model):
@@ -125,13 +132,13 @@ class CaseResult(Model):
     case: Case
     verdict: Verdict
     why: str = ""
-    margin: float
+    margin: Annotated[float, Field(gt=0, lt=1)]
     latency: Estimate | None = None
     p95: Estimate | None = None
     noise: Estimate | None = None
-    p_slower: float | None = None
-    p_faster: float | None = None
-    detectable: float | None = None
+    p_slower: Share | None = None
+    p_faster: Share | None = None
+    detectable: NonNegative | None = None
     facts: dict[Role, Facts] = Field(default={})
     processes: dict[Role, list[Process]] = Field(default={}, repr=False)
     violations: list[Violation] = Field(default=[])
@@ -168,8 +175,8 @@ class GateResult(Model):
     head_code: str | None = None
     command: str
     started: str
-    seconds: float
-    pairs: int
+    seconds: NonNegative
+    pairs: Count
     machine: dict[str, str | int | float | None]
     software: dict[str, str | None]
     cases: list[CaseResult]

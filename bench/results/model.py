@@ -1,11 +1,29 @@
-"""What every stored part is: frozen, and strict about its fields."""
+"""What every stored part is: frozen, strict about its fields, and without numbers that cannot be."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Model(BaseModel):
-    """A frozen part of the record; unknown fields are errors."""
+    """A frozen part of the record; unknown fields, NaN and infinities are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+Positive = Annotated[float, Field(gt=0)]
+"""A time, a rate, a ratio."""
+
+NonNegative = Annotated[float, Field(ge=0)]
+"""An amount that may be nothing."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+"""A part of a whole."""
+
+Count = Annotated[int, Field(ge=0)]
+"""How many."""
+
+AtLeastOne = Annotated[int, Field(ge=1)]
+"""How many of what there must be."""

@@ -7,12 +7,12 @@ be measured is an `Unavailable` with its reason; it is never 0 and never guessed
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bench.results.conditions import Conditions, Energy, Overhead, Repeats, Roofline
-from bench.results.model import Model
+from bench.results.model import AtLeastOne, Count, Model, NonNegative, Positive, Share
 
 SCHEMA_VERSION = 4
 """Version 2 added what measuring can be trusted by, version 3 where each user's target stands; older records lack it
@@ -80,14 +80,14 @@ class Case(Model):
     weights: WeightsKind
     device: str
     dtype: str
-    batch_size: int
-    k: int
+    batch_size: AtLeastOne
+    k: AtLeastOne
     seen: str
     decoder: str | None = None
-    beam_width: int | None = None
+    beam_width: AtLeastOne | None = None
     scores: str | None = None
     captured: bool = False
-    threads: int
+    threads: AtLeastOne
 
     @property
     def variant(self) -> str:
@@ -136,8 +136,8 @@ class Weights(Model):
 
     checkpoint: str | None = None
     sha256: str | None = None
-    parameters: int
-    parameter_bytes: int
+    parameters: Count
+    parameter_bytes: Count
     training: dict[str, str | int | float | bool | None] = Field(default={})
     recipe: dict[str, str | int | float | bool | None] = Field(default={})
     trained_by: str | None = None
@@ -168,19 +168,26 @@ class Latency(Model):
 
     """
 
-    rounds: int
-    samples_s: list[float] = Field(repr=False)
-    turns: list[int] = Field(repr=False)
-    mean_s: float
-    p50_s: float
-    p90_s: float | None = None
-    p95_s: float | None = None
-    p99_s: float | None = None
-    device_s: float | Unavailable
+    rounds: AtLeastOne
+    samples_s: list[Positive] = Field(repr=False, min_length=1)
+    turns: list[Count] = Field(repr=False)
+    mean_s: Positive
+    p50_s: Positive
+    p90_s: Positive | None = None
+    p95_s: Positive | None = None
+    p99_s: Positive | None = None
+    device_s: NonNegative | Unavailable
     host_overhead_s: float | Unavailable | None = None
-    warmup_rounds: int | None = None
+    warmup_rounds: Count | None = None
     stationary: bool | None = None
-    users_per_second: float
+    users_per_second: Positive
+
+    @model_validator(mode="after")
+    def _one_turn_a_sample(self) -> Self:
+        if not len(self.samples_s) == len(self.turns) == self.rounds:
+            held = f"{len(self.samples_s)} samples, {len(self.turns)} turns"
+            raise ValueError(f"{self.rounds} rounds, but {held}")
+        return self
 
 
 class Phase(Model):
@@ -196,10 +203,10 @@ class Phase(Model):
     """
 
     name: str
-    seconds: float
-    flops_per_user: float | None = None
-    bytes_per_user: float | None = None
-    bound_s: float | None = None
+    seconds: NonNegative
+    flops_per_user: NonNegative | None = None
+    bytes_per_user: NonNegative | None = None
+    bound_s: NonNegative | None = None
 
 
 class Flops(Model):
@@ -215,12 +222,12 @@ class Flops(Model):
 
     """
 
-    per_user: float
-    forward_per_user: float | None = None
-    fvcore_per_user: float | Unavailable
-    closed_form_per_user: float | Unavailable | None = None
-    operators: int | None = None
-    uncounted: dict[str, int] = Field(default={})
+    per_user: NonNegative
+    forward_per_user: NonNegative | None = None
+    fvcore_per_user: NonNegative | Unavailable
+    closed_form_per_user: NonNegative | Unavailable | None = None
+    operators: Count | None = None
+    uncounted: dict[str, Count] = Field(default={})
 
     @property
     def disagreement(self) -> float | None:
@@ -249,20 +256,20 @@ class Memory(Model):
 
     """
 
-    peak_bytes: int
-    request_bytes: int
-    process_bytes: int | Unavailable | None = None
-    reserved_bytes: int | None = None
-    parts: dict[str, int] = Field(default={})
-    phases: dict[str, int] = Field(default={})
-    resident_rises: list[int] = Field(default=[])
+    peak_bytes: Count
+    request_bytes: Count
+    process_bytes: Count | Unavailable | None = None
+    reserved_bytes: Count | None = None
+    parts: dict[str, Count] = Field(default={})
+    phases: dict[str, Count] = Field(default={})
+    resident_rises: list[Count] = Field(default=[])
 
 
 class Index(Model):
     """The offline phase: how long `index` took and what it keeps."""
 
-    seconds: float
-    bytes: int
+    seconds: NonNegative
+    bytes: Count
 
 
 class Metric(Model):
@@ -271,6 +278,12 @@ class Metric(Model):
     value: float
     low: float
     high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"the interval's lower end {self.low} lies above its upper end {self.high}")
+        return self
 
 
 class Hits(Model):
@@ -283,9 +296,15 @@ class Hits(Model):
 
     """
 
-    rows: list[int] = Field(repr=False)
-    better: list[int] = Field(repr=False)
-    tied: list[int] = Field(repr=False)
+    rows: list[Count] = Field(repr=False)
+    better: list[Count] = Field(repr=False)
+    tied: list[AtLeastOne] = Field(repr=False)
+
+    @model_validator(mode="after")
+    def _as_many(self) -> Self:
+        if not len(self.rows) == len(self.better) == len(self.tied):
+            raise ValueError(f"{len(self.rows)} rows, {len(self.better)} of better, {len(self.tied)} of tied")
+        return self
 
 
 class Quality(Model):
@@ -307,13 +326,13 @@ class Quality(Model):
     """
 
     split: str
-    users: int
-    cutoff: int
+    users: AtLeastOne
+    cutoff: AtLeastOne
     seen: str
     metrics: dict[str, Metric]
-    coverage: float
-    valid_rate: float
-    unreachable: int | None = None
+    coverage: Share
+    valid_rate: Share
+    unreachable: Count | None = None
     hits: Hits | None = None
 
 
@@ -328,10 +347,10 @@ class ListAudit(Model):
 
     """
 
-    users: int
-    identical: int
-    ties: int
-    different: int
+    users: Count
+    identical: Count
+    ties: Count
+    different: Count
 
 
 class Agreement(Model):
@@ -348,11 +367,11 @@ class Agreement(Model):
     """
 
     compared_with: str
-    users: int
-    identical: int
-    ties: int
-    different: int
-    overlap: float
+    users: Count
+    identical: Count
+    ties: Count
+    different: Count
+    overlap: Share
 
 
 class Provenance(Model):
@@ -385,7 +404,7 @@ class Record(Model):
     phases: list[Phase] | Unavailable = Field(default=[])
     flops: Flops | Unavailable | None = None
     memory: Memory | Unavailable | None = None
-    energy_j_per_1000_users: float | Unavailable | None = None
+    energy_j_per_1000_users: NonNegative | Unavailable | None = None
     energy: Energy | None = None
     roofline: Roofline | Unavailable | None = None
     conditions: Conditions | None = None
@@ -397,3 +416,9 @@ class Record(Model):
     agreement: Agreement | None = None
     provenance: Provenance
     kind: Literal["lite-llm4rec-bench"] = "lite-llm4rec-bench"
+
+    @model_validator(mode="after")
+    def _timed_where_ok(self) -> Self:
+        if self.outcome is Outcome.OK and self.latency is None:
+            raise ValueError("the outcome is ok, and there is no latency")
+        return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from bench.bounds import in_words
 from bench.home import home
 from bench.results.model import Model
 from bench.results.record import SCHEMA_VERSION, Record
 from bench.results.studies import KIND as STUDIES
 from bench.results.studies import Studies
+from bench.textfiles import read_json
 from models.errors import UserError
 
 Stored = TypeVar("Stored", bound=Model)
@@ -67,10 +69,10 @@ def latest() -> Path:
     """
     found = list(home("results").glob(LAID_OUT))
     newest = sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
-    latest = next((path for path in newest if _is_ours(path)), None)
-    if latest is None:
-        raise UserError(f"no results below {home('results')}: run pytest bench/ --benchmark-only first")
-    return latest
+    for path in newest:
+        if _is_ours(path) and _is_sound(path):
+            return path
+    raise UserError(f"no results below {home('results')}: run pytest bench/ --benchmark-only first")
 
 
 def stored(paths: Sequence[Path] = ()) -> list[Path]:
@@ -81,7 +83,7 @@ def stored(paths: Sequence[Path] = ()) -> list[Path]:
             deep; without any, all results files below our home.
 
     Raises:
-        UserError: One does not exist, or nothing is found.
+        UserError: One does not exist, or nothing is found. A damaged file of a folder is passed over, with a line.
 
     """
     found: list[Path] = []
@@ -96,8 +98,23 @@ def stored(paths: Sequence[Path] = ()) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def past() -> list[Run]:
+    """Return all sound runs below our home, in order of their names; damaged ones are passed over, with a line."""
+    return [read(path) for path in _ours_below(home("results"), LAID_OUT)]
+
+
 def _ours_below(folder: Path, pattern: str) -> list[Path]:
-    return sorted(path for path in folder.glob(pattern) if path.is_file() and _is_ours(path))
+    return sorted(path for path in folder.glob(pattern) if path.is_file() and _is_ours(path) and _is_sound(path))
+
+
+def _is_sound(path: Path) -> bool:
+    """Tell whether a file among many can be read; say on standard error which is passed over, and why."""
+    try:
+        read_all([path])
+    except UserError as error:
+        print(f"note: passed over: {error}", file=sys.stderr)  # noqa: T201 - rich would fold the line
+        return False
+    return True
 
 
 def _is_ours(path: Path) -> bool:
@@ -154,14 +171,9 @@ def read_studies(path: Path) -> StudyFile:
 
 
 def _content(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such results file; `ls {home('results')}` shows what there is") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    except ValueError as error:
-        raise UserError(f"{path} is no valid JSON ({error}): the file is damaged, measure again") from error
+    if not path.exists():
+        raise UserError(f"{path}: no such results file; `ls {home('results')}` shows what there is")
+    return read_json(path)
 
 
 def _is_run(content: Any) -> bool:
@@ -195,5 +207,5 @@ def _validated(kind: type[Stored], values: dict[str, Any], path: Path) -> Stored
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}: the file is damaged") from error
+        where = ".".join(map(str, error.errors()[0]["loc"])) or "the record"
+        raise UserError(f"{path}: {where}: {in_words(error)}: the file is damaged") from error

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bench.results.model import Model
+from bench.results.model import AtLeastOne, Count, Model, NonNegative, Positive, Share
 from bench.results.record import SCHEMA_VERSION, Case, Metric, Provenance, Quality, Weights
 
 KIND = "lite-llm4rec-studies"
@@ -33,7 +33,7 @@ class Evaluation(Model):
     labels: list[str] = Field(default=[])
     weights: Weights
     quality: Quality
-    seconds: float
+    seconds: NonNegative
     provenance: Provenance
 
     @property
@@ -58,15 +58,15 @@ class Beam(Model):
 
     """
 
-    width: int
+    width: AtLeastOne
     metrics: dict[str, Metric]
-    found: int
-    true_rank_mean: float | None
-    true_rank_median: float | None
-    overlap: float
-    coverage: float
-    valid_rate: float
-    duplicate_rate: float
+    found: Count
+    true_rank_mean: Positive | None
+    true_rank_median: Positive | None
+    overlap: Share
+    coverage: Share
+    valid_rate: Share
+    duplicate_rate: Share
 
 
 class BeamStudy(Model):
@@ -88,10 +88,10 @@ class BeamStudy(Model):
     case: Case
     labels: list[str] = Field(default=[])
     weights: Weights
-    users: int
-    all_users: int
+    users: AtLeastOne
+    all_users: AtLeastOne
     exhaustive: dict[str, Metric]
-    exhaustive_coverage: float
+    exhaustive_coverage: Share
     beams: list[Beam]
     provenance: Provenance
 
@@ -112,7 +112,7 @@ class LeakProbe(Model):
     dataset: str
     numbering: str
     labels: list[str] = Field(default=[])
-    users: int
+    users: AtLeastOne
     metrics: dict[str, Metric]
     provenance: Provenance
 

@@ -14,4 +14,4 @@ def test_weights_that_would_have_to_be_trained_are_refused(tmp_path, monkeypatch
     job = Job(suite="smoke", recommenders=["sasrec"], device="cpu", threads=1)
     (case, _), *_ = worker.plan(job.model_dump(mode="json"))["cases"]
     with pytest.raises(UserError, match="name --checkpoint FOLDER, or measure random weights with --untrained"):
-        worker.open([name for name in worker._planned if case["recommender"] in name][0])
+        worker.open(next(name for name in worker._planned if case["recommender"] in name))

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from bench.outputs import MANIFEST, write_folder
 from bench.report.__main__ import app
 from bench.report.money import read_prices
 from models.errors import UserError
@@ -31,8 +32,7 @@ def test_the_latest_run_is_rendered_by_default(tmp_path, monkeypatch):
 
 def test_a_second_run_leaves_the_same_files(tmp_path):
     results = write_results(tmp_path / "run.json", make_run())
-    (tmp_path / "out" / "figures").mkdir(parents=True)
-    (tmp_path / "out" / "figures" / "roofline.svg").write_text("stale")
+    write_folder(tmp_path / "out", {"figures/roofline.svg": b"of an earlier page"}, made_by="bench.report")
     own = [tmp_path / "out" / name for name in ("notes.txt", "results.json", "figures/holiday.png")]
     for path in own:
         path.write_text("a user's own")
@@ -43,6 +43,17 @@ def test_a_second_run_leaves_the_same_files(tmp_path):
     assert not (tmp_path / "out" / "figures" / "roofline.svg").exists()
     assert all(path.exists() for path in own)
     assert left[0] == left[1]
+
+
+def test_a_foreign_file_in_the_way_is_one_line_before_any_work(tmp_path):
+    results = write_results(tmp_path / "run.json", make_run())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "index.html").write_text("my own page")
+    result = CliRunner().invoke(app, [str(results), "--out", str(tmp_path / "out")])
+    assert "index.html: exists and was not written by this command" in str(result.exception)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["index.html"]
+    result = CliRunner().invoke(app, [str(results), "--out", str(results)])
+    assert "nothing can be written into" in str(result.exception)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +71,8 @@ def test_only_the_wanted_kinds_are_written(tmp_path, kinds, endings):
     chosen = [word for kind in kinds for word in ("--format", kind)]
     assert CliRunner().invoke(app, [str(results), "--out", str(tmp_path / "out")]).exit_code == 0
     assert CliRunner().invoke(app, [str(results), "--out", str(tmp_path / "out"), *chosen]).exit_code == 0
-    assert {path.suffix for path in (tmp_path / "out").rglob("*") if path.is_file()} == endings
+    written = {path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.name != MANIFEST}
+    assert {path.suffix for path in written} == endings
 
 
 def test_parquet_holds_what_csv_holds(tmp_path):

@@ -15,6 +15,7 @@ from bench.report.comparison_words import cautions, summary
 from bench.report.matching import case_key, holdings, match
 from bench.report.sources import file_names, sources
 from bench.report.writing import COMMENT_LETTERS
+from bench.results.between_runs import OneRunEach
 from bench.results.record import Memory, Outcome, Unavailable, WeightsKind
 from bench.results.store import Run, read
 from models.errors import UserError
@@ -36,7 +37,7 @@ LATER = "2026-02-03T04:05:06+00:00"
 
 def slowed(factor: float, **changes):
     """The run of the factories, another time, every case taking so many times as long."""
-    source = make_provenance(started=LATER, commit="f" * 40, **changes)
+    source = make_provenance(**{"started": LATER, "commit": "f" * 40} | changes)
     return [
         one.model_copy(
             update={
@@ -48,9 +49,30 @@ def slowed(factor: float, **changes):
     ]
 
 
+def earlier(record, spread=0.001, runs=8):
+    """Other runs of the same code, which differ a little."""
+    if record.latency is None:
+        return []
+    return [
+        record.model_copy(
+            update={
+                "latency": make_latency(record.latency.p50_s * (1 + spread * (number - runs / 2)), seed=number),
+                "provenance": record.provenance.model_copy(update={"started": f"2026-01-{number + 10}T00:00:00"}),
+            }
+        )
+        for number in range(runs)
+    ]
+
+
+def of_other_code(record):
+    source = record.provenance.model_copy(update={"started": LATER, "commit": "f" * 40})
+    return record.model_copy(update={"provenance": source})
+
+
 def only(base, other, **kinds):
-    """The one pair of two records."""
-    (group,) = compare([base], [other], **kinds).groups
+    """The one pair of two records, whose runs are known to differ by little."""
+    other = of_other_code(other)
+    (group,) = compare([base], [other], past=[*earlier(base), *earlier(other)], **kinds).groups
     (row,) = group.rows
     return row
 
@@ -80,12 +102,32 @@ def test_few_turns_are_no_grounds_for_a_verdict():
     assert only(make_record(), make_record(latency=make_latency(0.02, rounds=40, turns=4))).verdict is Verdict.UNCLEAR
 
 
-@pytest.mark.parametrize("value", [float("nan"), 0.0, float("inf")])
-def test_samples_that_are_no_times_are_not_measured(value):
-    latency = make_latency()
-    broken = latency.model_copy(update={"samples_s": [value, *latency.samples_s[1:]]})
-    row = only(make_record(), make_record(latency=broken))
-    assert (row.verdict, row.ratio) == (Verdict.NOT_MEASURED, None)
+def test_eight_turns_are_grounds_for_a_verdict_and_seven_are_not():
+    for turns, word in ((8, Verdict.SLOWER), (7, Verdict.UNCLEAR)):
+        latency = make_latency(0.02, rounds=10 * turns, turns=turns)
+        assert only(make_record(), make_record(latency=latency)).verdict is word
+
+
+def test_one_run_each_has_a_ratio_and_no_verdict():
+    """Nobody knows how far equal runs lie apart: not even ten times as long is called slower."""
+    ((row,),) = (group.rows for group in compare([make_record()], [of_other_code(make_record(median_s=0.02))]).groups)
+    assert row.verdict is Verdict.ONE_RUN_EACH
+    assert row.verdict.value == "UNCLEAR (one run each)"
+    assert row.ratio == OneRunEach(pytest.approx(10, rel=0.02))
+
+
+def test_the_spread_of_stored_runs_decides_what_a_difference_is_worth():
+    """A tenth more is slower where equal runs lie a thousandth apart, and nothing where they lie a tenth apart."""
+    base, other = make_record(), of_other_code(make_record(median_s=0.0022))
+    for spread, word in ((0.001, Verdict.SLOWER), (0.1, Verdict.UNCLEAR)):
+        (group,) = compare([base], [other], past=earlier(base, spread)).groups
+        assert group.rows[0].verdict is word
+
+
+def test_a_run_that_is_stored_twice_counts_once():
+    base, other = make_record(), of_other_code(make_record(median_s=0.0022))
+    (group,) = compare([base], [other], past=[base, other, base]).groups
+    assert group.rows[0].verdict is Verdict.ONE_RUN_EACH
 
 
 def test_a_failed_case_is_matched_and_not_measured(tmp_path):
@@ -187,11 +229,12 @@ def test_many_names_are_cut():
 
 
 def test_a_case_twice_in_a_file_counts_once():
-    found = compare([make_record(), make_record(median_s=0.5)], [make_record()])
+    found = compare([make_record(), make_record(median_s=0.5)], [make_record()], past=earlier(make_record()))
     assert (len(found.rows), found.repeated) == (1, 1)
     assert found.rows[0].verdict is Verdict.SAME
     failed = make_failure("lite-llm4rec", Outcome.ERROR, "first try")
-    assert compare([failed, make_record()], [make_record()]).rows[0].verdict is Verdict.SAME
+    rows = compare([failed, make_record()], [make_record()], past=earlier(make_record())).rows
+    assert rows[0].verdict is Verdict.SAME
 
 
 def ranked(skill: float, seed: int = 0, **changes):
@@ -227,7 +270,6 @@ def test_quality_that_is_equal_to_the_last_digit_is_the_same():
     "other",
     [
         make_record(quality=Unavailable(unavailable="random weights")),
-        make_record(quality=make_quality(float("nan"))),
         make_record(quality=make_quality(0.2).model_copy(update={"split": "validation"})),
         make_record(provenance=make_provenance(dataset={"checksum": "another"})),
         make_record(case=make_case(dataset="beauty")),
@@ -242,9 +284,13 @@ def test_quality_of_other_data_or_no_quality_is_not_compared(other):
 def test_the_summary_counts_and_gives_the_geometric_mean():
     base, other = (read_of(records) for records in (make_run(), slowed(1.5)))
     first, second = sources([base, other])
-    (group,) = compare(base.records, other.records).groups
+    past = [run for record in base.records for run in earlier(record)]
+    (group,) = compare(base.records, other.records, past=past).groups
     text = summary(first, second, group)
-    assert "B against A: of 9 cases in both files, 0 FASTER, 8 SLOWER, 0 SAME, 0 UNCLEAR and 1 NOT MEASURED." in text
+    assert (
+        "B against A: of 9 cases in both files, 0 FASTER, 8 SLOWER, 0 SAME, 0 UNCLEAR, 0 UNCLEAR (one run each) and 1 NOT MEASURED."
+        in text
+    )
     assert "B takes 1.5" in text
     assert group.mean.low < 1.5 < group.mean.high
 
@@ -313,11 +359,12 @@ def test_costs_without_a_value_and_from_zero():
 
 
 def page(folder, *files):
-    """Render files that are written first; return the HTML, the Markdown and the CSV."""
+    """Render files that are written first, beside runs like the first; return the HTML, the Markdown and the CSV."""
     runs = [
         read(write_results(folder / f"{name}.json", records)) for name, records in zip("abcdef", files, strict=False)
     ]
-    write_comparison(runs, folder / "out")
+    before = [run for record in files[0] for run in earlier(record)]
+    write_comparison(runs, folder / "out", past=[read_of(before)] if before else [])
     return tuple((folder / "out" / name).read_text() for name in ("index.html", "compare.md", "compare.csv"))
 
 
@@ -332,7 +379,9 @@ def test_the_page_stands_alone(tmp_path):
 
 
 def test_the_markdown_says_what_was_found_and_where_from(tmp_path):
-    html, text, _ = page(tmp_path, make_run(), slowed(1.5, command="pytest bench/ --suite quick"), slowed(0.8))
+    html, text, _ = page(
+        tmp_path, make_run(), slowed(1.5, command="pytest bench/ --suite quick"), slowed(0.8, commit="e" * 40)
+    )
     for words in (
         "B against A",
         "C against A",
@@ -351,7 +400,9 @@ def test_the_markdown_says_what_was_found_and_where_from(tmp_path):
 def test_the_values_are_those_of_both_sides(tmp_path):
     base = [make_record("a"), make_record("b"), make_record("gone")]
     rows = list(
-        csv.DictReader(io.StringIO(page(tmp_path, base, [make_record("a", median_s=0.004), make_record("b")])[2]))
+        csv.DictReader(
+            io.StringIO(page(tmp_path, base, [of_other_code(make_record("a", median_s=0.004)), make_record("b")])[2])
+        )
     )
     first, _, gone = rows
     assert (first["verdict"], first["base_recommender"], first["other_recommender"]) == ("SLOWER", "a", "a")
@@ -369,7 +420,7 @@ def test_equal_files_give_equal_bytes(tmp_path):
         out = folder / "out"
         made.append({path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()})
     assert made[0] == made[1]
-    assert len(made[0]) == 9
+    assert len(made[0]) == 10
 
 
 def test_figures_of_an_earlier_comparison_go(tmp_path):

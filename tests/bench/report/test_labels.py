@@ -39,7 +39,7 @@ def test_digits_beyond_what_an_interval_supports_are_not_shown(value, low, high,
 
 def test_what_is_no_number_is_not_available():
     assert with_interval(float("nan"), 0, 1) == "n/a"
-    assert metric_of({"HR@10": Metric(value=float("nan"), low=0, high=1)}, "HR@10") == "n/a"
+    assert metric_of({"HR@10": Metric.model_construct(value=float("nan"), low=0, high=1)}, "HR@10") == "n/a"
     assert metric_of({}, "HR@10") == "n/a"
     assert places_for(1, float("inf")) is None
     assert places_for(2, 2) is None

@@ -19,7 +19,7 @@ TEXTS = (Format.HTML, Format.MARKDOWN, Format.CSV, Format.PARQUET, Format.LATEX)
 
 @st.composite
 def records(draw, least=0, most=5):
-    """Cases as runs may hold them: failed, without quality, with one sample, NaN, names of any letters."""
+    """Cases as runs may hold them: failed, without quality, with one sample, names of any letters."""
     found = []
     for number in range(draw(st.integers(least, most))):
         name = draw(st.text(min_size=1, max_size=12)) + str(number)
@@ -34,7 +34,7 @@ def records(draw, least=0, most=5):
             **({"decoder": "exact", "beam_width": 20} if generative else {}),
         )
         rounds = draw(st.sampled_from([1, 2, 120]))
-        quality = draw(st.sampled_from([GONE, make_quality(0.2), make_quality(0.0), make_quality(float("nan"))]))
+        quality = draw(st.sampled_from([GONE, make_quality(0.2), make_quality(0.0)]))
         changes = {name: GONE for name in ("flops", "memory", "phases") if draw(st.booleans())}
         median_s = draw(st.sampled_from([1e-5, 0.002, 3.0]))
         latency = make_latency(median_s, rounds=rounds, turns=min(rounds, 10))

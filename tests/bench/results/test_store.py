@@ -1,13 +1,13 @@
 """Reading results back, and saying clearly why they cannot be read."""
 
 import json
-import math
 
 import pytest
 
+from bench.home import home
 from bench.results import store
 from models.errors import UserError
-from tests.bench.factories import make_quality, make_record, make_run, make_studies, write_results, write_studies
+from tests.bench.factories import make_record, make_run, make_studies, write_results, write_studies
 
 
 def test_records_come_back_as_they_were(tmp_path):
@@ -53,14 +53,65 @@ def test_an_unusable_file_gives_one_clear_line(tmp_path, content, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_number_that_is_none_is_read(tmp_path):
-    """JSON as Python writes it may hold NaN where a float is."""
-    quality = make_quality(float("nan"))
-    path = write_results(tmp_path / "run.json", [])
-    content = {"benchmarks": [{"extra_info": make_record(quality=quality).model_dump(mode="json")}]}
+CHANGES = {
+    "latency.samples_s.0": [float("nan"), 0.0, -1.0, float("inf"), "quick"],
+    "latency.samples_s": [[]],
+    "latency.turns": [[0]],
+    "latency.p50_s": [float("nan"), 0],
+    "latency": [None],
+    "case.batch_size": [0, -1, 1.5],
+    "case.k": [0],
+    "case.threads": [0],
+    "weights.parameters": [-1],
+    "flops.per_user": [float("nan"), -1],
+    "memory.peak_bytes": [-1],
+    "quality.coverage": [1.5, float("nan")],
+    "quality.users": [0],
+    "quality.metrics.NDCG@10.value": [float("nan")],
+    "quality.metrics.NDCG@10.low": [0.9],
+}
+
+
+@pytest.mark.parametrize(("place", "value"), [(place, value) for place, values in CHANGES.items() for value in values])
+def test_a_value_that_cannot_be_is_refused_by_its_place(tmp_path, place, value):
+    path = write_results(tmp_path / "run.json", [make_record()])
+    content = json.loads(path.read_text())
+    *way, last = place.split(".")
+    part = content["benchmarks"][0]["extra_info"]
+    for step in way:
+        part = part[step]
+    part[int(last) if isinstance(part, list) else last] = value
     path.write_text(json.dumps(content))
-    record = store.read(path).records[0]
-    assert math.isnan(record.quality.metrics["NDCG@10"].value)
+    with pytest.raises(UserError, match="the file is damaged") as caught:
+        store.read(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert place.split(".")[0] in message or "the record" in message
+
+
+@pytest.mark.parametrize("text", ['{"benchmarks": [{"extra_info": {"kind": "\\ud800"}}]}', "[" * 5000, '{"a": 1' * 300])
+def test_text_that_json_cannot_hold_is_one_line(tmp_path, text):
+    path = tmp_path / "run.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match="is no valid JSON") as caught:
+        store.read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_torn_file_among_many_is_passed_over_with_a_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    folder = home("results", "Linux")
+    sound = write_results(folder / "0001_run.json", [make_record()])
+    torn = folder / "0002_run.json"
+    torn.write_text(sound.read_text()[:-40])
+    assert store.latest() == sound
+    assert store.stored([]) == store.stored([folder]) == [sound]
+    assert [run.path for run in store.past()] == [sound]
+    said = capsys.readouterr().err.splitlines()
+    assert len(set(said)) == 1
+    assert "note: passed over: " in said[0]
+    with pytest.raises(UserError, match="is no valid JSON"):
+        store.read(torn)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -6,7 +6,7 @@ import tomllib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -124,7 +124,7 @@ class Suite(BaseModel):
 
     description: str
     datasets: list[str] = Field(min_length=1)
-    synthetic: dict[str, int] = {}
+    synthetic: dict[Literal["users", "items", "length"], int] = {}
     recommenders: list[Entry] = []
     parts: list[Part] = []
     min_count: Count = 0

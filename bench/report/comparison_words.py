@@ -23,8 +23,8 @@ from bench.results.record import Record
 CAUTION = (
     "Runs taken at different times, or on different machines, miss how the machine changed: its clock, its neighbours, "
     "its software. How far equal runs lie apart is estimated from the runs that are stored, and is in the intervals; "
-    "what changed for good between two runs is not, so a difference shown here need not be one of the code. For a verdict "
-    "on code use python -m bench.gate, which measures both sides in turns."
+    "what changed for good between two runs is not, so a difference shown here need not be one of the code. For a "
+    "verdict on code use python -m bench.gate, which measures both sides in turns."
 )
 
 NAMED = 6
@@ -36,8 +36,8 @@ def rule(margin: float) -> str:
     return (
         f"FASTER, SLOWER: the whole 95 % interval of the ratio of medians lies beyond {margin * 100:g} %; SAME: all of "
         f"it lies within; UNCLEAR: neither, or fewer than {VERDICT_TURNS} turns were timed; one run each: no "
-        "other run of the case on that machine is stored, so that nobody knows how far equal runs lie apart, and there is "
-        "no interval. Intervals hold what differs from run to run. BETTER, WORSE: the whole "
+        "other run of the case on that machine is stored, so that nobody knows how far equal runs lie apart, and there "
+        "is no interval. Intervals hold what differs from run to run. BETTER, WORSE: the whole "
         f"interval of the difference in NDCG@10 lies on one side of 0; SAME: all of it lies within "
         f"{margin * 100:g} % of the base's value."
     )

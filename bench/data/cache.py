@@ -37,6 +37,7 @@ def store(place: Path, key: str, prepared: Prepared) -> None:
             "title": pa.array([item.title for item in prepared.items], pa.string()),
             "categories": pa.array([list(item.categories) for item in prepared.items], pa.list_(pa.string())),
             "brand": pa.array([item.brand for item in prepared.items], pa.string()),
+            "codes": pa.array(prepared.codes or [None] * len(prepared.items), pa.list_(pa.int64())),
         }
     )
     metadata = json.dumps({"key": key, "warnings": prepared.warnings})
@@ -74,4 +75,7 @@ def _read(place: Path, key: str) -> Prepared:
     texts = tuple(Item(title, tuple(categories), brand) for title, categories, brand in zip(*columns, strict=True))
     if offsets[-1] != len(flat) or flat.min() < 1 or flat.max() != len(texts):
         raise ValueError("histories and items do not fit")
-    return Prepared(flat, offsets, tuple(items.column("id").to_pylist()), texts, tuple(notes[0]["warnings"]))
+    given = items.column("codes")
+    codes = None if given.null_count else tuple(map(tuple, given.to_pylist()))
+    ids, warnings = tuple(items.column("id").to_pylist()), tuple(notes[0]["warnings"])
+    return Prepared(flat, offsets, ids, texts, warnings, codes)

@@ -16,6 +16,7 @@ from bench.data.download import REMOTES, download
 from bench.data.files import checksum
 from bench.data.layouts import find_layout
 from bench.data.options import LoadOptions, SyntheticSizes
+from bench.data.place import archive_of
 from bench.data.prepare import Prepared, prepare
 from bench.data.reading import Reading
 from models.errors import UserError
@@ -51,7 +52,7 @@ def load(
 
     Args:
         name: A name that `available` lists, ``synthetic-ITEMS``, a folder's name below `data_dir`, or the path of a
-            folder, an ``.inter`` file or a MovieLens zip.
+            folder, of a zip or of a file; see `bench.data.layouts`.
         data_dir: Where ``NAME/`` is looked for before anything is downloaded; default ``$BENCH_DATA``.
         min_count: Keep only users and items with at least this many interactions (k-core); 0 keeps all.
         max_history: Histories handed to recommenders keep at most this many last items.
@@ -94,9 +95,10 @@ def _load_files(name: str, data_dir: Path | None, options: LoadOptions, reading:
     layout, files = find_layout(_locate(name, data_dir), reading)
     readable = _readable(name)
     unusual = options.unlike(LoadOptions())
-    source = Source(name, checksum(files), options.settings | {"layout": layout.name}, unusual)
+    source = Source(name, checksum(map(archive_of, files)), options.settings | {"layout": layout.name}, unusual)
     made_with = {"min_count": options.min_count, "seed": options.seed}
-    key = _digest({"version": cache.VERSION, "files": source.checksum, "layout": layout.name, **made_with})
+    said = reading.model_dump(include={"columns", "item_columns"}, exclude_defaults=True)
+    key = _digest({"version": cache.VERSION, "files": source.checksum, "layout": layout.name, **made_with, **said})
     place = cache.folder(readable, key)
     prepared: Prepared | None = cache.fetch(place, key)
     if prepared is None:
@@ -112,7 +114,7 @@ def _locate(name: str, data_dir: Path | None) -> Path:
     if root is not None and not root.is_dir():
         origin = "--data-dir" if data_dir else DATA_VARIABLE
         raise UserError(f"{origin} {root}: there is no such folder; correct it or leave it out")
-    path = Path(name).expanduser()
+    path = _expanded(name)
     plain = path.name == name and name not in {"", ".", ".."}
     if root is not None and plain and (root / name).is_dir():
         return root / name
@@ -128,9 +130,19 @@ def _locate(name: str, data_dir: Path | None) -> Path:
     )
 
 
+def _expanded(name: str) -> Path:
+    try:
+        path = Path(name).expanduser()
+        path.exists()  # raises where a folder on the way may not be searched, or a name is too long
+    except (RuntimeError, OSError) as error:  # pathlib raises RuntimeError where there is no such user
+        reason = error.strerror if isinstance(error, OSError) else "there is no such user"
+        raise UserError(f"{name}: cannot be looked for ({reason}); check the path") from error
+    return path
+
+
 def _readable(name: str) -> str:
-    path = Path(name).expanduser().resolve()
-    return path.stem if path.is_file() else path.name
+    path = _expanded(name).resolve()
+    return Path(path.name.removesuffix(".gz")).stem if path.is_file() else path.name
 
 
 def _digest(settings: Mapping[str, object]) -> str:

@@ -26,6 +26,7 @@ class Prepared:
         ids: Source identifiers of items 1..n.
         items: Texts of items 1..n.
         warnings: What a reader should know.
+        codes: Semantic IDs of items 1..n that came with the data, empty where an item has none; None without any.
 
     """
 
@@ -34,10 +35,11 @@ class Prepared:
     ids: tuple[str, ...]
     items: tuple[Item, ...]
     warnings: tuple[str, ...]
+    codes: tuple[tuple[int, ...], ...] | None = None
 
     def dataset(self, name: str, source: Source, max_history: int | None) -> Dataset:
         """Give it a name for prompts and tables, and a provenance."""
-        catalogue = Catalogue(name, self.ids, self.items, first_appearance(self.flat))
+        catalogue = Catalogue(name, self.ids, self.items, first_appearance(self.flat), self.codes)
         return Dataset(catalogue, self.flat, self.offsets, source, max_history)
 
 
@@ -72,7 +74,13 @@ def prepare(raw: Raw, *, min_count: int, seed: int) -> Prepared:
     silent = sum(not item.text for item in texts)
     if silent:
         warnings.append(f"{silent:,} of {len(ids):,} items have no text")
-    return Prepared(numbers[order], offsets, ids, texts, tuple(warnings))
+    codes = None
+    if raw.codes is not None:
+        codes = tuple(raw.codes.get(identifier, ()) for identifier in ids)
+        without = sum(not code for code in codes)
+        if without:
+            warnings.append(f"{without:,} of {len(ids):,} items have no semantic ID")
+    return Prepared(numbers[order], offsets, ids, texts, tuple(warnings), codes)
 
 
 def _distinct(raw: Raw) -> NDArray[np.int64]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bench.audit import TOLERANCE, Listed, agree
 from bench.results.decoders import LADDER, REFERENCE, keeps_the_beams
 from bench.results.record import FULL_VOCAB, Agreement, Case
+from bench.unfinished import Unfinished
 
 
 class Agreements:
@@ -13,15 +16,25 @@ class Agreements:
     Below a case is what stands lower on the ladder: scores over the whole vocabulary are below renormalised
     ones, then the reference decoder is below the others, then float32 below other dtypes. Of those the surest
     is the reference decoder, with the same scores, dtype and batch size if they were measured.
+
+    Args:
+        unfinished: Keeps the lists, so that they outlive the process that made them.
+
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unfinished: Unfinished) -> None:
+        self._unfinished = unfinished
         self._known: dict[str, tuple[Case, Listed]] = {}
+        for case, users, items, scores in unfinished.answers():
+            rows = zip(users.tolist(), items, scores, strict=True)
+            self._known[case.name] = case, {user: (its_items, its_scores) for user, its_items, its_scores in rows}
 
     def add(self, case: Case, lists: Listed) -> None:
         """Remember the lists of a case; cases without a decoder are passed over."""
         if case.decoder is not None:
             self._known[case.name] = (case, lists)
+            items, scores = zip(*lists.values(), strict=True)
+            self._unfinished.keep_answers(case, np.array(list(lists)), np.stack(items), np.stack(scores))
 
     def of(self, case: Case) -> Agreement | None:
         """Compare a remembered case with the surest one below it; None where there is none."""

@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench import commands, data
+from bench import commands
+from bench.bounds import BeamWidth, Seed, Threads, Users, number
 from bench.data.dataset import Split
-from bench.home import atomic
+from bench.loading import Loading, with_loading
 from bench.opening import command_of, open_recommender
 from bench.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
+from bench.outputs import check_out_file, write_file
 from bench.provenance import provenance
 from bench.quality import beams, evaluate
 from bench.results.decoders import LADDER
@@ -30,32 +32,33 @@ WIDTHS = [10, 20, 50, 100]
 
 
 @app.command()
+@with_loading
 def main(
+    *,
     recommender: Annotated[
         str, typer.Argument(help="A generative one: registry name, package.module:Class, or checkpoint folder.")
     ],
     dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
-    beam_width: Annotated[list[int] | None, typer.Option(min=1, help="Beams; default 10, 20, 50 and 100.")] = None,
+    beam_width: Annotated[list[int] | None, number(BeamWidth, "Beams; default 10, 20, 50 and 100.")] = None,
     decoder: Annotated[str, typer.Option(help="The beam search.")] = "exact",
     scores: Annotated[Scores, typer.Option(help="What scores of items are taken over.")] = Scores.FULL_VOCAB,
-    users: Annotated[int, typer.Option(min=1, help="Users ranked, a seeded sample: all items are scored.")] = 500,
+    users: Annotated[int, number(Users, "Users ranked, a seeded sample: all items are scored.")] = 500,
     preset: Annotated[str | None, typer.Option(help="Preset of the checkpoint.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the checkpoint, name=value.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the checkpoint.")] = 0,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with the dataset's files; default $BENCH_DATA.")] = None,
-    min_count: Annotated[int, typer.Option(help="Keep users and items with this many interactions (k-core).")] = 0,
-    max_history: Annotated[int | None, typer.Option(help="Keep this many last items of each history.")] = None,
+    seed: Annotated[int, number(Seed, "Seed of the checkpoint.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's.")] = None,
+    threads: Annotated[int | None, number(Threads, "CPU threads; default: torch's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also write what was found, for bench.report.")] = None,
+    loading: Loading,
 ) -> None:
     """Rank all items by the scores that beams are ranked by, then search with beams, for the same users."""
+    check_out_file(out)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     set_threads(threads)
     place = choose_device(device)
-    loaded = data.load(dataset, data_dir=data_dir, min_count=min_count, max_history=max_history)
+    loaded = loading.load(dataset)
     chosen = {"seed": seed} | parse_settings(settings or []) | ({"preset": preset} if preset else {})
     opened = open_recommender(recommender, loaded, chosen)
     if EXHAUSTIVE not in opened.recommender.decoders:
@@ -80,7 +83,7 @@ def main(
             model.index(loaded.catalogue)
             parts = []
             batches = evaluate.rank_users(
-                model, histories, targets, k=beams.CUTOFF, batch_size=evaluate.BATCH, device=place
+                model, histories, targets, k=beams.CUTOFF, batch_size=evaluate.BATCH, device=place, items=items
             )
             for part in batches:
                 parts.append(part)
@@ -101,8 +104,7 @@ def main(
     )
     Console().print(_table(study))
     if out is not None:
-        with atomic(out) as path:
-            path.write_text(Studies(beams=[study]).model_dump_json(indent=1) + "\n")
+        write_file(out, Studies(beams=[study]).model_dump_json(indent=1) + "\n")
 
 
 def _table(study: BeamStudy) -> Table:

@@ -18,12 +18,12 @@ from torch.nn import functional
 from torch.utils.data import RandomSampler
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from bench import data
 from bench.batches import LengthGroupedBatches
 from bench.data.dataset import Dataset
 from bench.measure import memory
 from bench.options import choose_device, set_threads
 from bench.recipes import Recipe, resolve
+from bench.session import loading_of, read_numbers
 from bench.training import in_bfloat16, plain_attention
 from models import registry
 from models.losses import catalogue_cross_entropy
@@ -48,8 +48,10 @@ def whole(queries: Tensor, vectors: Tensor, targets: Tensor, bias: Tensor | None
 def dataset(request: pytest.FixtureRequest) -> Dataset:
     """The dataset that the command line names, generated data where it names none."""
     option = request.config.option
+    read_numbers(option)
     set_threads(option.threads or 1)
-    return data.load((option.dataset or ["synthetic"])[0], data_dir=option.data_dir, min_count=option.min_count)
+    name: str = (option.dataset or ["synthetic"])[0]
+    return loading_of(option).load(name)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

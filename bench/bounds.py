@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+import typer
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from models.errors import UserError
 
@@ -51,6 +52,18 @@ Count = Annotated[int, Field(ge=0, le=10**9)]
 Rounds = Annotated[int, Field(ge=1, le=1_000_000)]
 """Timed rounds, process pairs or jobs."""
 
+PERCENTILES = (50, 90, 95, 99)
+
+
+def _is_percentile(number: int) -> int:
+    if number not in PERCENTILES:
+        raise ValueError(f"input should be one of {', '.join(map(str, PERCENTILES))}")
+    return number
+
+
+Percentile = Annotated[int, AfterValidator(_is_percentile)]
+"""The highest percentile of latency that is wanted."""
+
 Percent = Annotated[float, Field(ge=0.1, le=99, allow_inf_nan=False)]
 """A margin in percent."""
 
@@ -58,26 +71,40 @@ Mebibytes = Annotated[int, Field(ge=1, le=2**30)]
 """A limit on size."""
 
 
-def parser(kind: Any) -> Callable[[str], Any]:
+def number(kind: Any, told: str) -> Any:
+    """Return a typer option that takes a kind of number.
+
+    Args:
+        kind: One of the annotated types above.
+        told: The option's help.
+
+    """
+    return typer.Option(parser=parser(kind), metavar="N", help=told)
+
+
+def parser(kind: Any) -> Callable[[Any], Any]:
     """Return a function that reads a word of a command line as a kind of number.
 
     Args:
         kind: One of the annotated types above.
 
     Returns:
-        The function. It raises ValueError, in words, for what is no such number: what typer and argparse both
-        turn into a usage error.
+        The function. A default, which is no word, it gives back.
+
+    Raises:
+        UserError: The returned function does, for what is no such number.
 
     """
     adapter: TypeAdapter[Any] = TypeAdapter(kind)
 
-    def read(word: str) -> Any:
+    def read(word: Any) -> Any:
+        if not isinstance(word, str):
+            return word
         try:
             return adapter.validate_strings(word)
         except ValidationError as error:
-            raise ValueError(f"{word!r}: {in_words(error)}") from None
+            raise typer.BadParameter(f"{word} is no such number: {in_words(error)}") from None
 
-    read.__name__ = "number"
     return read
 
 
@@ -93,8 +120,9 @@ def checked(name: str, kind: Any, value: Any) -> Any:
         UserError: The value is no number, not finite, or out of bounds.
 
     """
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
     try:
-        return TypeAdapter(kind).validate_python(value)
+        return adapter.validate_strings(value) if isinstance(value, str) else adapter.validate_python(value)
     except ValidationError as error:
         raise UserError(f"{name} {value}: {in_words(error)}; change it") from None
 

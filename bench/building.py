@@ -47,7 +47,7 @@ class Builder:
         self._built: dict[str, tuple[Recommender, Weights]] = {}
 
     def get(self, planned: Planned) -> tuple[Recommender, Weights]:
-        """Return a case's recommender, in eval mode and not indexed, and what its weights are.
+        """Return a case's recommender, in eval mode and not indexed, and what its weights are; `train` comes first.
 
         Every call returns another one, to be served in its own way; equal weights exist once.
 
@@ -68,34 +68,44 @@ class Builder:
         recommender, weights = self._built[key]
         return sharing_weights(recommender), weights
 
+    def train(self, planned: Planned) -> None:
+        """Train a case's weights where it needs trained ones, names no checkpoint, and none is kept.
+
+        Raises:
+            UserError: The recommender or one of its settings is not as it must be.
+
+        """
+        case = planned.case
+        kind = registry.load(case.recommender)
+        settings, recipe = recipes.resolve(case.recommender, case.dataset, dict(case.settings))
+        trainable = case.weights is WeightsKind.TRAINED and issubclass(kind, TrainableRecommender)
+        if not trainable or planned.checkpoint is not None:
+            return
+        folder = checkpoints.folder_for(case.recommender, settings, self._dataset)
+        if (folder / checkpoints.CARD).exists():
+            return
+        from bench.training import train_unless_done  # transformers' Trainer takes seconds to import
+
+        minutes = self._train_minutes or recipe.max_minutes
+        self._progress(f"training {case.variant} on {case.dataset}, {minutes:g} minutes at most, kept in {folder}")
+        recipe = recipe.model_copy(update={"max_minutes": minutes})
+        serving = serving_for(case.recommender, kind, None, BEAM_WIDTH, Scores.FULL_VOCAB)
+        with all_cores():
+            train_unless_done(
+                case.recommender, settings, recipe, self._dataset, serving=serving, device=self._device, folder=folder
+            )
+
     def keep_only(self, planned: Planned) -> None:
         """Let go of all weights but those of one case, where these were built before."""
         self._built = {key: built for key, built in self._built.items() if key == _key(planned)}
 
     def _open(self, case: Case, checkpoint: Path | None) -> tuple[Recommender, checkpoints.Card | None, Path | None]:
         kind = registry.load(case.recommender)
-        settings, recipe = recipes.resolve(case.recommender, case.dataset, dict(case.settings))
+        settings, _ = recipes.resolve(case.recommender, case.dataset, dict(case.settings))
         if case.weights is not WeightsKind.TRAINED or not issubclass(kind, TrainableRecommender):
             self._progress(f"building {case.variant}")
             return kind.build(self._dataset.catalogue, self._dataset.training(), settings), None, None
         folder = checkpoint or checkpoints.folder_for(case.recommender, settings, self._dataset)
-        if checkpoint is None and not (folder / checkpoints.CARD).exists():
-            from bench.training import train  # transformers' Trainer takes seconds to import
-
-            minutes = self._train_minutes or recipe.max_minutes
-            self._progress(f"training {case.variant} on {case.dataset}, {minutes:g} minutes at most, kept in {folder}")
-            recipe = recipe.model_copy(update={"max_minutes": minutes})
-            serving = serving_for(case.recommender, kind, None, BEAM_WIDTH, Scores.FULL_VOCAB)
-            with all_cores():
-                train(
-                    case.recommender,
-                    settings,
-                    recipe,
-                    self._dataset,
-                    serving=serving,
-                    device=self._device,
-                    folder=folder,
-                )
         recommender, card = checkpoints.load(folder)
         card.check(self._dataset, folder)
         return recommender, card, folder

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench import recipes
+from bench.bounds import BatchSize, BeamWidth, Count, ListLength, Minutes, Percentile, Rounds, Seconds, Seed, Threads
 from bench.results.record import Case, WeightsKind
+from bench.textfiles import read_json, read_text
 from models import registry
 from models.errors import UserError
 from models.recommender import EXHAUSTIVE, Scores, SeenItems, Settings, TrainableRecommender
@@ -47,7 +48,7 @@ class Entry(BaseModel):
 
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     settings: dict[str, str | int | float | bool] = {}
@@ -56,7 +57,7 @@ class Entry(BaseModel):
     dtypes: list[str] = []
     checkpoint: Path | None = None
     margin: float | None = Field(default=None, gt=0, lt=1)
-    seeds: list[int] = Field(default=[0], min_length=1)
+    seeds: list[Seed] = Field(default=[0], min_length=1)
     beams: bool = False
     presets: dict[str, str] = {}
 
@@ -78,17 +79,17 @@ class Part(BaseModel):
 
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     title: str
     recommenders: list[Entry] | None = None
     datasets: list[str] | None = Field(default=None, min_length=1)
-    batch_sizes: list[PositiveInt] | None = None
-    beam_widths: list[PositiveInt] | None = None
+    batch_sizes: list[BatchSize] | None = None
+    beam_widths: list[BeamWidth] | None = None
     scores: list[Scores] | None = None
     dtypes: list[str] | None = None
-    min_rounds: int | None = Field(default=None, ge=1)
-    goals: dict[str, dict[PositiveInt, float]] = {}
+    min_rounds: Rounds | None = None
+    goals: dict[str, dict[BatchSize, float]] = {}
 
 
 class Suite(BaseModel):
@@ -119,28 +120,28 @@ class Suite(BaseModel):
 
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     description: str
     datasets: list[str] = Field(min_length=1)
     synthetic: dict[str, int] = {}
     recommenders: list[Entry] = []
     parts: list[Part] = []
-    min_count: int = Field(default=0, ge=0)
+    min_count: Count = 0
     ablation: bool = False
     untrained: bool = False
-    batch_sizes: list[PositiveInt] = Field(default=[1], min_length=1)
-    k: int = Field(default=20, ge=1)
-    beam_widths: list[PositiveInt] = Field(default=[20], min_length=1)
+    batch_sizes: list[BatchSize] = Field(default=[1], min_length=1)
+    k: ListLength = 20
+    beam_widths: list[BeamWidth] = Field(default=[20], min_length=1)
     scores: list[Scores] = Field(default=[Scores.FULL_VOCAB], min_length=1)
     dtypes: list[str] = Field(default=["float32"], min_length=1)
     seen: SeenItems = SeenItems.REMOVE
-    threads: int | None = Field(default=None, ge=1)
-    train_minutes: float | None = Field(default=None, gt=0)
-    case_seconds: float = Field(default=5.0, gt=0)
-    min_rounds: int = Field(default=10, ge=1)
+    threads: Threads | None = None
+    train_minutes: Minutes | None = None
+    case_seconds: Seconds = 5.0
+    min_rounds: Rounds = 10
     margin: float = Field(default=0.05, gt=0, lt=1)
-    percentile: Literal[50, 90, 95, 99] = 50
+    percentile: Percentile = 50
     flush_cache: bool = False
 
     @model_validator(mode="after")
@@ -200,14 +201,20 @@ def read_suite(name: str) -> Suite:
         UserError: There is no such suite, or its file is not a suite.
 
     """
+    if not name.strip():
+        raise UserError("--suite: names nothing (a variable that is not set?); `python -m bench` lists the suites")
     path = Path(name) if name.endswith((".toml", ".json")) else SUITES / f"{name}.toml"
-    try:
-        return Suite(**(json.loads if path.suffix == ".json" else tomllib.loads)(path.read_text()))
-    except FileNotFoundError as error:
+    if not path.exists():
         known = ", ".join(sorted(path.stem for path in SUITES.glob("*.toml")))
-        raise UserError(f"no suite {name!r}: use one of {known}, or a path that ends in .toml or .json") from error
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: invalid {path.suffix[1:].upper() or 'TOML'}: {error}") from error
+        raise UserError(f"no suite {name!r}: use one of {known}, or a path that ends in .toml or .json")
+    try:
+        values = read_json(path) if path.suffix == ".json" else tomllib.loads(read_text(path))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: invalid TOML: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: is no suite but a {type(values).__name__}; see bench/suites/quick.toml")
+    try:
+        return Suite(**values)
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error

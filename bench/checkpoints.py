@@ -17,13 +17,18 @@ from safetensors import SafetensorError
 from transformers.utils import logging
 
 from bench.data.dataset import Dataset
+from bench.data.files import sha256
 from bench.home import atomic, home
 from bench.recipes import Recipe
+from bench.textfiles import read_text
 from models import registry
 from models.errors import UserError
 from models.recommender import Serving, Settings, TrainableRecommender
 
 CARD = "card.json"
+
+RUN = "run"
+"""Subfolder of an unfinished checkpoint in which the Trainer keeps what it resumes from."""
 
 
 class Card(BaseModel):
@@ -38,6 +43,7 @@ class Card(BaseModel):
         recipe: How it was trained.
         validation: How validation users were ranked; None in cards that older versions wrote.
         commit: The code that trained it; None outside git, and in older cards.
+        files: SHA-256 of each file of the checkpoint; empty in older cards.
         training: Steps, epochs, seconds, and the best metrics on validation.
 
     """
@@ -52,17 +58,24 @@ class Card(BaseModel):
     recipe: Recipe
     validation: Serving | None = None
     commit: str | None = None
+    files: dict[str, str] = {}
     training: dict[str, str | int | float | bool | None] = {}
 
     def check(self, dataset: Dataset, folder: Path) -> None:
         """Raise a `UserError` unless this checkpoint was trained on just this dataset."""
         same = self.dataset_checksum == dataset.source.checksum and self.dataset_options == dataset.source.options
-        if not same:
+        if same:
+            return
+        if self.dataset_options == dataset.source.options:
             raise UserError(
-                f"checkpoint {folder} was trained on {self.dataset} loaded with {self.dataset_options}, "
-                f"not on {dataset.name} loaded with {dataset.source.options}: "
-                "give the same dataset options, or train again"
+                f"checkpoint {folder} was trained on other contents of {self.dataset}: its files have changed, or "
+                "are others of that name; give the files it was trained on, or train again"
             )
+        raise UserError(
+            f"checkpoint {folder} was trained on {self.dataset} loaded with {self.dataset_options}, "
+            f"not on {dataset.name} loaded with {dataset.source.options}: "
+            "give the same dataset options, or train again"
+        )
 
 
 def _digest(*parts: object) -> str:
@@ -91,37 +104,63 @@ def read_card(folder: Path) -> Card:
 
     """
     path = folder / CARD
+    if not path.is_file():
+        raise UserError(f"{folder} is no checkpoint: there is no {CARD}; train one with python -m bench.train")
     try:
-        return Card.model_validate_json(path.read_text())
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{folder} is no checkpoint: there is no {CARD}; train one with python -m bench.train"
-        ) from error
+        return Card.model_validate_json(read_text(path))
     except ValidationError as error:
-        raise UserError(f"{path} is damaged ({error.errors()[0]['msg']}): delete {folder} and train again") from error
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path} is damaged ({where}: {first['msg']}): delete {folder} and train again") from error
 
 
 def write_card(folder: Path, card: Card) -> None:
-    """Write the card, which makes the folder a finished checkpoint."""
+    """Write the card, which makes the folder a finished checkpoint; it names each file with its digest."""
+    named = card.model_copy(update={"files": _digests(folder)})
     with atomic(folder / CARD) as path:
-        path.write_text(card.model_dump_json(indent=2) + "\n")
+        path.write_text(named.model_dump_json(indent=2) + "\n")
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of a checkpoint but its card; an unfinished run is no part of it."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    names = {path.relative_to(folder).as_posix(): path for path in files}
+    own = {name: path for name, path in names.items() if name != CARD and not name.startswith((f"{RUN}/", "."))}
+    return {name: sha256(path) for name, path in own.items()}
+
+
+def _check_files(folder: Path, card: Card) -> None:
+    """Refuse a checkpoint of which a file is not what the card says.
+
+    Raises:
+        UserError: One is missing, or was changed.
+
+    """
+    for name, digest in card.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise UserError(f"checkpoint {folder}: {name} is missing; copy the whole folder, or train again")
+        if sha256(path) != digest:
+            raise UserError(f"checkpoint {folder}: {name} was changed or damaged after training; train again")
 
 
 def load(folder: Path) -> tuple[TrainableRecommender, Card]:
     """Load a checkpoint; weights come from safetensors only.
 
     Raises:
-        UserError: The folder is no finished checkpoint, or its files are damaged.
+        UserError: The folder is no finished checkpoint, or its files are damaged or not those of its card.
 
     """
     card = read_card(folder)
     kind = registry.load(card.recommender)
-    assert issubclass(kind, TrainableRecommender)
+    if not issubclass(kind, TrainableRecommender):
+        raise UserError(f"{folder / CARD}: {card.recommender} has no weights to load; name another checkpoint")
+    _check_files(folder, card)
     logging.disable_progress_bar()  # transformers' own, for loading that takes no time
     try:
         return kind.from_pretrained(folder), card
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError, UserError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UserError(f"checkpoint {folder} cannot be loaded ({reason}): delete it and train again") from error
 
 

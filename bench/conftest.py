@@ -1,20 +1,31 @@
 """The pytest face: ``pytest bench/ --benchmark-only`` with the options below."""
 
+# ruff: noqa: E402 - Ctrl-C is looked after before the libraries are imported
+
 from __future__ import annotations
 
+from bench import interrupts
+
+interrupts.quit_quietly()  # what follows is imported for seconds, before pytest would catch Ctrl-C
+# isort: split
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench import commands, loading
 from bench.face import Measured, Replay, print_summary, save_without_benchmarks
 from bench.home import home
 from bench.results.store import FAILED
 from bench.session import Session
+from bench.storing import AtomicStorage, store_atomically
 from models.errors import UserError
 from models.recommender import Scores, SeenItems
 
 SESSION = pytest.StashKey[Session]()
+STORAGE = pytest.StashKey[AtomicStorage | None]()
 
 SUITES = {"bench_serving.py": "quick", "bench_decoding.py": "decoding"}
 """The suite of each file that measures cases, when none is named."""
@@ -27,21 +38,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--suite", help="Suite of cases: a name that `python -m bench` lists, or a .toml file. Default: quick.")
     add("--recommender", action="append", help="Measure this one instead of the suite's; may be repeated.")
     add("--dataset", action="append", help="Name or path of a dataset, instead of the suite's; may be repeated.")
-    add("--data-dir", type=Path, help="Folder with the datasets' files. Default: $BENCH_DATA.")
-    add("--min-count", type=int, default=0, help="Keep users and items with this many interactions (k-core).")
-    add("--max-history", type=int, help="Keep this many last items of each history.")
+    loading.add_to(add)
     add("--checkpoint", action="append", type=Path, help="Measure this trained checkpoint folder; may be repeated.")
     add("--preset", help="Size of the recommenders, such as compact or t5-small.")
     add(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="A setting, for all recommenders that have it."
     )
-    add("--seed", type=int, help="Seed of weights.")
+    add("--seed", help="Seed of weights.")
     add("--untrained", action="store_true", help="Seeded random weights: measures cost alone, and every row says so.")
     add("--device", help="cpu, cuda, cuda:1 ... Default: a GPU if there is one.")
     add("--dtype", action="append", help="float32, bfloat16, float16 or int8; may be repeated.")
-    add("--batch-size", action="append", type=int, help="Users a request; may be repeated.")
-    add("--top-k", type=int, help="Length of the lists.")
-    add("--beam-width", action="append", type=int, help="Beams of generative recommenders; may be repeated.")
+    add("--batch-size", action="append", help="Users a request; may be repeated.")
+    add("--top-k", help="Length of the lists.")
+    add("--beam-width", action="append", help="Beams of generative recommenders; may be repeated.")
     add("--decoder", action="append", help="Decoder of generative recommenders; may be repeated.")
     add(
         "--scores",
@@ -56,32 +65,43 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     add(
         "--threads",
-        type=int,
         help="CPU threads for measuring. Default: one fewer than the cores, which steadies timings.",
     )
-    add("--case-timeout", type=float, metavar="SECONDS", help="What a case's indexing, or its timed rounds, may take.")
-    add("--case-seconds", type=float, help="Timed seconds a case. Default: the suite's.")
-    add("--min-rounds", type=int, help="Timed rounds a case, however long they take. Default: the suite's.")
+    add("--case-timeout", metavar="SECONDS", help="What a case's indexing, or its timed rounds, may take.")
+    add(
+        "--case-memory",
+        metavar="MIB",
+        help="What the process that measures may allocate on a CPU. Default: nine tenths of what is free.",
+    )
+    add("--retry-failed", action="store_true", help="Try cases again that crashed, hung or took all memory before.")
+    add(
+        "--in-process",
+        action="store_true",
+        help="Measure in pytest's own process, for debuggers: a recommender that crashes ends the run.",
+    )
+    add("--case-seconds", help="Timed seconds a case. Default: the suite's.")
+    add("--min-rounds", help="Timed rounds a case, however long they take. Default: the suite's.")
     add(
         "--percentile",
-        type=int,
-        choices=(50, 90, 95, 99),
+        metavar="50|90|95|99",
         help="The highest latency percentile that is wanted: p90 takes 50 rounds, p95 100, p99 500.",
     )
     add("--flush-cache", action="store_true", default=None, help="Overwrite a GPU's L2 cache before each request.")
-    add("--quality-users", type=int, help="Rank a seeded sample of this many users for quality. Default: all.")
-    add("--train-minutes", type=float, help="Bound on training a recommender on the fly. Default: the recipe's.")
+    add("--quality-users", help="Rank a seeded sample of this many users for quality. Default: all.")
+    add("--train-minutes", help="Bound on training a recommender on the fly. Default: the recipe's.")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Save results, with their samples, below our home unless the user said where."""
+    interrupts.hand_back()
     option = config.option
     if hasattr(option, "benchmark_storage"):
         from pytest_benchmark.utils import get_tag
 
         if option.benchmark_storage == "file://./.benchmarks":
-            option.benchmark_storage = f"file://{home('results').resolve()}"
+            with _usage_errors():
+                option.benchmark_storage = f"file://{home('results').resolve()}"
         option.benchmark_autosave = option.benchmark_autosave or get_tag()
         option.benchmark_save_data = True
 
@@ -102,6 +122,7 @@ def _collected(config: pytest.Config) -> list[Path]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
     """Plan the run; here a usage error is one line, whereas while modules are collected it is a traceback."""
+    session.config.stash[STORAGE] = store_atomically(session.config._benchmarksession)  # type: ignore[attr-defined]  # noqa: SLF001 - where the plugin keeps it
     suites = [SUITES[path.name] for path in _collected(session.config) if path.name in SUITES]
     option = session.config.option
     option.suite = option.suite or next(iter(suites), "quick")
@@ -111,11 +132,18 @@ def pytest_collection(session: pytest.Session) -> None:
 
 def _session(config: pytest.Config) -> Session:
     if SESSION not in config.stash:
-        try:
+        with _usage_errors():
             config.stash[SESSION] = Session(config)
-        except UserError as error:
-            raise pytest.UsageError(str(error)) from error
     return config.stash[SESSION]
+
+
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    """Turn what the user can put right into pytest's own kind of error: one line, and status 4."""
+    try:
+        yield
+    except UserError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -136,7 +164,12 @@ def measured(request: pytest.FixtureRequest) -> Measured:
     """Return the measured case; the first case of a group to be asked for measures all of it."""
     name, replay = request.param
     selected = {item.callspec.id for item in request.session.items if hasattr(item, "callspec")}
-    return Measured(request.config.stash[SESSION].record(name, selected), replay)
+    try:
+        return Measured(request.config.stash[SESSION].record(name, selected), replay)
+    except UserError as error:
+        pytest.exit(f"error: {error}", returncode=commands.USAGE)
+    except KeyboardInterrupt:
+        pytest.exit(f"{interrupts.LINE}: the same command goes on", returncode=interrupts.STATUS)
 
 
 def pytest_benchmark_update_json(output_json: dict[str, Any], config: pytest.Config) -> None:
@@ -148,13 +181,20 @@ def pytest_benchmark_update_json(output_json: dict[str, Any], config: pytest.Con
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Save a run in which every case failed, and forget what was kept for a run that has now ended."""
+    if exitstatus == pytest.ExitCode.INTERRUPTED:
+        session.exitstatus = interrupts.STATUS
     if SESSION not in session.config.stash or session.config.option.collectonly:
         return
     ours = session.config.stash[SESSION]
+    ours.close()
     if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         if ours.failed and len(ours.failed) == len(ours.records):
             save_without_benchmarks(session.config)
-        ours.finish()
+        storage = session.config.stash[STORAGE]
+        if storage is None or storage.failed is None:
+            ours.finish()
+        else:
+            session.exitstatus = commands.USAGE
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -162,3 +202,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if SESSION in config.stash and config.stash[SESSION].records:
         ours = config.stash[SESSION]
         print_summary(terminalreporter, list(ours.records.values()), ours.speedups())
+    storage = config.stash.get(STORAGE, None)
+    if storage is not None and storage.failed is not None:
+        failed = storage.failed
+        terminalreporter.write_line(
+            f"error: {failed.filename or storage.path}: {failed.strerror}: the results are not saved; what was "
+            "measured is kept, so that the same command saves it without measuring again",
+            red=True,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +13,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench import commands, data
+from bench import commands
+from bench.bounds import BatchSize, BeamWidth, ListLength, Seed, Threads, number
 from bench.data.dataset import Dataset, Split
-from bench.home import atomic
+from bench.loading import Loading, with_loading
 from bench.opening import command_of, open_recommender
 from bench.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
+from bench.outputs import check_out_file, write_file
 from bench.provenance import provenance
 from bench.results.record import Quality
 from bench.results.studies import Evaluation, Studies
@@ -26,39 +29,40 @@ app = typer.Typer(add_completion=False, help=__doc__)
 
 
 @app.command()
+@with_loading
 def main(
+    *,
     recommenders: Annotated[
         list[str], typer.Argument(help="Registry names, package.module:Class, or checkpoint folders.")
     ],
     dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
-    split: Annotated[Split, typer.Option(help="Which targets are ranked.")] = Split.TEST,
-    k: Annotated[int, typer.Option(min=1, help="Length of the lists.")] = 20,
+    targets: Annotated[Split, typer.Option(help="Which targets are ranked.")] = Split.TEST,
+    k: Annotated[int, number(ListLength, "Length of the lists.")] = 20,
     seen: Annotated[
         SeenItems, typer.Option(help="Items of the history: removed from the lists, or kept.")
     ] = SeenItems.REMOVE,
     decoder: Annotated[str | None, typer.Option(help="Decoder of generative recommenders.")] = None,
-    beam_width: Annotated[int, typer.Option(min=1, help="Beams of generative recommenders.")] = BEAM_WIDTH,
+    beam_width: Annotated[int, number(BeamWidth, "Beams of generative recommenders.")] = BEAM_WIDTH,
     scores: Annotated[Scores, typer.Option(help="What scores of generated items are taken over.")] = Scores.FULL_VOCAB,
     preset: Annotated[str | None, typer.Option(help="Preset of the checkpoint.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the checkpoint, name=value.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the checkpoint.")] = 0,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with the dataset's files; default $BENCH_DATA.")] = None,
-    min_count: Annotated[int, typer.Option(help="Keep users and items with this many interactions (k-core).")] = 0,
-    max_history: Annotated[int | None, typer.Option(help="Keep this many last items of each history.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Users ranked at a time.")] = 64,
+    seed: Annotated[int, number(Seed, "Seed of the checkpoint.")] = 0,
+    batch_size: Annotated[int, number(BatchSize, "Users ranked at a time.")] = 64,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's.")] = None,
+    threads: Annotated[int | None, number(Threads, "CPU threads; default: torch's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also write what was found, for bench.report.")] = None,
+    loading: Loading,
 ) -> None:
     """Rank the whole catalogue for every user; HR, NDCG, MRR with bootstrap intervals, coverage, valid items."""
     from bench.quality import evaluate
 
+    check_out_file(out)
     set_threads(threads)
     place = choose_device(device)
-    loaded = data.load(dataset, data_dir=data_dir, min_count=min_count, max_history=max_history)
-    histories, targets = loaded.queries(split)
+    loaded = loading.load(dataset)
+    histories, goals = loaded.queries(targets)
     chosen = {"seed": seed} | parse_settings(settings or []) | ({"preset": preset} if preset else {})
     found = []
     for name in recommenders:
@@ -67,7 +71,10 @@ def main(
         recommender = opened.recommender.to(place)
         recommender.serving = serving_for(name, recommender, decoder, beam_width, scores, seen=seen)
         recommender.index(loaded.catalogue)
-        batches = evaluate.rank_users(recommender, histories, targets, k=k, batch_size=batch_size, device=place)
+        items = len(loaded.catalogue)
+        batches = evaluate.rank_users(
+            recommender, histories, goals, k=k, batch_size=batch_size, device=place, items=items
+        )
         total = -(-len(histories) // batch_size)
         lists = evaluate.join(list(track(batches, name, total, console=Console(stderr=True), transient=True)))
         case = opened.case(recommender.serving, device=place, batch_size=batch_size, k=k)
@@ -76,15 +83,20 @@ def main(
                 case=case,
                 labels=opened.labels(case),
                 weights=opened.weights(case),
-                quality=evaluate.summarise(lists, items=len(loaded.catalogue), split=split, seen=seen),
+                quality=evaluate.summarise(lists, histories, goals, items=items, split=targets, seen=seen),
                 seconds=round(time.monotonic() - clock, 1),
                 provenance=provenance(command_of("bench.evaluate"), loaded, place, started),
             )
         )
+    if unreachable := found[0].quality.unreachable:
+        print(  # noqa: T201 - rich would fold the line
+            f"note: {unreachable:,} of {len(goals):,} targets are in the user's own history, which is removed from the "
+            "lists, so that nothing can find them; --seen keep ranks them",
+            file=sys.stderr,
+        )
     Console().print(_table(dict(zip(recommenders, (one.quality for one in found), strict=True)), loaded))
     if out is not None:
-        with atomic(out) as path:
-            path.write_text(Studies(evaluations=found).model_dump_json(indent=1) + "\n")
+        write_file(out, Studies(evaluations=found).model_dump_json(indent=1) + "\n")
 
 
 def _table(results: dict[str, Quality], dataset: Dataset) -> Table:

@@ -51,7 +51,7 @@ class Measured:
         record = self.record
         if record.outcome is not Outcome.OK or record.latency is None:
             message = f"{record.case.name}: {record.outcome}: {record.detail}"
-            if record.outcome is Outcome.ERROR:
+            if record.outcome in (Outcome.ERROR, Outcome.CRASHED):
                 pytest.fail(message, pytrace=False)
             pytest.xfail(message)
         self.replay.load(record.latency.samples_s)

@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import adjusted_mutual_info_score
 
-from bench import commands, data
+from bench import commands
+from bench.bounds import Seed, number
+from bench.loading import Loading, with_loading
 from bench.options import parse_settings
 from bench.recipes import resolve
 from models import registry
@@ -104,7 +106,9 @@ def read_identifiers(path: Path, catalogue: Catalogue) -> dict[str, dict[int, Id
 
 
 @app.command()
+@with_loading
 def main(
+    *,
     recommender: Annotated[str, typer.Argument(help="One that knows items by codes, such as tiger.")],
     dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
     beside: Annotated[
@@ -113,15 +117,14 @@ def main(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the recommender, name=value; may be repeated.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the codes.")] = 0,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with the dataset's files; default $BENCH_DATA.")] = None,
-    min_count: Annotated[int, typer.Option(help="Keep users and items with this many interactions (k-core).")] = 0,
+    seed: Annotated[int, number(Seed, "Decides the codes.")] = 0,
+    loading: Loading,
 ) -> None:
     """Describe every kind of identifier that a recommender can give a dataset's items."""
     kind: Any = registry.load(recommender)
     if not isinstance(kind, CodesItems):
         raise UserError(f"{recommender} has no codes to describe: name one that has, such as tiger")
-    loaded = data.load(dataset, data_dir=data_dir, min_count=min_count)
+    loaded = loading.load(dataset)
     catalogue = loaded.catalogue
     others = {} if beside is None else read_identifiers(beside, catalogue)
     chosen, _ = resolve(recommender, loaded.name, {"seed": seed} | parse_settings(settings or []))

@@ -11,11 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import commands, data
+from bench import commands
+from bench.bounds import Seed, number
 from bench.data.dataset import Split
-from bench.home import atomic
+from bench.loading import Loading, with_loading
 from bench.opening import command_of
 from bench.options import parse_settings
+from bench.outputs import check_out_file, write_file
 from bench.provenance import provenance
 from bench.quality import leaks
 from bench.recipes import resolve
@@ -30,23 +32,25 @@ SHOWN = ("HR@1", "HR@5", "HR@10")
 
 
 @app.command()
+@with_loading
 def main(
+    *,
     recommender: Annotated[str, typer.Argument(help="One that knows items by numbered IDs, such as p5.")] = "p5",
     dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the recommender, name=value; may be repeated.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the numberings.")] = 0,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with the dataset's files; default $BENCH_DATA.")] = None,
-    min_count: Annotated[int, typer.Option(help="Keep users and items with this many interactions (k-core).")] = 0,
+    seed: Annotated[int, number(Seed, "Decides the numberings.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Also write what was found, for bench.report.")] = None,
+    loading: Loading,
 ) -> None:
     """Recommend the numbers after the highest one of the history, under each numbering: what it finds is leaked."""
+    check_out_file(out)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     kind: Any = registry.load(recommender)
     if not isinstance(kind, NumbersItems):
         raise UserError(f"{recommender} does not number items: name one that does, such as p5")
-    loaded = data.load(dataset, data_dir=data_dir, min_count=min_count)
+    loaded = loading.load(dataset)
     chosen, _ = resolve(recommender, loaded.name, {"seed": seed} | parse_settings(settings or []))
     histories, targets = loaded.queries(Split.TEST)
     source = provenance(command_of("bench.leaks"), loaded, torch.device("cpu"), started)
@@ -63,8 +67,7 @@ def main(
     ]
     Console().print(_table(probes))
     if out is not None:
-        with atomic(out) as path:
-            path.write_text(Studies(leaks=probes).model_dump_json(indent=1) + "\n")
+        write_file(out, Studies(leaks=probes).model_dump_json(indent=1) + "\n")
 
 
 def _table(probes: list[LeakProbe]) -> Table:

@@ -81,6 +81,8 @@ def choose_device(name: str | None) -> torch.device:
     """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not name.strip():
+        raise UserError("--device: names nothing (a variable that is not set?); try --device cpu")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

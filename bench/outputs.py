@@ -94,13 +94,14 @@ def write_file(path: Path, text: str) -> None:
         raise _kept(path.parent, {path.name: text.encode()}, error) from error
 
 
-def write_folder(folder: Path, made: Mapping[str, bytes], *, made_by: str) -> list[Path]:
+def write_folder(folder: Path, made: Mapping[str, bytes], *, made_by: str, keep: bool = True) -> list[Path]:
     """Write files into a folder, each whole, and take away what an earlier call left there and this one lacks.
 
     Args:
         folder: Where to; made if need be.
         made: Contents by name.
         made_by: The command, such as ``bench.report``.
+        keep: Whether to keep below our home what cannot be written; what is written again soon need not be.
 
     Returns:
         The files written, without the manifest.
@@ -122,6 +123,8 @@ def write_folder(folder: Path, made: Mapping[str, bytes], *, made_by: str) -> li
             (folder / name).unlink(missing_ok=True)
         _write_manifest(folder, made_by, names)
     except OSError as error:
+        if not keep:
+            raise UserError(f"{error.filename or folder}: {error.strerror}") from error
         raise _kept(folder, made, error) from error
     return [folder / name for name in made]
 

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from bench import cases, checkpoints, data
+from bench import cases, checkpoints
 from bench.cases import Entry, Planned, Suite
 from bench.data.dataset import Dataset
+from bench.loading import Loading
 from bench.options import choose_device, set_threads
 from models import registry
 
@@ -26,9 +27,7 @@ class Job(BaseModel):
         checkpoints: Trained weights, measured instead of the suite's recommenders.
         decoders: Of generative recommenders, instead of the suite's.
         changes: Fields of `Suite` to put in; None leaves one as it is.
-        data_dir: Folder with the datasets' files.
-        min_count: Least interactions of users and items (k-core).
-        max_history: Last items kept of each history.
+        loading: How the datasets are loaded.
         device: As torch calls it; None takes a GPU if there is one.
         threads: CPU threads; None takes the suite's, else one fewer than the cores.
         chosen: Settings for every recommender that has them.
@@ -44,9 +43,7 @@ class Job(BaseModel):
     checkpoints: list[Path] = []
     decoders: list[str] = []
     changes: dict[str, Any] = {}
-    data_dir: Path | None = None
-    min_count: int = 0
-    max_history: int | None = None
+    loading: Loading = Loading()
     device: str | None = None
     threads: int | None = None
     chosen: dict[str, Any] = {}
@@ -103,9 +100,7 @@ def lay_out(job: Job) -> Layout:
         if job.sources and source not in job.sources:
             continue
         sizes = suite.synthetic if source == "synthetic" else {}
-        dataset = data.load(
-            source, data_dir=job.data_dir, min_count=job.min_count, max_history=job.max_history, **sizes
-        )
+        dataset = job.loading.load(source, **sizes)
         groups = cases.expand(
             suite,
             dataset.name,

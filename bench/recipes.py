@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bench.bounds import BatchSize, Count, Epochs, Minutes, Rounds, Users
 from models import registry
 from models.errors import UserError
 from models.recommender import Settings
@@ -46,19 +47,19 @@ class Recipe(BaseModel):
 
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    batch_size: int = Field(ge=1)
+    batch_size: BatchSize
     optimizer: Optimizer = Optimizer.ADAMW
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    warmup_steps: int = Field(ge=0)
+    learning_rate: float = Field(gt=0, le=100)
+    weight_decay: float = Field(ge=0, le=100)
+    warmup_steps: Count
     cooldown: float = Field(default=0.0, ge=0, le=1)
-    epochs: float = Field(gt=0)
-    evaluate_every: int = Field(ge=1)
-    validation_users: int = Field(ge=1)
-    patience: int = Field(ge=1)
-    max_minutes: float = Field(gt=0)
+    epochs: Epochs
+    evaluate_every: Rounds
+    validation_users: Users
+    patience: Rounds
+    max_minutes: Minutes
     bf16_on_cpu: bool = False
 
 

@@ -18,8 +18,10 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from bench import commands
-from bench.home import atomic
+from bench.bounds import Minutes, Rounds, Users, number
+from bench.loading import Loading, with_loading
 from bench.opening import command_of
+from bench.outputs import check_out_file, write_file
 from bench.reproducing.kept import RUN, STUDIES, read_kept
 from bench.reproducing.plan import make_plan
 from bench.reproducing.run import Options, StepFailedError, Steps, signed, signed_studies
@@ -29,7 +31,9 @@ app = typer.Typer(add_completion=False, help=__doc__)
 
 
 @app.command()
+@with_loading
 def main(
+    *,
     suite: Annotated[str, typer.Argument(help="paper, ablation, another that `python -m bench` lists, or a file.")],
     datasets: Annotated[str, typer.Option(help="Of the suite's, separated by commas; default: all.")] = "",
     size: Annotated[str, typer.Option(help="Preset of all recommenders, such as compact or t5-small.")] = "compact",
@@ -38,33 +42,31 @@ def main(
     ] = None,
     budget_minutes: Annotated[
         float | None,
-        typer.Option(min=0, help="When these are over, what is there is measured; the same command goes on later."),
+        number(Minutes, "When these are over, what is there is measured; the same command goes on later."),
     ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Trained at a time; default: cores, 4 at most, or 1 on a GPU.")
-    ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with the datasets' files; default $BENCH_DATA.")] = None,
+    jobs: Annotated[int | None, number(Rounds, "Trained at a time; default: cores, 4 at most, or 1 on a GPU.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
-    quality_users: Annotated[
-        int, typer.Option(min=1, help="Users whose timed lists are held to evaluated ones.")
-    ] = 500,
-    beam_users: Annotated[int, typer.Option(min=1, help="Users whose beams are held against all items.")] = 500,
+    quality_users: Annotated[int, number(Users, "Users whose timed lists are held to evaluated ones.")] = 500,
+    beam_users: Annotated[int, number(Users, "Users whose beams are held against all items.")] = 500,
     kept: Annotated[
         Path | None, typer.Option(help="Folder of an earlier run's results: what it holds is not made again.")
     ] = None,
     measure: Annotated[bool, typer.Option(help="Time what is trained; without, quality alone is rendered.")] = True,
     out: Annotated[Path, typer.Option(help="Folder for run.json, studies.json and the page.")] = Path("reports/latest"),
+    loading: Loading,
 ) -> None:
     """Do what of a suite is not done yet: train, evaluate, study beams and leaks, measure, render."""
     console = Console(stderr=True)
     started = time.monotonic()
+    for name in (RUN, STUDIES):
+        check_out_file(out / name)
     sources = [one for one in datasets.split(",") if one]
-    plan = make_plan(suite, sources=sources, size=size, only=only or [], data_dir=data_dir, kept=read_kept(kept))
+    plan = make_plan(suite, sources=sources, size=size, only=only or [], loading=loading, kept=read_kept(kept))
     on_gpu = torch.cuda.is_available() if device is None else device.startswith("cuda")
     cores = os.cpu_count() or 1
     at_once = jobs or (1 if on_gpu else min(cores, 4))
     options = Options(
-        data_dir=data_dir,
+        loading=loading,
         device=device,
         threads=max(1, cores // at_once),
         quality_users=quality_users,
@@ -109,11 +111,9 @@ def _reproduce(steps: Steps, at_once: int, *, measure: bool, out: Path) -> None:
         else:
             content = content if found is None else plan.kept.with_run(signed(found, command=command, suite=plan.name))
     if content:
-        with atomic(out / RUN) as path:
-            path.write_text(json.dumps(content, indent=1) + "\n")
+        write_file(out / RUN, json.dumps(content, indent=1) + "\n")
     runs = [out / RUN] if content else []
-    with atomic(out / STUDIES) as path:
-        path.write_text(studies.model_dump_json(indent=1) + "\n")
+    write_file(out / STUDIES, studies.model_dump_json(indent=1) + "\n")
     page = [sys.executable, "-m", "bench.report", *map(str, [*runs, out / STUDIES]), "--out", str(out)]
     rendered = subprocess.run(page, check=False)  # noqa: S603 - our own command
     missing = [work.name for work in plan.work if not plan.done(work)]

@@ -9,14 +9,29 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from bench.bounds import (
+    BatchSize,
+    BeamWidth,
+    ListLength,
+    Mebibytes,
+    Minutes,
+    Percentile,
+    Rounds,
+    Seconds,
+    Seed,
+    Threads,
+    Users,
+    checked,
+)
 from bench.cases import Planned
+from bench.guard import Guard, available_bytes
+from bench.loading import Loading, option_name
 from bench.measure import machine
 from bench.options import parse_settings
 from bench.planning import Job, lay_out
 from bench.results.record import Outcome, Record
-from bench.runner import Options, Runner
+from bench.runner import Options
 from bench.speedups import Speedup, speedups
-from bench.unfinished import Unfinished
 
 
 class Session:
@@ -37,9 +52,8 @@ class Session:
         self.records: dict[str, Record] = {}
         self._config = config
         self._console = Console(stderr=True)
-        self._runners: dict[str, Runner] = {}
+        self._guards: dict[str, Guard] = {}
         self._groups: dict[str, tuple[str, list[Planned]]] = {}
-        self._unfinished: list[Unfinished] = []
         self._plan()
 
     @property
@@ -60,6 +74,7 @@ class Session:
     def _plan(self) -> None:
         """Load the datasets and expand the suite."""
         option = self._config.option
+        read_numbers(option)
         job = job_of(option)
         layout = lay_out(job)
         for piece in layout.pieces:
@@ -69,14 +84,17 @@ class Session:
                 suite=layout.suite,
                 device=layout.device,
                 timeout_s=option.case_timeout,
+                memory_bytes=_bytes(option.case_memory),
                 quality_users=option.quality_users,
                 command=shlex.join(["pytest", *sys.argv[1:]]),
             )
             what = [layout.suite.model_dump(mode="json"), str(layout.device), option.case_timeout, option.quality_users]
             what += [layout.threads, job.chosen, job.untrained, machine.code_identity(), dataset.source]
-            unfinished = Unfinished(what)
-            self._unfinished.append(unfinished)
-            self._runners[dataset.name] = Runner(options, dataset, unfinished, self._progress)
+            what += [machine.sources({one.case.recommender for group in piece.groups for one in group})]
+            guard = Guard(options, dataset, what, self._progress, in_process=option.in_process)
+            if option.retry_failed:
+                guard.unfinished.forget_failures()
+            self._guards[dataset.name] = guard
             self._groups |= {planned.case.name: (dataset.name, group) for group in piece.groups for planned in group}
 
     def _progress(self, message: str) -> None:
@@ -90,7 +108,7 @@ class Session:
         if name not in self.records:
             dataset, group = self._groups[name]
             wanted = [planned for planned in group if planned.case.name in selected]
-            self.records |= {record.case.name: record for record in self._runners[dataset].measure(wanted)}
+            self.records |= {record.case.name: record for record in self._guards[dataset].measure(wanted)}
         return self.records[name]
 
     def speedups(self) -> list[Speedup]:
@@ -98,10 +116,52 @@ class Session:
         groups = {id(group): group for _, group in self._groups.values()}
         return [found for group in groups.values() for found in speedups(group, self.records)]
 
+    def close(self) -> None:
+        """End the processes that measure."""
+        for guard in self._guards.values():
+            guard.close()
+
     def finish(self) -> None:
         """Forget what was kept in case of an interruption."""
-        for unfinished in self._unfinished:
-            unfinished.finish()
+        for guard in self._guards.values():
+            guard.unfinished.finish()
+
+
+def loading_of(option: Any) -> Loading:
+    """Read from pytest's options how data is loaded.
+
+    Raises:
+        UserError: One is not as it must be.
+
+    """
+    return Loading.from_words({name: getattr(option, name) for name in Loading.model_fields})
+
+
+def _bytes(mebibytes: int | None) -> int | None:
+    return available_bytes() if mebibytes is None else mebibytes * 2**20
+
+
+NUMBERS: dict[str, Any] = {
+    "batch_size": BatchSize, "top_k": ListLength, "beam_width": BeamWidth, "seed": Seed, "threads": Threads,
+    "case_timeout": Seconds, "case_memory": Mebibytes, "case_seconds": Seconds, "min_rounds": Rounds,
+    "quality_users": Users, "train_minutes": Minutes, "percentile": Percentile,
+}  # fmt: skip
+"""Kinds of the options that are numbers, by their names."""
+
+
+def read_numbers(option: Any) -> None:
+    """Turn those of pytest's options that are numbers from words into numbers, in place.
+
+    Raises:
+        UserError: One is no number, or out of bounds.
+
+    """
+    for name, kind in NUMBERS.items():
+        word = getattr(option, name)
+        several = isinstance(word, list)
+        numbers = [checked(option_name(name), kind, one) for one in (word if several else [word]) if one is not None]
+        if numbers:
+            setattr(option, name, numbers if several else numbers[0])
 
 
 def job_of(option: Any) -> Job:
@@ -133,9 +193,7 @@ def job_of(option: Any) -> Job:
         checkpoints=option.checkpoint or [],
         decoders=option.decoder or [],
         changes=changes,
-        data_dir=option.data_dir,
-        min_count=option.min_count,
-        max_history=option.max_history,
+        loading=loading_of(option),
         device=option.device,
         threads=option.threads,
         chosen=chosen,

@@ -3,45 +3,44 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from filelock import FileLock
 from rich.console import Console
 
-from bench import checkpoints, commands, data
+from bench import checkpoints, commands
+from bench.bounds import BeamWidth, Epochs, Minutes, Seed, Threads, number
+from bench.loading import Loading, with_loading
 from bench.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
 from bench.recipes import Recipe, resolve
 from models import registry
-from models.errors import UserError
 from models.recommender import Scores
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
 
 @app.command()
+@with_loading
 def main(
+    *,
     recommender: Annotated[str, typer.Argument(help="A name that `python -m bench` lists, or package.module:Class.")],
     dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
     preset: Annotated[str | None, typer.Option(help="Size, such as compact or t5-small.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="A setting, name=value; may be repeated.")] = None,
-    seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with the dataset's files; default $BENCH_DATA.")] = None,
-    min_count: Annotated[int, typer.Option(help="Keep users and items with this many interactions (k-core).")] = 0,
-    max_history: Annotated[int | None, typer.Option(help="Keep this many last items of each history.")] = None,
-    max_minutes: Annotated[float | None, typer.Option(help="Training time at most; default: the recipe's.")] = None,
-    epochs: Annotated[float | None, typer.Option(help="Epochs at most; default: the recipe's.")] = None,
+    seed: Annotated[int, number(Seed, "Decides weights and batches.")] = 0,
+    max_minutes: Annotated[float | None, number(Minutes, "Training time at most; default: the recipe's.")] = None,
+    epochs: Annotated[float | None, number(Epochs, "Epochs at most; default: the recipe's.")] = None,
     decoder: Annotated[str | None, typer.Option(help="Decoder that ranks validation users.")] = None,
-    beam_width: Annotated[int, typer.Option(min=1, help="Beams of that decoder.")] = BEAM_WIDTH,
+    beam_width: Annotated[int, number(BeamWidth, "Beams of that decoder.")] = BEAM_WIDTH,
     scores: Annotated[
         Scores, typer.Option(help="What scores of generated items are taken over on validation.")
     ] = Scores.FULL_VOCAB,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: a GPU if there is one.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; default: torch's.")] = None,
+    threads: Annotated[int | None, number(Threads, "CPU threads; default: torch's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the checkpoint; default: one below .bench.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Train anew even if there is a checkpoint.")] = False,
+    loading: Loading,
 ) -> None:
     """Train a recommender; interrupted, the same command goes on. `torchrun -m bench.train` uses several GPUs."""
     console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")  # under torchrun, one speaks for all
@@ -50,38 +49,32 @@ def main(
     chosen: dict[str, Any] = {"seed": seed} | parse_settings(settings or [])
     if preset is not None:
         chosen["preset"] = preset
-    loaded = data.load(dataset, data_dir=data_dir, min_count=min_count, max_history=max_history)
+    loaded = loading.load(dataset)
     built_with, recipe = resolve(recommender, loaded.name, chosen)
     recipe = _changed(recipe, max_minutes=max_minutes, epochs=epochs)
     serving = serving_for(recommender, registry.load(recommender), decoder, beam_width, scores)
     folder = out or checkpoints.folder_for(recommender, built_with, loaded)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    alone = FileLock(folder.with_name(f".{folder.name}.lock")) if os.environ.get("RANK", "0") == "0" else nullcontext()
-    with alone:  # whoever comes second waits, and finds the checkpoint
-        if again:
-            (folder / checkpoints.CARD).unlink(missing_ok=True)
-        elif (folder / checkpoints.CARD).exists():
-            console.print(f"already trained: {folder} (--again trains anew)", soft_wrap=True)
-            return
-        for warning in loaded.source.warnings:
-            console.print(f"note: {warning}", soft_wrap=True)
-        from bench.training import train  # transformers' Trainer takes seconds to import
+    from bench.training import check_folder, train_unless_done  # transformers' Trainer takes seconds to import
 
-        try:
-            card = train(recommender, built_with, recipe, loaded, serving=serving, device=place, folder=folder)
-        except KeyboardInterrupt:
-            console.print("interrupted: the same command goes on from the last evaluation", soft_wrap=True)
-            raise
+    if out is not None:
+        check_folder(out)
+    try:
+        card = train_unless_done(
+            recommender, built_with, recipe, loaded, serving=serving, device=place, folder=folder, again=again
+        )
+    except KeyboardInterrupt:
+        console.print("interrupted: the same command goes on from the last evaluation", soft_wrap=True)
+        raise
+    if card is None:
+        console.print(f"already trained: {folder} (--again trains anew)", soft_wrap=True)
+        return
     for name, value in card.training.items():
         console.print(f"{name}: {value}")
     console.print(f"saved {folder}", soft_wrap=True)
 
 
 def _changed(recipe: Recipe, **changes: float | None) -> Recipe:
-    given = {name: value for name, value in changes.items() if value is not None}
-    if any(value <= 0 for value in given.values()):
-        raise UserError("--max-minutes and --epochs must be more than 0")
-    return recipe.model_copy(update=given)
+    return recipe.model_copy(update={name: value for name, value in changes.items() if value is not None})
 
 
 if __name__ == "__main__":

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from transformers import Adafactor, EarlyStoppingCallback, PreTrainedModel, PrinterCallback
 from transformers.utils import logging
 
 from bench import checkpoints
-from bench.checkpoints import Card
+from bench.checkpoints import CARD, RUN, Card
 from bench.data.dataset import Dataset, Split
 from bench.home import atomic
 from bench.measure import machine
+from bench.outputs import check_out_folder
 from bench.quality import evaluate
 from bench.recipes import Optimizer, Recipe
 from bench.trainer import METRIC, Arguments, EpochOrder, RankingTrainer, TimeBudget
@@ -27,8 +29,82 @@ from models import registry
 from models.errors import UserError
 from models.recommender import Serving, Settings, TrainableRecommender
 
-RUN = "run"
-"""Subfolder of an unfinished checkpoint in which the Trainer keeps what it resumes from."""
+LEAST_LEARNED = 2
+"""Items that a history must have for a next one to be learned."""
+
+NOTE = "recipe.json"
+"""File of an unfinished run that says by which recipe; a folder without it is not ours."""
+
+
+def check_folder(folder: Path) -> None:
+    """See that a checkpoint can be made in a folder: a new or empty one, or one that holds a checkpoint of ours.
+
+    Args:
+        folder: Where it is to be made.
+
+    Raises:
+        UserError: It holds somebody else's files, or cannot be written to.
+
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        ours = (folder / CARD).is_file() or (folder / RUN / NOTE).is_file()
+        left = [path for path in folder.iterdir() if path.name != RUN and not path.name.startswith(".")]
+        if not ours and (left or (folder / RUN).exists()):
+            raise UserError(f"--out {folder}: is not empty and holds no checkpoint of ours; give another folder")
+    if (folder / RUN).exists() and not (folder / RUN / NOTE).is_file():
+        raise UserError(f"--out {folder}: holds a folder {RUN} that is not ours; move it, or give another folder")
+    check_out_folder(folder)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process trains the checkpoint of a folder; under torchrun the first process waits for all."""
+    if os.environ.get("RANK", "0") != "0":
+        yield
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        yield
+
+
+def train_unless_done(
+    name: str,
+    settings: Settings,
+    recipe: Recipe,
+    dataset: Dataset,
+    *,
+    serving: Serving,
+    device: torch.device,
+    folder: Path,
+    again: bool = False,
+) -> Card | None:
+    """Train as `train` does, where there is no checkpoint yet; whoever comes second waits for the first, and finds one.
+
+    Args:
+        name: See `train`, and so the others.
+        settings: See `train`.
+        recipe: See `train`.
+        dataset: See `train`.
+        serving: See `train`.
+        device: See `train`.
+        folder: See `train`.
+        again: Whether to train although there is a checkpoint.
+
+    Returns:
+        The card of what was trained; None where there was a checkpoint.
+
+    Raises:
+        UserError: The recommender has nothing to train, or the folder is not ours.
+
+    """
+    with alone(folder):
+        if not again and (folder / CARD).exists():
+            return None
+        if os.environ.get("RANK", "0") == "0":  # the others may see what it has half made
+            check_folder(folder)
+        if again:
+            (folder / CARD).unlink(missing_ok=True)
+        return train(name, settings, recipe, dataset, serving=serving, device=device, folder=folder)
 
 
 def train(
@@ -60,6 +136,11 @@ def train(
     if not issubclass(kind, TrainableRecommender):
         raise UserError(f"{name} has no weights to train: measure it with pytest bench/ --benchmark-only as it is")
     histories = dataset.training()
+    if all(len(history.items) < LEAST_LEARNED for history in histories):
+        raise UserError(
+            f"{dataset.name}: no user has {LEAST_LEARNED} items to learn from beside the targets; "
+            "give longer histories, or measure what needs no training"
+        )
     model = kind.build(dataset.catalogue, histories, settings)
     model.serving = serving
     run = folder / RUN
@@ -186,7 +267,8 @@ def _validation_ranker(
     def rank() -> dict[str, torch.Tensor]:
         model.eval()
         model.index(dataset.catalogue)
-        parts = list(evaluate.rank_users(model, sample, goals, k=10, batch_size=64, device=args.device))
+        items = len(dataset.catalogue)
+        parts = list(evaluate.rank_users(model, sample, goals, k=10, batch_size=64, device=args.device, items=items))
         metrics = evaluate.per_user_metrics(evaluate.join(parts).ranks, 10)
         model.train()
         return {name: torch.from_numpy(values) for name, values in metrics.items()}
@@ -196,7 +278,7 @@ def _validation_ranker(
 
 def _forget_another_recipes_run(run: Path, recipe: Recipe) -> None:
     """Delete an unfinished run that another recipe began; only its bound on minutes may differ."""
-    note = run / "recipe.json"
+    note = run / NOTE
     content = recipe.model_dump_json(exclude={"max_minutes"})
     if not note.exists() or note.read_text() != content:
         shutil.rmtree(run, ignore_errors=True)

@@ -105,7 +105,7 @@ class Worker:
         recommender.index(dataset.catalogue)
         histories, _ = dataset.queries(Split.TEST)
         batches = user_batches(histories, planned.case.batch_size)
-        subject = Subject(case, recommender, batches, planned.case.k, self._device)
+        subject = Subject(case, recommender, batches, planned.case.k, self._device, len(dataset.catalogue))
         self._open = planned, subject, Samples(watch=Watch(self._device))
 
     def warm(self) -> dict[str, Any]:
@@ -146,12 +146,7 @@ class Worker:
 
         _, subject, _ = self._opened()
         subject.request(0)
-        return request_memory(
-            lambda: subject.request(0),
-            resident=self._weights.parameter_bytes + subject.recommender.index_bytes,
-            device=subject.device,
-            captured=subject.recommender.compiles,
-        )
+        return request_memory(subject, weight_bytes=self._weights.parameter_bytes, alone=True)
 
     def close(self) -> dict[str, Any]:
         """Let go of the open case, and say what the machine did while it was timed."""
@@ -173,16 +168,25 @@ class Worker:
         _, dataset = self._planned[planned.case.name]
         histories, targets = dataset.queries(Split.TEST)
         rows = evaluate.sample(len(histories), users)
+        histories, targets = [histories[row] for row in rows], [targets[row] for row in rows]
         parts = evaluate.rank_users(
             subject.recommender,
-            [histories[row] for row in rows],
-            [targets[row] for row in rows],
+            histories,
+            targets,
             k=planned.case.k,
             batch_size=evaluate.BATCH,
             device=subject.device,
+            items=subject.items,
         )
         lists = evaluate.join(list(parts))
-        return evaluate.summarise(lists, items=len(dataset.catalogue), split=Split.TEST.value, seen=planned.case.seen)
+        return evaluate.summarise(
+            lists,
+            histories,
+            targets,
+            items=len(dataset.catalogue),
+            split=Split.TEST.value,
+            seen=planned.case.seen,
+        )
 
 
 def _origins(recommenders: list[str]) -> dict[str, str]:
@@ -222,6 +226,7 @@ def _lists(subject: Subject) -> list[RankedUser]:
     lists: dict[int, RankedUser] = {}
     for number, users in enumerate(subject.batches):
         found = subject.request(number)
+        subject.check(number, found)
         for history, items, scores in zip(users, found.items, found.scores, strict=True):
             filled = items != PADDING
             ranked = RankedUser(user=history.user, items=items[filled].tolist(), scores=scores[filled].tolist())

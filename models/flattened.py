@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase
+from transformers import BatchFeature, PreTrainedTokenizerBase
 
 from models.item_encoder import tokenise_items
+from models.origins import saved_tokenizer
 from models.recommender import PADDING, Catalogue, History, pad
 from models.tokenizers import TOKENIZER
 
@@ -80,4 +81,4 @@ class FlatItems(nn.Module):
 
     def load_tokenizer(self, folder: Path) -> None:
         """Load what `save_tokenizer` saved."""
-        self.tokenizer = AutoTokenizer.from_pretrained(folder / TOKENIZER)
+        self.tokenizer = saved_tokenizer(folder / TOKENIZER)

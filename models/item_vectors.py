@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 
 from models import recommender
 from models.backbones import backbone_config, is_preset, pretrained_backbone
 from models.item_encoder import TRAINED_CHUNK, ItemEncoder, Pooling, tokenise_items
+from models.origins import saved_tokenizer
 from models.recommender import Catalogue
 from models.tokenizers import TOKENIZER, tokenizer_for
 
@@ -54,9 +55,9 @@ class Settings(recommender.Settings):
     item_llm_training: ItemLLMTraining = ItemLLMTraining.TUNED
     item_ids: bool = False
     pooling: Pooling = Pooling.MEAN
-    text_tokens: int = Field(default=24, ge=1)
-    vocab_size: int = Field(default=8192, ge=256)
-    max_length: int = Field(default=100, ge=1)
+    text_tokens: int = Field(default=24, ge=1, le=4096)
+    vocab_size: int = Field(default=8192, ge=256, le=1_000_000)
+    max_length: int = Field(default=100, ge=1, le=100_000)
     dropout: float = Field(default=0.2, ge=0, lt=1)
 
     @property
@@ -180,7 +181,7 @@ class ItemVectors(nn.Module):
     def load_tokenizer(self, folder: Path) -> None:
         """Load what `save_tokenizer` saved."""
         if self.reads_text:
-            self.tokenizer = AutoTokenizer.from_pretrained(folder / TOKENIZER)
+            self.tokenizer = saved_tokenizer(folder / TOKENIZER)
 
 
 def item_llm_config(

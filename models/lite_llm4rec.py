@@ -73,7 +73,7 @@ class Settings(item_vectors.Settings):
 
     hierarchy: Hierarchy = Hierarchy.ITEMS
     head: Head = Head.LINEAR
-    max_tokens: int = Field(default=512, ge=1)
+    max_tokens: int = Field(default=512, ge=1, le=100_000)
     instruction: str = ""
 
     @model_validator(mode="after")

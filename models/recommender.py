@@ -26,14 +26,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.profiler import record_function
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 from transformers import BatchFeature, PreTrainedModel
 
+from models.errors import UserError
 from models.graphs import Program
 from models.int8 import round_weights
+from models.origins import check_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -175,10 +177,10 @@ class Recommendations:
 class Settings(BaseModel):
     """What a recommender is built with. Unknown names are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    preset: str = "compact"
-    seed: int = 0
+    preset: str = Field(default="compact", min_length=1)
+    seed: int = Field(default=0, ge=0, lt=2**32)
 
 
 class Recommender(nn.Module, ABC):
@@ -355,8 +357,20 @@ class TrainableRecommender(Recommender, PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Self:  # type: ignore[override]
-        """Load what `save_pretrained` saved; weights come from safetensors only."""
-        model: Self = super().from_pretrained(folder, *args, use_safetensors=True, **kwargs)
+        """Load what `save_pretrained` saved; weights come from safetensors only, and nothing from anywhere else.
+
+        Raises:
+            UserError: Weights are missing, left over, of other shapes, or not finite; an asset is missing or damaged.
+            OSError, ValueError, RuntimeError: The files are no checkpoint that transformers can read.
+
+        """
+        kwargs |= {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
+        found: Any = super().from_pretrained(folder, *args, **kwargs)
+        model: Self = found[0]
+        told: dict[str, Any] = found[1]
+        check_whole(model, told)
+        if told["unexpected_keys"]:
+            raise UserError(f"weights are left over, {', '.join(sorted(told['unexpected_keys'])[:3])}")
         model.load_assets(Path(folder))
         return model
 

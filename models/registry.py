@@ -57,6 +57,8 @@ def load(name: str) -> type[Recommender]:
         UserError: The name is unknown, cannot be imported, or is not a `Recommender`.
 
     """
+    if not name.strip():
+        raise UserError("a recommender's name is empty (a variable that is not set?): `python -m bench` lists them")
     entry = available().get(name)
     path = entry.path if entry else name
     module_name, _, class_name = path.partition(":")
@@ -67,8 +69,11 @@ def load(name: str) -> type[Recommender]:
         sys.path.insert(0, os.getcwd())
     try:
         found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"recommender {name!r} cannot be imported: {error}; is its folder on PYTHONPATH?") from error
+    except (Exception, SystemExit) as error:  # whatever a module of somebody else's does when it is imported
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"recommender {name!r} cannot be imported: {said}; mend {module_name}") from error
     if not (isinstance(found, type) and issubclass(found, Recommender)):
         raise UserError(f"recommender {name!r}: {path} is not a subclass of models.recommender.Recommender")
     return found

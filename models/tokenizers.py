@@ -8,8 +8,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokeniz
 from tokenizers import models as algorithms
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from models.backbones import is_preset, location
+from models.backbones import is_preset
 from models.errors import UserError
+from models.origins import origin
 
 PAD, EOS, UNKNOWN = "<pad>", "</s>", "<unk>"
 """Tokens 0, 1 and 2, as in T5."""
@@ -39,7 +40,8 @@ def tokenizer_for(
     if is_preset(backbone):
         return train_tokenizer(texts(), vocab_size=vocab_size, words=words)
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(location(backbone))
+        place, how = origin(backbone)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, **how)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"no tokenizer can be loaded for backbone {backbone!r} ({reason}): use a preset") from error

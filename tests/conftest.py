@@ -5,12 +5,15 @@ import os
 import pytest
 import torch
 
+from bench import interrupts
+
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is first imported, which is later
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _quiet_machine(tmp_path_factory):
     """Compute with one thread and keep everything that is written below a temporary folder."""
+    interrupts.hand_back()  # a test that imports bench.conftest is no run of it
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_HOME", str(tmp_path_factory.mktemp("bench-home")))

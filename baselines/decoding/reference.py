@@ -19,6 +19,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from baselines.decoding.beams import Beams, Prompt
 from baselines.decoding.device_trie import DeviceTrie
 from baselines.decoding.trie import ROOT, Trie
+from models.errors import UserError
 from models.recommender import PADDING, Scores, phase
 
 DEAD = -1e8
@@ -48,7 +49,23 @@ def vectorised_trie(
     return _generate(model, prompt, trie, width, scores, {"logits_processor": LogitsProcessorList([processor])})
 
 
+def check_generates(config: Any) -> None:
+    """Refuse a T5 for whose decoder transformers' `generate` makes too small a cache: as many layers as the encoder's.
+
+    Raises:
+        UserError: The decoder has more layers than the encoder.
+
+    """
+    layers, decoder_layers = (getattr(config, name, None) for name in ("num_layers", "num_decoder_layers"))
+    if config.is_encoder_decoder and layers is not None and decoder_layers is not None and decoder_layers > layers:
+        raise UserError(
+            f"transformers' generate cannot serve {decoder_layers} decoder layers behind {layers} encoder layers: its "
+            "cache has one entry an encoder layer; use --decoder exact, which makes the same lists"
+        )
+
+
 def _generate(model: Any, prompt: Prompt, trie: Trie, width: int, scores: Scores, trie_asked: dict[str, Any]) -> Beams:
+    check_generates(model.config)
     if model.config.is_encoder_decoder:
         with phase("encode"):
             states = model.get_encoder()(inputs_embeds=prompt.embeddings, attention_mask=prompt.mask)

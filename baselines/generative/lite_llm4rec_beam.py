@@ -14,7 +14,6 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 from transformers import (
-    AutoTokenizer,
     BatchFeature,
     PretrainedConfig,
     PreTrainedTokenizerBase,
@@ -33,6 +32,7 @@ from models import item_vectors, recommender
 from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
 from models.errors import UserError
 from models.item_vectors import ItemVectors, item_llm_config, load_item_llm
+from models.origins import saved_tokenizer
 from models.recommender import PADDING, Catalogue, History, pad
 from models.sequences import Prefixes, request_batch
 from models.tokenizers import tokenizer_name, train_tokenizer
@@ -195,7 +195,7 @@ class LiteLLM4RecBeam(Generative):
     def load_assets(self, folder: Path) -> None:
         """Load the tokenizers and the item IDs."""
         self.reader.load_tokenizer(folder)
-        self._adopt(AutoTokenizer.from_pretrained(folder / ID_TOKENIZER), ItemTokens.load(folder))
+        self._adopt(saved_tokenizer(folder / ID_TOKENIZER), ItemTokens.load(folder))
 
 
 def _mask(items: Tensor) -> Tensor:

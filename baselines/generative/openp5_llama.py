@@ -55,8 +55,8 @@ class Settings(prompted.Settings):
 
     """
 
-    lora_rank: int = Field(default=8, ge=0)
-    lora_alpha: int = Field(default=16, ge=1)
+    lora_rank: int = Field(default=8, ge=0, le=4096)
+    lora_alpha: int = Field(default=16, ge=1, le=4096)
     lora_dropout: float = Field(default=0.05, ge=0, lt=1)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
-from transformers import AutoTokenizer, BatchFeature, PretrainedConfig, PreTrainedTokenizerBase
+from transformers import BatchFeature, PretrainedConfig, PreTrainedTokenizerBase
 
 from baselines.generative.generative import IGNORED, Generative
 from baselines.generative.prompts import PROMPTS, SEEN, fill
@@ -24,6 +24,7 @@ from baselines.item_ids.words import Encoded, WordEncoder
 from models import recommender
 from models.backbones import PRESETS, is_preset
 from models.identified import ItemNumbers
+from models.origins import saved_tokenizer
 from models.recommender import Catalogue, History, SeenItems, pad
 from models.tokenizers import TOKENIZER, tokenizer_for, tokenizer_name
 
@@ -42,9 +43,9 @@ class Settings(numbering.Settings):
 
     """
 
-    max_history: int = Field(default=20, ge=1)
+    max_history: int = Field(default=20, ge=1, le=100_000)
     prompt: int = Field(default=0, ge=0, lt=len(PROMPTS))
-    vocab_size: int = Field(default=1024, ge=256)
+    vocab_size: int = Field(default=1024, ge=256, le=1_000_000)
 
 
 class PromptedConfig(PretrainedConfig):
@@ -182,7 +183,7 @@ class Prompted(Generative):
 
     def load_assets(self, folder: Path) -> None:
         """Load the tokenizer and the item IDs."""
-        self._adopt(AutoTokenizer.from_pretrained(folder / TOKENIZER), ItemTokens.load(folder))
+        self._adopt(saved_tokenizer(folder / TOKENIZER), ItemTokens.load(folder))
 
 
 class PromptExamples:

@@ -51,8 +51,8 @@ class Settings(semantic.Settings):
 
     """
 
-    max_history: int = Field(default=20, ge=1)
-    user_tokens: int = Field(default=0, ge=0)
+    max_history: int = Field(default=20, ge=1, le=100_000)
+    user_tokens: int = Field(default=0, ge=0, le=10**7)
     dropout: float = Field(default=0.1, ge=0, lt=1)
 
 

@@ -44,8 +44,8 @@ class Settings(recommender.Settings):
     """
 
     numbering: Numbering = Numbering.COLLABORATIVE
-    leaf_size: int | None = Field(default=None, ge=2)
-    cluster_count: int | None = Field(default=None, ge=2)
+    leaf_size: int | None = Field(default=None, ge=2, le=10**6)
+    cluster_count: int | None = Field(default=None, ge=2, le=10**6)
 
 
 @dataclass(frozen=True)

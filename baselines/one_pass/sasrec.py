@@ -54,7 +54,7 @@ class Settings(recommender.Settings):
     """
 
     loss: Loss = Loss.CE
-    max_length: int = Field(default=100, ge=1)
+    max_length: int = Field(default=100, ge=1, le=100_000)
     dropout: float = Field(default=0.2, ge=0, lt=1)
 
 

@@ -15,7 +15,7 @@ from bench.data.prepare import Prepared
 from bench.home import atomic, home
 from models.recommender import Item
 
-VERSION = 1
+VERSION = 2
 """Part of every key. Raise when `prepare` or a reader changes what it makes of the same files."""
 
 METADATA = b"bench"
@@ -40,7 +40,8 @@ def store(place: Path, key: str, prepared: Prepared) -> None:
             "codes": pa.array(prepared.codes or [None] * len(prepared.items), pa.list_(pa.int64())),
         }
     )
-    metadata = json.dumps({"key": key, "warnings": prepared.warnings})
+    before = None if prepared.before is None else prepared.before.tolist()
+    metadata = json.dumps({"key": key, "warnings": prepared.warnings, "tied": prepared.tied, "before": before})
     try:
         for name, table in (("histories", histories), ("items", items)):
             with atomic(place / f"{name}.parquet") as path:
@@ -75,7 +76,10 @@ def _read(place: Path, key: str) -> Prepared:
     texts = tuple(Item(title, tuple(categories), brand) for title, categories, brand in zip(*columns, strict=True))
     if offsets[-1] != len(flat) or flat.min() < 1 or flat.max() != len(texts):
         raise ValueError("histories and items do not fit")
-    given = items.column("codes")
+    note, given = notes[0], items.column("codes")
+    before = None if note["before"] is None else np.array(note["before"], dtype=np.int64)
+    if before is not None and len(before) != len(offsets) - 1:
+        raise ValueError("histories and cuts do not fit")
+    ids = tuple(items.column("id").to_pylist())
     codes = None if given.null_count else tuple(map(tuple, given.to_pylist()))
-    ids, warnings = tuple(items.column("id").to_pylist()), tuple(notes[0]["warnings"])
-    return Prepared(flat, offsets, ids, texts, warnings, codes)
+    return Prepared(flat, offsets, ids, texts, tuple(note["warnings"]), note["tied"], before, codes)

@@ -6,17 +6,14 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO, StringIO
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from bench.data.files import SEPARATORS, Content, line_numbers, wrong_separator
+from bench.data.raw import Times
 from bench.data.values import times
 from models.errors import UserError
-
-if TYPE_CHECKING:
-    from bench.data.values import Order
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Table:
 
     label: str
     cells: pd.DataFrame
-    order: Order
+    order: Times
     lines: np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
@@ -94,7 +91,7 @@ def read_csv(
             raise _at(
                 source, int(empty[0]), separator, lines_before, f"{name} is empty", "fill it in or delete the line"
             )
-    order: Order = np.zeros(0)
+    order: Times = np.zeros(0)
     if time:
         order, fault = times(frame[time])
         if fault is not None:

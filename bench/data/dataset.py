@@ -17,7 +17,7 @@ MIN_INTERACTIONS = 3
 
 
 class Split(StrEnum):
-    """Leave-one-out: a user's last item is the test target, the last but one the validation target."""
+    """Which of a user's two targets is ranked."""
 
     VALIDATION = "validation"
     TEST = "test"
@@ -34,6 +34,7 @@ class Source:
         unusual: Those of the options that its name does not imply.
         synthetic: True for generated data; every page that shows it must say so.
         warnings: What a reader should know, such as dropped duplicates, one line each.
+        tied: Share of the interactions that have the time of another one of the same user.
 
     """
 
@@ -43,6 +44,7 @@ class Source:
     unusual: dict[str, str | int | bool | None] = field(default_factory=dict)
     synthetic: bool = False
     warnings: tuple[str, ...] = ()
+    tied: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Dataset:
         offsets: User u's items are ``flat[offsets[u]:offsets[u + 1]]``, int64 [users + 1].
         source: Provenance.
         max_history: Histories handed to recommenders keep at most this many last items.
+        before: Under a split by time, how many of each user's items come before the cut, int64 [users]; None under
+            leave-one-out.
 
     """
 
@@ -63,6 +67,7 @@ class Dataset:
     offsets: NDArray[np.int64] = field(repr=False)
     source: Source
     max_history: int | None = None
+    before: NDArray[np.int64] | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -85,24 +90,45 @@ class Dataset:
         return tuple(self.flat[self.offsets[user] : self.offsets[user + 1]].tolist())
 
     def training(self) -> list[History]:
-        """Return every user's items without the two targets (all items of users with fewer than 3)."""
+        """Return what is learned of every user: the items without the two targets, or all where there are fewer than 3.
+
+        Under a split by time: the items before the cut without the validation target; users without any are left out.
+        """
         histories = []
         for user in range(self.users):
             items = self.sequence(user)
-            items = items[:-2] if len(items) >= MIN_INTERACTIONS else items
-            histories.append(History(user, self._cut(items)))
+            targets = 2
+            if self.before is not None:
+                items, targets = items[: self.before[user]], 1
+            items = items[:-targets] if len(items) >= MIN_INTERACTIONS else items
+            if items:
+                histories.append(History(user, self._cut(items)))
         return histories
 
     def queries(self, split: Split) -> tuple[list[History], list[int]]:
-        """Return what is known before each target, and the targets, for users with at least 3 items."""
-        last = 1 if split is Split.TEST else 2
+        """Return what is known before each target, and the targets, for users with at least 3 items.
+
+        Under a split by time the test target is the first item after the cut, of users who have a past, and the
+        validation target the last item before it, of users with at least 3 there.
+        """
         histories, targets = [], []
         for user in range(self.users):
-            items = self.sequence(user)
-            if len(items) >= MIN_INTERACTIONS:
-                histories.append(History(user, self._cut(items[:-last])))
-                targets.append(items[-last])
+            place = self._place_of_target(user, split)
+            if place is not None:
+                items = self.sequence(user)
+                histories.append(History(user, self._cut(items[:place])))
+                targets.append(items[place])
         return histories, targets
+
+    def _place_of_target(self, user: int, split: Split) -> int | None:
+        """Return where a user's target stands in the sequence; None where the user has none."""
+        length = int(self.offsets[user + 1] - self.offsets[user])
+        if self.before is None:
+            return length - (1 if split is Split.TEST else 2) if length >= MIN_INTERACTIONS else None
+        before = int(self.before[user])
+        if split is Split.TEST:
+            return before if 0 < before < length else None
+        return before - 1 if before >= MIN_INTERACTIONS else None
 
     def _cut(self, items: tuple[int, ...]) -> tuple[int, ...]:
         return items if self.max_history is None else items[-self.max_history :]

@@ -15,7 +15,7 @@ from bench.data.dataset import Dataset, Source
 from bench.data.download import REMOTES, download
 from bench.data.files import checksum
 from bench.data.layouts import find_layout
-from bench.data.options import LoadOptions, SyntheticSizes
+from bench.data.options import LEAVE_ONE_OUT, LoadOptions, SyntheticSizes, Ties
 from bench.data.place import archive_of
 from bench.data.prepare import Prepared, prepare
 from bench.data.reading import Reading
@@ -43,6 +43,8 @@ def load(
     min_count: int = 0,
     max_history: int | None = None,
     seed: int = 0,
+    ties: Ties | str = Ties.SHUFFLED,
+    split: str = LEAVE_ONE_OUT,
     users: int | None = None,
     items: int | None = None,
     length: int | None = None,
@@ -56,10 +58,12 @@ def load(
         data_dir: Where ``NAME/`` is looked for before anything is downloaded; default ``$BENCH_DATA``.
         min_count: Keep only users and items with at least this many interactions (k-core); 0 keeps all.
         max_history: Histories handed to recommenders keep at most this many last items.
-        seed: Of the numbering of the items, and of generated data.
-        users: For ``synthetic``: how many users.
-        items: For ``synthetic``: how many items.
-        length: For ``synthetic``: the mean number of interactions a user.
+        seed: Decides the numbering of the items, the order of simultaneous interactions, and generated data.
+        ties: In which order simultaneous interactions of a user stand.
+        split: ``leave-one-out``, or ``time=`` with the share of events before the cut, or with a date.
+        users: How many users to generate for ``synthetic``.
+        items: How many items to generate for ``synthetic``.
+        length: The mean number of interactions a user to generate for ``synthetic``.
         reading: What the user says of files beyond their path.
 
     Raises:
@@ -69,11 +73,11 @@ def load(
     sizes = {key: value for key, value in (("users", users), ("items", items), ("length", length)) if value is not None}
     implied = {}
     if sized := SIZED.fullmatch(name):
-        implied = {"users": int(sized[1]), "items": int(sized[1]), "length": SIZED_LENGTH}
+        implied = {"users": int(sized[1][:12]), "items": int(sized[1][:12]), "length": SIZED_LENGTH}
         sizes = implied | sizes | {"items": implied["items"]}
     elif sizes and name != SYNTHETIC:
         raise UserError(f"{', '.join(sizes)}: only the dataset {SYNTHETIC} has a size to choose; leave it out")
-    given = {"min_count": min_count, "max_history": max_history, "seed": seed}
+    given = {"min_count": min_count, "max_history": max_history, "seed": seed, "ties": ties, "split": split}
     if name == SYNTHETIC or sized:
         options = LoadOptions.check(**given, sizes=sizes)
         unusual = options.unlike(LoadOptions.check(sizes=implied))
@@ -85,7 +89,7 @@ def _generate(
     name: str, options: LoadOptions, sizes: SyntheticSizes, unusual: dict[str, str | int | bool | None]
 ) -> Dataset:
     settings = {"version": synthetic.VERSION, "seed": options.seed, **sizes.model_dump()}
-    prepared = prepare(synthetic.generate(sizes, options.seed), min_count=options.min_count, seed=options.seed)
+    prepared = prepare(synthetic.generate(sizes, options.seed), options)
     warnings = ("generated data", *prepared.warnings)
     source = Source(name, _digest(settings), options.settings, unusual, synthetic=True, warnings=warnings)
     return prepared.dataset(name, source, options.max_history)
@@ -96,19 +100,25 @@ def _load_files(name: str, data_dir: Path | None, options: LoadOptions, reading:
     readable = _readable(name)
     unusual = options.unlike(LoadOptions())
     source = Source(name, checksum(map(archive_of, files)), options.settings | {"layout": layout.name}, unusual)
-    made_with = {"min_count": options.min_count, "seed": options.seed}
-    said = reading.model_dump(include={"columns", "item_columns"}, exclude_defaults=True)
-    key = _digest({"version": cache.VERSION, "files": source.checksum, "layout": layout.name, **made_with, **said})
+    read_as = reading.model_dump(mode="json", exclude={"max_unpacked", "items"})
+    made_with = options.model_dump(mode="json", exclude={"max_history", "sizes"}) | read_as
+    key = _digest({"version": cache.VERSION, "files": source.checksum, "layout": layout.name, **made_with})
     place = cache.folder(readable, key)
     prepared: Prepared | None = cache.fetch(place, key)
     if prepared is None:
-        prepared = prepare(layout.read(files, reading), **made_with)
+        prepared = prepare(layout.read(files, reading), options)
         cache.store(place, key, prepared)
-    return prepared.dataset(readable, replace(source, warnings=prepared.warnings), options.max_history)
+    return prepared.dataset(
+        readable, replace(source, warnings=prepared.warnings, tied=prepared.tied), options.max_history
+    )
 
 
 def _locate(name: str, data_dir: Path | None) -> Path:
     """Return the folder or file that a name or path stands for, downloaded if need be."""
+    if not name.strip() or "\0" in name:
+        raise UserError(
+            f"--dataset {name!r}: names nothing (a variable that is not set?); `python -m bench` lists them"
+        )
     variable = os.environ.get(DATA_VARIABLE)
     root = data_dir or (Path(variable) if variable else None)
     if root is not None and not root.is_dir():
@@ -131,9 +141,15 @@ def _locate(name: str, data_dir: Path | None) -> Path:
 
 
 def _expanded(name: str) -> Path:
+    """Return a path with its ``~`` replaced by a home directory.
+
+    Raises:
+        UserError: There is no such user, a folder on the way may not be searched, or a name is too long.
+
+    """
     try:
         path = Path(name).expanduser()
-        path.exists()  # raises where a folder on the way may not be searched, or a name is too long
+        path.exists()
     except (RuntimeError, OSError) as error:  # pathlib raises RuntimeError where there is no such user
         reason = error.strerror if isinstance(error, OSError) else "there is no such user"
         raise UserError(f"{name}: cannot be looked for ({reason}); check the path") from error

@@ -2,11 +2,68 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
+from bench.bounds import Count, HistoryLength, Items, Seed, Users, in_words
 from models.errors import UserError
+
+LEAVE_ONE_OUT = "leave-one-out"
+"""The usual split: a user's last item is the test target, the last but one the validation target."""
+
+AT_TIME = re.compile(r"time=(?:(?P<share>0?\.\d+)|(?P<date>\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?))")
+
+
+class Ties(StrEnum):
+    """In which order the events of a user stand that have the same time."""
+
+    SHUFFLED = "shuffled"
+    """By a seeded hash of user and item: no order that a model could learn."""
+    FILE = "file"
+    """As they stand in the file, where that order is known to be the true one."""
+
+
+def check_split(split: str) -> str:
+    """Return a split as it was given, if it is one.
+
+    Raises:
+        ValueError: It is neither `LEAVE_ONE_OUT`, nor ``time=`` with a share or a date.
+
+    """
+    if split != LEAVE_ONE_OUT:
+        cut_of(split)
+    return split
+
+
+SplitName = Annotated[str, AfterValidator(check_split)]
+
+
+def cut_of(split: str) -> float | datetime:
+    """Return where a split by time cuts: the share of all events that come before, or a moment in UTC.
+
+    Raises:
+        ValueError: It is written otherwise.
+
+    """
+    found = AT_TIME.fullmatch(split)
+    if found is None:
+        raise ValueError(f"write {LEAVE_ONE_OUT}, time=0.9 or time=2018-01-31")
+    if found["share"] is not None:
+        share = float(found["share"])
+        if share == 0:
+            raise ValueError("nothing comes before time=0; give a share such as time=0.9")
+        return share
+    return datetime.fromisoformat(found["date"]).replace(tzinfo=UTC)
+
+
+def _at_least_5(length: int) -> int:
+    if length < 5:  # noqa: PLR2004 - the shortest history that is generated
+        raise ValueError("input should be greater than or equal to 5")
+    return length
 
 
 class SyntheticSizes(BaseModel):
@@ -14,27 +71,31 @@ class SyntheticSizes(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    users: int = Field(default=1_000, ge=1)
-    items: int = Field(default=500, ge=20)
-    length: int = Field(default=20, ge=5)
+    users: Users = 1_000
+    items: Items = 500
+    length: Annotated[HistoryLength, AfterValidator(_at_least_5)] = 20
 
 
 class LoadOptions(BaseModel):
-    """What is done to a dataset on its way in.
+    """What is done to a dataset on its way in: whatever decides which events it holds, and in which order.
 
     Attributes:
         min_count: Users and items with fewer interactions are dropped until none is left (k-core); 0 keeps all.
         max_history: Recommenders see at most this many last items of a history.
-        seed: Of the items' numbering, of the order of simultaneous interactions, and of generated data.
+        seed: Decides the items' numbering, the order of simultaneous interactions, and generated data.
+        ties: In which order simultaneous interactions of a user stand.
+        split: What is trained on and what is ranked: `LEAVE_ONE_OUT`, or ``time=`` with a share or a date.
         sizes: How much is generated; None for data from files.
 
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_count: int = Field(default=0, ge=0)
-    max_history: int | None = Field(default=None, ge=1)
-    seed: int = Field(default=0, ge=0)
+    min_count: Count = 0
+    max_history: HistoryLength | None = None
+    seed: Seed = 0
+    ties: Ties = Ties.SHUFFLED
+    split: SplitName = LEAVE_ONE_OUT
     sizes: SyntheticSizes | None = None
 
     @classmethod
@@ -50,7 +111,7 @@ class LoadOptions(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(map(str, first["loc"])).replace("sizes.", "")
-            raise UserError(f"{name} {first['input']!r}: {first['msg'].lower()}; change it") from error
+            raise UserError(f"{name} {first['input']!r}: {in_words(error)}; change it") from error
 
     def unlike(self, usual: LoadOptions) -> dict[str, str | int | bool | None]:
         """Return the settings that differ from the usual ones."""
@@ -59,6 +120,8 @@ class LoadOptions(BaseModel):
 
     @property
     def settings(self) -> dict[str, str | int | bool | None]:
-        """All of them by name, for the record."""
-        own = self.model_dump(exclude={"sizes"})
+        """All of them by name, for the record; options that older records do not know are named where they matter."""
+        own = self.model_dump(mode="json", exclude={"sizes", "ties", "split"})
+        own |= {} if self.ties is Ties.SHUFFLED else {"ties": self.ties.value}
+        own |= {} if self.split == LEAVE_ONE_OUT else {"split": self.split}
         return own | (self.sizes.model_dump() if self.sizes else {})

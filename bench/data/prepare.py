@@ -6,14 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pandas.util import hash_array
 
 from bench.data.dataset import MIN_INTERACTIONS, Dataset, Source
-from bench.data.raw import Raw
+from bench.data.options import LEAVE_ONE_OUT, LoadOptions, Ties
+from bench.data.raw import Raw, Times
+from bench.data.splitting import split_at, split_warnings
 from models.errors import UserError
 from models.recommender import Catalogue, Item
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+MOST_TIED = 0.05
+"""Share of tied interactions beyond which a reader should know of them."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,8 @@ class Prepared:
         ids: Source identifiers of items 1..n.
         items: Texts of items 1..n.
         warnings: What a reader should know.
+        tied: Share of the interactions that have the time of another one of the same user.
+        before: Under a split by time, how many of each user's items come before the cut, int64 [users]; else None.
         codes: Semantic IDs of items 1..n that came with the data, empty where an item has none; None without any.
 
     """
@@ -35,25 +44,33 @@ class Prepared:
     ids: tuple[str, ...]
     items: tuple[Item, ...]
     warnings: tuple[str, ...]
+    tied: float = 0.0
+    before: NDArray[np.int64] | None = None
     codes: tuple[tuple[int, ...], ...] | None = None
 
     def dataset(self, name: str, source: Source, max_history: int | None) -> Dataset:
         """Give it a name for prompts and tables, and a provenance."""
         catalogue = Catalogue(name, self.ids, self.items, first_appearance(self.flat), self.codes)
-        return Dataset(catalogue, self.flat, self.offsets, source, max_history)
+        return Dataset(catalogue, self.flat, self.offsets, source, max_history, self.before)
 
 
-def prepare(raw: Raw, *, min_count: int, seed: int) -> Prepared:
+def prepare(raw: Raw, options: LoadOptions) -> Prepared:
     """Drop duplicates and what is outside the k-core, number the items, sort every history.
 
     Items are numbered 1..n by a random permutation of their sorted identifiers, so that neither the
     order of the file nor that of the identifiers is in the numbers. Interactions of one user at the
-    same time are ordered by these numbers: any order taken from the file would leak.
+    same time are ordered by a seeded hash of user and item: an order that several users share can be
+    learned, and would be taken for skill.
+
+    Args:
+        raw: As the files hold it.
+        options: What is done to it.
 
     Raises:
-        UserError: An item is unknown, or nothing to evaluate is left.
+        UserError: An item is unknown, there are no times to split at, or nothing to evaluate is left.
 
     """
+    min_count = options.min_count
     raw.check_items()
     warnings = list(raw.warnings)
     kept = _distinct(raw)
@@ -66,10 +83,22 @@ def prepare(raw: Raw, *, min_count: int, seed: int) -> Prepared:
         where = f"{raw.interactions_label}, lines 1 to {raw.lines[-1]}"
         remedy = f"lower min_count, which is {min_count}" if min_count else "give longer histories"
         raise UserError(f"{where}: no user has at least {MIN_INTERACTIONS} interactions; {remedy}")
-    numbers, ids = _number(items, raw.item_ids, seed)
-    order = np.lexsort((numbers, raw.order[kept], users))
+    numbers, ids = _number(items, raw.item_ids, options.seed)
+    among_ties = _hashed(raw, kept, options.seed) if options.ties is Ties.SHUFFLED else raw.lines[kept]
+    order = np.lexsort((among_ties, raw.order[kept], users))
     lengths = np.bincount(users)
     offsets = np.concatenate([[0], np.cumsum(lengths[lengths > 0])]).astype(np.int64)
+    times = raw.order[kept][order]
+    tied = _tied(users[order], times)
+    if tied > MOST_TIED:
+        how = "a random order of their own" if options.ties is Ties.SHUFFLED else "the order of the file"
+        warnings.append(
+            f"{tied:.1%} of the interactions have the time of another one of the same user; they take {how}"
+        )
+    before = None
+    if options.split != LEAVE_ONE_OUT:
+        before = split_at(raw, options.split, times, offsets)
+        warnings += split_warnings(before, numbers[order], offsets)
     texts = tuple(raw.texts[identifier] if raw.texts is not None else Item() for identifier in ids)
     silent = sum(not item.text for item in texts)
     if silent:
@@ -80,7 +109,24 @@ def prepare(raw: Raw, *, min_count: int, seed: int) -> Prepared:
         without = sum(not code for code in codes)
         if without:
             warnings.append(f"{without:,} of {len(ids):,} items have no semantic ID")
-    return Prepared(numbers[order], offsets, ids, texts, tuple(warnings), codes)
+    return Prepared(numbers[order], offsets, ids, texts, tuple(warnings), tied, before, codes)
+
+
+def _hashed(raw: Raw, rows: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
+    """Return a number for each of some rows that hangs on its user, its item and the seed alone, uint64 [rows]."""
+    key = f"{seed:016d}"
+    users, items = (hash_array(np.array(ids, dtype=object), hash_key=key) for ids in (raw.user_ids, raw.item_ids))
+    with np.errstate(over="ignore"):
+        return hash_array(users[raw.users[rows]] * np.uint64(3) + items[raw.items[rows]])
+
+
+def _tied(users: NDArray[np.int64], times: Times) -> float:
+    """Return the share of interactions that stand beside one of the same user and time; both sorted."""
+    same = (users[1:] == users[:-1]) & (times[1:] == times[:-1])
+    tied = np.zeros(len(users), dtype=bool)
+    tied[1:] |= same
+    tied[:-1] |= same
+    return float(tied.mean())
 
 
 def _distinct(raw: Raw) -> NDArray[np.int64]:

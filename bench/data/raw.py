@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from models.errors import UserError
 from models.recommender import Item
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+Times = NDArray[np.int64] | NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Raw:
 
     users: NDArray[np.int64]
     items: NDArray[np.int64]
-    order: NDArray[np.int64] | NDArray[np.float64]
+    order: Times
     lines: NDArray[np.int64]
     user_ids: tuple[str, ...]
     item_ids: tuple[str, ...]
@@ -77,6 +76,15 @@ def number(identifiers: pd.Series | Sequence[Hashable]) -> tuple[NDArray[np.int6
 
 def _series(values: pd.Series | Sequence[Hashable]) -> pd.Series:
     return values if isinstance(values, pd.Series) else pd.Series(values)
+
+
+def are_positions(users: NDArray[np.int64], order: Times) -> bool:
+    """Tell whether the order of each user's interactions just counts from 1, so that it holds no times."""
+    counts = np.bincount(users)
+    first, last = np.full(len(counts), np.inf), np.full(len(counts), -np.inf)
+    np.minimum.at(first, users, order)
+    np.maximum.at(last, users, order)
+    return bool((first == 1).all() and (last == counts).all())
 
 
 class Texts(dict[str, Item]):

@@ -96,7 +96,7 @@ def generate(sizes: SyntheticSizes, seed: int) -> Raw:
     return Raw(
         users=users.astype(np.int64),
         items=walks[taken],
-        order=order.astype(np.float64),
+        order=order.astype(np.int64),
         lines=np.arange(1, len(users) + 1, dtype=np.int64),
         user_ids=tuple(map(str, range(sizes.users))),
         item_ids=ids,

@@ -6,23 +6,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bench.data.csvs import header_of, read_csv
 from bench.data.files import SEPARATORS, Content, line_numbers
 from bench.data.objects import Objects
 from bench.data.place import archive_of
+from bench.data.raw import Times
 from bench.data.unpacking import Unpacker, head
 from bench.data.values import text, times
 from models.errors import UserError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from bench.data.values import Order
 
 PARQUET_MAGIC = b"PAR1"
 ONE_CHARACTER = tuple(separator for separator in SEPARATORS if len(separator) == 1)
@@ -46,7 +43,7 @@ class Cells:
 
     label: str
     values: dict[str, Any]
-    order: Order
+    order: Times
     lines: NDArray[np.int64]
     warnings: tuple[str, ...] = ()
 
@@ -119,7 +116,7 @@ def _read_objects(source: Content, columns: Mapping[str, str]) -> Cells:
     return Cells(source.label, values, np.zeros(0) if order is None else order, lines, objects.warnings())
 
 
-def _order(label: str, cells: pd.Series, lines: NDArray[np.int64], columns: Mapping[str, str]) -> Order:
+def _order(label: str, cells: pd.Series, lines: NDArray[np.int64], columns: Mapping[str, str]) -> Times:
     if all(isinstance(value, str) for value in cells.iloc[:1]):
         cells = cells.astype("str")
     elif cells.dtype == object:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Order: TypeAlias = NDArray[np.int64] | NDArray[np.float64]
+from bench.data.raw import Times
 
 MOST = 2**63
 HALVES = re.compile("[\ud800-\udfff]")
@@ -58,14 +56,14 @@ def is_time(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and -MOST <= value < MOST
 
 
-def numbers(values: Sequence[int | float]) -> Order:
+def numbers(values: Sequence[int | float]) -> Times:
     """Return numbers of which `is_time` holds: integers keep every digit (int64), others are float64."""
     if all(isinstance(value, int) for value in values):
         return np.array(values, dtype=np.int64)
     return np.array(values, dtype=np.float64)
 
 
-def times(cells: pd.Series) -> tuple[Order, int | None]:
+def times(cells: pd.Series) -> tuple[Times, int | None]:
     """Read a column of times: numbers, or dates such as ``2018-01-31`` and ``2018-01-31T12:00:00Z`` (UTC if not said).
 
     Args:
@@ -89,7 +87,7 @@ def times(cells: pd.Series) -> tuple[Order, int | None]:
     return _from_text(cells)
 
 
-def _from_text(cells: pd.Series) -> tuple[Order, int | None]:
+def _from_text(cells: pd.Series) -> tuple[Times, int | None]:
     with suppress(ValueError, TypeError, OverflowError, AttributeError):
         if not cells.str.contains("_", regex=False).any():  # Python reads 1_000
             return np.asarray(cells.astype("int64"), dtype=np.int64), None
@@ -100,7 +98,7 @@ def _from_text(cells: pd.Series) -> tuple[Order, int | None]:
     return read, _first(np.flatnonzero(~_fits(read)))
 
 
-def _since_1970(dates: pd.Series) -> tuple[Order, int | None]:
+def _since_1970(dates: pd.Series) -> tuple[Times, int | None]:
     if dates.dt.tz is None:
         dates = dates.dt.tz_localize("UTC")
     missing = np.flatnonzero(dates.isna())

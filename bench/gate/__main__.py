@@ -13,14 +13,17 @@ import typer
 from rich.console import Console
 
 from bench import commands
+from bench.bounds import BatchSize, BeamWidth, ListLength, Minutes, Percent, Seconds, Threads, Users, number
 from bench.gate import render
 from bench.gate.judge import Judge
 from bench.gate.process import WorkerProcess
 from bench.gate.run import Gate, Limits
 from bench.gate.sides import Side, base_side, head_side
 from bench.gate.stored import read_stored
-from bench.home import atomic, home
+from bench.home import home
+from bench.loading import Loading, with_loading
 from bench.options import parse_settings
+from bench.outputs import check_out_folder, write_folder
 from bench.planning import Job
 from bench.results.gate import Check, GateResult
 from bench.results.paired import LEAST_PAIRS
@@ -30,11 +33,15 @@ app = typer.Typer(add_completion=False, help=__doc__)
 
 INTERRUPTED, USAGE = 130, 2
 
+FILES = ("gate.json", "gate.md", "gate.xml")
+
 Words = list[str]
 
 
 @app.command()
+@with_loading
 def main(
+    *,
     against: Annotated[str, typer.Option(help="A git revision, the folder of another checkout, or a results file.")],
     suite: Annotated[
         str, typer.Option(help="Suite of cases: a name, or a .toml file; each side reads its own.")
@@ -42,11 +49,10 @@ def main(
     recommender: Annotated[Words | None, typer.Option(help="Instead of the suite's; may be repeated.")] = None,
     checkpoint: Annotated[list[Path] | None, typer.Option(help="Trained weights, for both sides.")] = None,
     dataset: Annotated[Words | None, typer.Option(help="Instead of the suite's; may be repeated.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with the datasets' files.")] = None,
     decoder: Annotated[Words | None, typer.Option(help="Of generative recommenders; may be repeated.")] = None,
-    beam_width: Annotated[list[int] | None, typer.Option(help="Beams; may be repeated.")] = None,
-    batch_size: Annotated[list[int] | None, typer.Option(help="Users a request; may be repeated.")] = None,
-    top_k: Annotated[int | None, typer.Option(help="Length of the lists.")] = None,
+    beam_width: Annotated[list[int] | None, number(BeamWidth, "Beams; may be repeated.")] = None,
+    batch_size: Annotated[list[int] | None, number(BatchSize, "Users a request; may be repeated.")] = None,
+    top_k: Annotated[int | None, number(ListLength, "Length of the lists.")] = None,
     dtype: Annotated[Words | None, typer.Option(help="Of weights and activations; may be repeated.")] = None,
     preset: Annotated[str | None, typer.Option(help="Size of the recommenders.")] = None,
     set_: Annotated[
@@ -54,17 +60,15 @@ def main(
     ] = None,
     untrained: Annotated[bool, typer.Option("--untrained", help="Seeded random weights.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; default: one fewer than the cores.")] = None,
-    case_seconds: Annotated[float | None, typer.Option(help="Timed seconds a case and process.")] = None,
+    threads: Annotated[int | None, number(Threads, "CPU threads; default: one fewer than the cores.")] = None,
+    case_seconds: Annotated[float | None, number(Seconds, "Timed seconds a case and process.")] = None,
     margin: Annotated[
-        float | None, typer.Option(min=0.1, max=99, help="Percent by which latency may change; default: the suite's.")
+        float | None, number(Percent, "Percent by which latency may change; default: the suite's.")
     ] = None,
     pairs: Annotated[int, typer.Option(min=LEAST_PAIRS, help="Process pairs at least.")] = LEAST_PAIRS,
-    budget_minutes: Annotated[
-        float, typer.Option(help="More pairs are taken for so long while a case is open.")
-    ] = 10.0,
-    case_timeout: Annotated[float, typer.Option(min=1, help="Seconds that one step of a worker may take.")] = 300.0,
-    quality_users: Annotated[int, typer.Option(min=1, help="Users ranked where weights are given.")] = 500,
+    budget_minutes: Annotated[float, number(Minutes, "More pairs are taken for so long while a case is open.")] = 10.0,
+    case_timeout: Annotated[float, number(Seconds, "Seconds that one step of a worker may take.")] = 300.0,
+    quality_users: Annotated[int, number(Users, "Users ranked where weights are given.")] = 500,
     accept: Annotated[
         list[Check] | None, typer.Option(help="A check whose failure is told and forgiven; may be repeated.")
     ] = None,
@@ -73,11 +77,14 @@ def main(
     ] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop as soon as the gate must fail.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for gate.json, gate.md, gate.xml.")] = None,
+    loading: Loading,
 ) -> None:
     """Measure base and head in pairs of fresh processes, and compare latency, cost and answers.
 
     Exit status: 0 same or faster, 1 slower or broken, 2 wrong usage, 3 ambiguous.
     """
+    folder = out or home("gate", "latest")
+    check_out_folder(folder, FILES)
     os.environ["BENCH_HOME"] = str(home().resolve())  # workers run elsewhere
     if given := os.environ.get("BENCH_DATA"):
         os.environ["BENCH_DATA"] = str(Path(given).resolve())
@@ -95,7 +102,7 @@ def main(
             "dtypes": dtype,
             "case_seconds": case_seconds,
         },
-        data_dir=data_dir and data_dir.resolve(),
+        loading=loading.resolved(),
         device=device,
         threads=threads,
         chosen=parse_settings(set_ or []) | ({"preset": preset} if preset else {}),
@@ -104,7 +111,6 @@ def main(
     head, base = head_side(), base_side(against)
     accepted = {*(accept or []), *([Check.PRESENCE] if allow_missing else [])}
     stored = None if isinstance(base, Side) else read_stored(base, device)
-    folder = out or home("gate", "latest")
     gate = Gate(
         head,
         base if isinstance(base, Side) else None,
@@ -138,8 +144,8 @@ def _conclude(gate: Gate, folder: Path, console: Console) -> int:
     try:
         _write(result, folder)
         _summarise(result)
-    except OSError as error:
-        console.print(f"error: {error.filename or folder}: {error.strerror}: the result is not kept", soft_wrap=True)
+    except (OSError, UserError) as error:
+        console.print(f"error: {error}", soft_wrap=True, highlight=False, markup=False)
         status = status or USAGE
     return status
 
@@ -156,16 +162,15 @@ def _interrupt(*_: object) -> None:
 def _keep(result: GateResult, folder: Path, console: Console) -> None:
     """Write what is known so far; where that fails measuring goes on, and what was written before stays."""
     try:
-        _write(result, folder)
-    except OSError as error:
-        console.print(f"{folder}: what is known so far cannot be kept ({error.strerror})", soft_wrap=True)
+        _write(result, folder, keep=False)
+    except UserError as error:
+        console.print(f"what is known so far cannot be kept: {error}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _write(result: GateResult, folder: Path) -> None:
-    texts = {"json": result.model_dump_json(indent=1), "md": render.markdown(result), "xml": render.junit(result)}
-    for suffix, text in texts.items():
-        with atomic(folder / f"gate.{suffix}") as path:
-            path.write_text(text, encoding="utf-8")
+def _write(result: GateResult, folder: Path, *, keep: bool = True) -> None:
+    texts = (result.model_dump_json(indent=1), render.markdown(result), render.junit(result))
+    made = {name: text.encode() for name, text in zip(FILES, texts, strict=True)}
+    write_folder(folder, made, made_by="bench.gate", keep=keep)
 
 
 def _summarise(result: GateResult) -> None:

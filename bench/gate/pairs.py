@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.gate.process import CaseFailedError, Worker, WorkerDiedError
-from bench.gate.sides import Side
+from bench.gate.sides import Side, check_different, check_origins, code_of
 from bench.planning import Job
 from bench.results.gate import PROTOCOL, Facts, Process, Role
 from bench.results.record import Case
@@ -53,6 +53,7 @@ class Ledger:
         facts: Of base, head, and base once more.
         failures: Why a case cannot be measured on a side.
         machine, software: As head's worker describes them.
+        code: SHA-256 of the code that each side ran.
         pairs: Pairs that were measured.
 
     """
@@ -63,6 +64,7 @@ class Ledger:
     failures: dict[str, dict[Role, str]] = field(default_factory=dict)
     machine: dict[str, str | int | float | None] = field(default_factory=dict)
     software: dict[str, str | None] = field(default_factory=dict)
+    code: dict[Role, str] = field(default_factory=dict)
     pairs: int = 0
 
     def measurable(self) -> list[str]:
@@ -136,6 +138,7 @@ class Pairs:
         """Have all sides list their cases; False where one died and all should start afresh."""
         self._progress(f"pair {self.ledger.pairs + 1}: starting {len(workers)} processes")
         role = next(iter(workers))
+        origins: dict[Role, dict[str, str]] = {}
         try:
             for worker in workers.values():
                 worker.tell("plan", job=self._job)
@@ -146,6 +149,7 @@ class Pairs:
                         f"{self._sides[role].name} speaks another version of the gate's protocol: update it"
                     )
                 self._check_origins(role, found["code"])
+                origins[role] = found["code"]
                 listed = [(Case.model_validate(case), margin) for case, margin in found["cases"]]
                 self.ledger.cases[role] = {case.name: (case, margin) for case, margin in listed}
                 if role is Role.HEAD:
@@ -155,7 +159,22 @@ class Pairs:
             if self._deaths["", role] >= TRIES:
                 raise UserError(f"{self._sides[role].name} {error}") from error
             return False
+        self._check_trees(origins)
         return True
+
+    def _check_trees(self, origins: Mapping[Role, Mapping[str, str]]) -> None:
+        """See that each side ran code of its own tree, and note what that code was.
+
+        Raises:
+            UserError: A side ran none of its own, or both ran the same files.
+
+        """
+        for role, files in origins.items():
+            if files:
+                check_origins(self._sides[role], files)
+                self.ledger.code[role] = code_of(files)
+        if origins.get(Role.BASE):
+            check_different(origins[Role.BASE], origins[Role.HEAD])
 
     def _check_origins(self, role: Role, code: Mapping[str, str]) -> None:
         """Refuse a base that runs head's code: it would be as fast as head, whatever head does."""

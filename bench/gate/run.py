@@ -20,7 +20,10 @@ from bench.results.gate import GateResult, Role, Verdict
 GROWTH = 1.5
 """By how much the number of pairs grows from one look to the next."""
 
-HARNESS = ("bench/worker.py", "bench/planning.py", "bench/building.py", "bench/options.py", "bench/measure/*.py")
+HARNESS = (
+    "bench/worker.py", "bench/planning.py", "bench/cases.py", "bench/building.py", "bench/options.py",
+    "bench/measure/*.py",
+)  # fmt: skip
 """What measures: where it differs, two sides did not measure alike."""
 
 DEPENDENCIES = ("pyproject.toml", "constraints.txt", "requirements*.txt")
@@ -29,6 +32,8 @@ FROM_A_FILE = (
     "the base is a file: how that session differed from this one is in no interval, so only a difference beyond the "
     "margin counts, and the risk of a wrong verdict is not known; a revision or a checkout has none of this"
 )
+
+EQUAL = "base and head are the same code, to the byte: what differs is noise"
 
 CHANGED = "the working folder changed while it was measured: pairs before and after are of different code"
 
@@ -128,6 +133,8 @@ class Gate:
         return GateResult(
             base=self._names[0],
             head=self._names[1],
+            base_code=ledger.code.get(Role.BASE),
+            head_code=ledger.code.get(Role.HEAD),
             command=self._command,
             started=self._started,
             seconds=self._spent_s,
@@ -135,9 +142,14 @@ class Gate:
             machine=ledger.machine,
             software=ledger.software,
             cases=self._judge.look(ledger, self._look) if known else [],
-            notes=self._notes,
+            notes=[*self._notes, *([EQUAL] if self._equal else [])],
             interrupted=interrupted,
         )
+
+    @property
+    def _equal(self) -> bool:
+        code = self._pairs.ledger.code
+        return Role.BASE in code and code[Role.BASE] == code.get(Role.HEAD)
 
     @property
     def _spent_s(self) -> float:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +69,10 @@ def base_side(against: str) -> Side | Path:
         UserError: It is none of these, or cannot be unpacked.
 
     """
+    if not against.strip():
+        raise UserError(
+            "--against: names nothing (a variable that is not set?); give a git revision, a folder or a results file"
+        )
     path = Path(against)
     if path.is_file():
         return path
@@ -89,6 +94,62 @@ def base_side(against: str) -> Side | Path:
     if not (top / prefix).is_dir():
         raise UserError(f"--against {against}: there is no {prefix} in it; run the gate from a folder that both have")
     return Side(name, top / prefix, top)
+
+
+def code_of(origins: Mapping[str, str]) -> str:
+    """Return the SHA-256 of the code that a worker runs: all modules and TOMLs of the packages that it imported.
+
+    Args:
+        origins: Files by module, as the worker says where it imported them from.
+
+    """
+    digest = hashlib.sha256()
+    for top in sorted({_top(name, Path(file)) for name, file in origins.items()}, key=lambda path: path.name):
+        files = sorted(path for pattern in CODE for path in top.rglob(pattern)) if top.is_dir() else [top]
+        for path in files:
+            digest.update(path.relative_to(top.parent).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _top(module: str, file: Path) -> Path:
+    """Return the folder of a module's top package; the file itself where it is in none."""
+    top = file.parent if file.stem == "__init__" else file
+    for _ in module.split(".")[1:]:
+        top = top.parent
+    return top
+
+
+def check_origins(side: Side, origins: Mapping[str, str]) -> None:
+    """See that what a side's worker runs is the side's own code, at least in part.
+
+    Args:
+        side: Whose worker.
+        origins: Files by module, as the worker says where it imported them from.
+
+    Raises:
+        UserError: None of them lies in the side's tree: what ran is an installed copy, or another checkout.
+
+    """
+    if not any(Path(file).is_relative_to(side.top.resolve()) for file in origins.values()):
+        ran = ", ".join(sorted({str(Path(file).parent) for file in origins.values()}))
+        raise UserError(
+            f"{side.name}: holds no code that is measured; what would run lies in {ran}; name a git revision, or the "
+            "folder of a checkout"
+        )
+
+
+def check_different(base: Mapping[str, str], head: Mapping[str, str]) -> None:
+    """See that two sides do not run the very same files.
+
+    Raises:
+        UserError: They do, so that a verdict would say nothing.
+
+    """
+    if set(base.values()) == set(head.values()):
+        raise UserError(
+            "--against: base and head run the same files, so that there is nothing to compare; name a git revision or "
+            "another checkout"
+        )
 
 
 def _unpacked(revision: str) -> Path:

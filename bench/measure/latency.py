@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from bench.measure.clock import Clock, Timed
-from bench.measure.outcome import CaseTimeoutError, Failure, deadline, failure
+from bench.measure.outcome import CaseTimeoutError, Failure, Step, deadline, failure, unwatched
 from bench.measure.state import Watch, disturbed
 from bench.measure.subject import Subject
 from bench.measure.warmup import LONG_S, WarmUp, warm_up
@@ -49,6 +49,8 @@ class Plan:
         turns: How often each case has its turn.
         warmup_s: When warming up ends though times still fall.
         timeout_s: What warming up and all rounds of one case may take together; None for any time.
+        first_turn: Number of the first turn. Cases that are timed later than others of their group begin behind
+            these, since equal numbers mean that samples were taken side by side.
 
     """
 
@@ -58,6 +60,7 @@ class Plan:
     turns: int = 10
     warmup_s: float = 2.0
     timeout_s: float | None = None
+    first_turn: int = 0
 
     def rounds(self, request_s: float) -> int:
         """Choose the number of timed rounds for requests that take so long."""
@@ -91,7 +94,13 @@ class Samples:
 
 
 def interleave(
-    subjects: Sequence[Subject], plan: Plan, clock: Clock, progress: Callable[[str], None]
+    subjects: Sequence[Subject],
+    plan: Plan,
+    clock: Clock,
+    progress: Callable[[str], None],
+    *,
+    step: Step = unwatched,
+    caught: type[BaseException] = Exception,
 ) -> dict[str, Samples | Failure]:
     """Time all subjects in turns; one that fails drops out, and the others go on.
 
@@ -100,6 +109,8 @@ def interleave(
         plan: How long.
         clock: Of the device.
         progress: Told what goes on.
+        step: Told whose turn it is.
+        caught: What a recommender may raise without ending this call.
 
     Returns:
         For each subject's name its samples, or how it failed.
@@ -110,9 +121,9 @@ def interleave(
     for subject in subjects:
         samples = Samples(watch=Watch(subject.device))
         try:
-            with _charged(samples, plan):
+            with step(subject.name, "warming up", _left(samples, plan)), _charged(samples, plan):
                 samples.warmup = warm_up(subject, clock, most_s=plan.warmup_s)
-        except Exception as error:  # noqa: BLE001 - a failed case is a row, not the end of the run
+        except caught as error:  # a failed case is a row, not the end of the run
             results[subject.name] = failure(error)
         else:
             alive.append((subject, samples, plan.rounds(samples.warmup.request_s)))
@@ -121,12 +132,18 @@ def interleave(
         for entry in alive[:: -1 if turn % 2 else 1]:
             subject, samples, rounds = entry
             try:
-                with _charged(samples, plan):
-                    take_turn(subject, samples, clock, turn, share(rounds, turn, plan.turns))
-            except Exception as error:  # noqa: BLE001 - as above
+                with step(subject.name, "answering timed requests", _left(samples, plan)), _charged(samples, plan):
+                    rounds_now = share(rounds, turn, plan.turns)
+                    take_turn(subject, samples, clock, plan.first_turn + turn, rounds_now)
+            except caught as error:  # as above
                 results[subject.name] = failure(error)
                 alive.remove(entry)
     return results | {subject.name: samples for subject, samples, _ in alive}
+
+
+def _left(samples: Samples, plan: Plan) -> float | None:
+    """Return the seconds that a case has left; None where it has any."""
+    return None if plan.timeout_s is None else plan.timeout_s - samples.spent_s
 
 
 class _charged:  # noqa: N801 - reads as a statement
@@ -134,7 +151,7 @@ class _charged:  # noqa: N801 - reads as a statement
 
     def __init__(self, samples: Samples, plan: Plan) -> None:
         self._samples = samples
-        left = None if plan.timeout_s is None else plan.timeout_s - samples.spent_s
+        left = _left(samples, plan)
         if left is not None and left <= 0:
             raise CaseTimeoutError(f"took longer than the {plan.timeout_s:g} s that --case-timeout allows")
         self._deadline = deadline(left, allowed_s=plan.timeout_s)
@@ -180,10 +197,14 @@ def _take_turn(subject: Subject, samples: Samples, clock: Clock, turn: int, roun
     first = len(samples.timed)
     if not samples.timed or samples.timed[-1].wall_s < LONG_S:
         subject.request(first - 1)
+    answers = []
     for number in range(first, first + rounds):
         answer, timed = clock.time(lambda number=number: subject.request(number))  # type: ignore[misc]
         samples.timed.append(timed)
         samples.turns.append(turn)
+        answers.append(answer)
+    for number, answer in enumerate(answers, first):  # after the turn: to check between rounds would cool the caches
+        subject.check(number, answer)
         row = number % len(subject.batches)
         samples.answers[row] = (subject.batches[row], answer)
 

@@ -6,11 +6,15 @@ import hashlib
 import os
 import platform
 import subprocess
+import sys
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+
+from models import registry
 
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "fvcore", "numpy", "pytest-benchmark")
 
@@ -80,6 +84,17 @@ def code_identity() -> str:
         return revision or "unversioned"
     changes = subprocess.run(["git", "diff", "HEAD"], cwd=Path(__file__).parent, capture_output=True, check=True)  # noqa: S607
     return f"{revision}+{hashlib.sha256(changes.stdout).hexdigest()}"
+
+
+def sources(recommenders: Iterable[str]) -> dict[str, str]:
+    """Return the SHA-256 of the file that holds each recommender's class: of those outside of our code, too.
+
+    Args:
+        recommenders: Registry names or ``package.module:Class``.
+
+    """
+    files = {name: getattr(sys.modules.get(registry.load(name).__module__), "__file__", None) for name in recommenders}
+    return {name: hashlib.sha256(Path(file).read_bytes()).hexdigest() for name, file in files.items() if file}
 
 
 def _cpuinfo(field: str) -> str | None:

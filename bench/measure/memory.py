@@ -16,11 +16,15 @@ from torch import nn
 
 from bench.measure import nvml
 from bench.measure.phases import quiet_profile
+from bench.measure.subject import Subject
 from bench.results.record import Memory, Unavailable
 from models.recommender import PHASE
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
+
+DRAWS = 5
+"""Requests of which each tells by how much it raised the resident set."""
 
 
 def weight_bytes(module: nn.Module) -> int:
@@ -29,37 +33,53 @@ def weight_bytes(module: nn.Module) -> int:
     return sum(tensor.nbytes for tensor in tensors.values())
 
 
-def request_memory(
-    call: Callable[[], Any], *, resident: int, device: torch.device, captured: bool = False
-) -> Memory | Unavailable:
+def request_memory(subject: Subject, *, weight_bytes: int, alone: bool) -> Memory | Unavailable:
     """Measure what one request needs beyond what stays resident.
 
-    On CUDA: peak allocated minus allocated before. On Linux CPUs: the exact rise of the peak
-    resident set (VmHWM, reset through ``clear_refs``) over the resident set before the request,
-    after the allocator has given back what earlier requests left.
+    On CUDA: peak allocated minus allocated before. On CPUs: the most that torch's allocator held at once during a
+    request, which is the same each time. What the system says, the rise of the peak resident set (VmHWM, reset
+    through ``clear_refs``), varies by a third from one request to the next, so of that several draws are kept.
 
     Args:
-        call: One request.
-        resident: Bytes of weights and index, added on the CPU, where other cases share the process.
-        device: Where it computes.
-        captured: Whether a request replays a CUDA graph, whose memory stays its own between requests.
+        subject: What is asked, warm.
+        weight_bytes: Of parameters and buffers.
+        alone: Whether this process serves the case alone, so that what it holds is the case's.
 
     """
+    device, recommender = subject.device, subject.recommender
+    if device.type == "cuda" and recommender.compiles:
+        return Unavailable(unavailable="a captured graph keeps its memory from one request to the next")
+
+    def call() -> None:
+        subject.request(0)
+
+    held = allocated(call, device=device)
+    index = recommender.index_parts or {"index": recommender.index_bytes}
+    with torch.inference_mode():
+        cache = min(held.peak, recommender.cache_bytes(subject.inputs(0)))
+    parts = {"weights": weight_bytes, **index, "K/V cache": cache, "activations": held.peak - cache}
+    made_of: dict[str, Any] = {"parts": {name: size for name, size in parts.items() if size}, "phases": held.phases}
     if device.type == "cuda":
-        if captured:
-            return Unavailable(unavailable="a captured graph keeps its memory from one request to the next")
-        return _cuda_memory(call, device)
+        return _cuda_memory(call, device).model_copy(update=made_of)
+    found = Memory(peak_bytes=weight_bytes + recommender.index_bytes + held.peak, request_bytes=held.peak, **made_of)
+    return found.model_copy(update=_resident(call)) if alone else found
+
+
+def _resident(call: Callable[[], Any]) -> dict[str, Any]:
+    """Return the peak resident set of this process, and by how much each of several requests raised it."""
+    rises, peak = [], 0
     try:
-        gc.collect()
-        _trim()
-        _CLEAR.write_text("5")
-        before = _status("VmRSS")
-        call()
-        peak = _status("VmHWM")
+        for _ in range(DRAWS):
+            gc.collect()
+            _trim()
+            _CLEAR.write_text("5")
+            before = _status("VmRSS")
+            call()
+            peak = max(peak, _status("VmHWM"))
+            rises.append(max(0, _status("VmHWM") - before))
     except OSError as error:
-        return Unavailable(unavailable=f"peak resident memory needs Linux's {_CLEAR}: {error}")
-    rise = max(0, peak - before)
-    return Memory(peak_bytes=resident + rise, request_bytes=rise, process_bytes=peak)
+        return {"process_bytes": Unavailable(unavailable=f"peak resident memory needs Linux's {_CLEAR}: {error}")}
+    return {"process_bytes": peak, "resident_rises": rises}
 
 
 @dataclass(frozen=True)

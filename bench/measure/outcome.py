@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import FrameType
 
 import torch
 
 from bench.results.record import Outcome
+from models.contract import BrokenListError
 from models.errors import UserError
+
+Step = Callable[[str, str, float | None], AbstractContextManager[object]]
+"""Told before the code of a recommender runs: the case's name, what is done, and the seconds that it may take; whoever
+watches can then say what a process was at when it ended or hung."""
+
+
+def unwatched(case: str, doing: str, limit_s: float | None) -> AbstractContextManager[object]:
+    """Tell nobody."""
+    del case, doing, limit_s
+    return nullcontext()
 
 
 class CaseTimeoutError(Exception):
@@ -53,13 +64,17 @@ def deadline(seconds: float | None, *, allowed_s: float | None = None) -> Iterat
         signal.signal(signal.SIGALRM, previous)
 
 
-def failure(error: Exception) -> Failure:
+def failure(error: BaseException) -> Failure:
     """Say in one line how a case ended."""
     message = " ".join(str(error).split()) or type(error).__name__
+    if not isinstance(error, Exception):  # SystemExit, KeyboardInterrupt: what would have ended the process
+        return Failure(Outcome.CRASHED, f"ended its process by {type(error).__name__}: {message}"[:300])
     if isinstance(error, CaseTimeoutError):
         return Failure(Outcome.TIMED_OUT, message)
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in message:
         return Failure(Outcome.OUT_OF_MEMORY, message[:300])
+    if isinstance(error, BrokenListError):
+        return Failure(Outcome.ERROR, message)
     if isinstance(error, (UserError, NotImplementedError)):
         return Failure(Outcome.UNSUPPORTED, message)
     return Failure(Outcome.ERROR, f"{type(error).__name__}: {message}"[:300])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from transformers import BatchFeature
 
+from models.contract import check_lists
 from models.recommender import History, Recommendations, Recommender, phase
 
 
@@ -22,6 +23,7 @@ class Subject:
         batches: Requests, each of B users; timed rounds take them in turn.
         k: Length of the lists.
         device: Where the recommender is.
+        items: Size of the catalogue, which no item of a list may exceed; None where it is not known.
 
     """
 
@@ -30,6 +32,7 @@ class Subject:
     batches: Sequence[Sequence[History]] = field(repr=False)
     k: int
     device: torch.device
+    items: int | None = None
 
     @property
     def batch_size(self) -> int:
@@ -46,6 +49,16 @@ class Subject:
         with torch.inference_mode():
             found = self.recommender.recommend(self.inputs(number), self.k)
         return Recommendations(found.items.cpu(), found.scores.cpu())
+
+    def check(self, number: int, answer: Recommendations) -> None:
+        """See that what request `number` got keeps the contract of lists; never within the time that is taken.
+
+        Raises:
+            BrokenListError: The answer breaks it.
+
+        """
+        users = self.batches[number % len(self.batches)]
+        check_lists(self.recommender, answer, users, k=self.k, items=self.items)
 
 
 def user_batches(histories: Sequence[History], batch_size: int, *, seed: int = 0) -> list[list[History]]:

@@ -8,6 +8,7 @@ can be.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -53,7 +54,8 @@ def rank_all(
     order = np.argsort(np.array([history.user for history in histories]), kind="stable")
     row_of = {histories[place].user: row for row, place in enumerate(order.tolist())}
     places = np.zeros((len(histories), items + 1), dtype=np.int32)
-    for part in evaluate.rank_users(recommender, histories, targets, k=items, batch_size=8, device=device):
+    ask = partial(evaluate.rank_users, k=items, batch_size=8, device=device, items=items)
+    for part in ask(recommender, histories, targets):
         for user, ranked in zip(part.users.tolist(), part.items, strict=True):
             places[row_of[user], ranked] = np.arange(1, items + 1, dtype=np.int32)
         first = slice(None), slice(CUTOFF)

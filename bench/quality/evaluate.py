@@ -14,7 +14,8 @@ from scipy import stats
 from bench.quality import ranks as ranking
 from bench.quality.ranks import Floats, Ints, Ranks
 from bench.results.record import Hits, Metric, Quality
-from models.recommender import PADDING, History, Recommender
+from models.contract import check_lists
+from models.recommender import PADDING, History, Recommendations, Recommender, SeenItems
 
 CUTOFFS = (1, 5, 10, 20)
 RESAMPLES = 1000
@@ -56,6 +57,7 @@ def rank_users(
     k: int,
     batch_size: int,
     device: torch.device,
+    items: int | None = None,
 ) -> Iterator[Lists]:
     """Rank the catalogue for every user, batch by batch; the caller may show progress.
 
@@ -69,24 +71,32 @@ def rank_users(
         k: Length of the lists that are returned.
         batch_size: Users a call.
         device: Where the recommender is.
+        items: Size of the catalogue; None where it is not known.
+
+    Raises:
+        BrokenListError: A list breaks the contract of `Recommender.recommend`.
 
     """
     # Similar lengths go together, so that long histories do not make others pay for their padding.
     order = sorted(range(len(histories)), key=lambda row: len(histories[row].items))
-    ask = partial(_lists, recommender, device)
+    ask = partial(_lists, recommender, device, items)
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         batch = [histories[row] for row in rows]
         goals = np.array([targets[row] for row in rows], dtype=np.int64)
-        items, scores = ask(batch, k)
-        ranks = _ranks_with_whole_ties(ask, batch, goals, items, scores)
-        yield Lists(np.array([history.user for history in batch], dtype=np.int64), items[:, :k], scores[:, :k], ranks)
+        listed, scores = ask(batch, k)
+        ranks = _ranks_with_whole_ties(ask, batch, goals, listed, scores)
+        yield Lists(np.array([history.user for history in batch], dtype=np.int64), listed[:, :k], scores[:, :k], ranks)
 
 
-def _lists(recommender: Recommender, device: torch.device, batch: list[History], k: int) -> tuple[Ints, Floats]:
+def _lists(
+    recommender: Recommender, device: torch.device, items: int | None, batch: list[History], k: int
+) -> tuple[Ints, Floats]:
     with torch.inference_mode():
         found = recommender.recommend(recommender.prepare(batch).to(device), k)
-    return found.items.cpu().numpy(), found.scores.double().cpu().numpy()
+    found = Recommendations(found.items.cpu(), found.scores.double().cpu())
+    check_lists(recommender, found, batch, k=k, items=items)
+    return found.items.numpy(), found.scores.numpy()
 
 
 def _ranks_with_whole_ties(
@@ -147,11 +157,21 @@ def interval(values: Floats, *, seed: int = 0) -> Metric:
     return Metric(value=float(values.mean()), low=float(found.low), high=float(found.high))
 
 
-def summarise(lists: Lists, *, items: int, split: str, seen: str) -> Quality:
+def summarise(
+    lists: Lists,
+    histories: Sequence[History],
+    targets: Sequence[int],
+    *,
+    items: int,
+    split: str,
+    seen: str,
+) -> Quality:
     """Turn ranked lists into quality with intervals.
 
     Args:
         lists: All users' lists.
+        histories: What was known of each user, [U], in any order.
+        targets: The item each of them took next, [U].
         items: Size of the catalogue.
         split: Which targets were ranked.
         seen: What was done with items of the history.
@@ -159,6 +179,8 @@ def summarise(lists: Lists, *, items: int, split: str, seen: str) -> Quality:
     """
     k = lists.items.shape[1]
     real = lists.items[lists.items != PADDING]
+    removed = [frozenset(history.items if seen == SeenItems.REMOVE else ()) for history in histories]
+    places = sum(min(k, items - len(its)) for its in removed)
     found = np.flatnonzero(lists.ranks.tied)
     return Quality(
         split=split,
@@ -167,7 +189,8 @@ def summarise(lists: Lists, *, items: int, split: str, seen: str) -> Quality:
         seen=seen,
         metrics={name: interval(values) for name, values in per_user_metrics(lists.ranks, k).items()},
         coverage=len(np.unique(real)) / items,
-        valid_rate=real.size / lists.items.size,
+        valid_rate=real.size / places if places else 1.0,
+        unreachable=sum(target in its for target, its in zip(targets, removed, strict=True)),
         hits=Hits(
             rows=found.tolist(), better=lists.ranks.better[found].tolist(), tied=lists.ranks.tied[found].tolist()
         ),

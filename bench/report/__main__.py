@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from bench import commands
+from bench.bounds import Percent, number
 from bench.report.comparing_page import write_comparison
 from bench.report.comparison import MARGIN
 from bench.report.formats import Format
@@ -46,7 +47,7 @@ def main(
     history: Annotated[bool, typer.Option("--history", help="Follow each case through all stored runs.")] = False,
     margin: Annotated[
         float | None,
-        typer.Option(min=0.1, max=99, help="Percent by which runs may differ and still be the same.", show_default="5"),
+        number(Percent, "Percent by which runs may differ and still be the same; default: 5."),
     ] = None,
 ) -> None:
     """Render the page, Markdown, tables and figures; each `index.html` stands alone."""

@@ -234,6 +234,9 @@ def _doubts(record: Record) -> list[str]:
     quality = record.quality
     if isinstance(quality, Quality) and quality.valid_rate < 1:
         found.append(f"{1 - quality.valid_rate:.2%} of the list places hold no item")
+    if isinstance(quality, Quality) and quality.unreachable:
+        share = quality.unreachable / quality.users
+        found.append(f"{share:.1%} of the targets are in the user's own history, which is removed: nothing finds them")
     flops = record.flops
     if isinstance(flops, Flops):
         if isinstance(flops.fvcore_per_user, Unavailable):

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from bench import cases, checkpoints, data
+from bench import cases, checkpoints
 from bench.cases import Entry, Part, Suite
 from bench.data.dataset import Dataset
 from bench.home import home
+from bench.loading import Loading
 from bench.recipes import Recipe, resolve
 from bench.reproducing.kept import Kept
 from bench.results.studies import Ablation, Studies
@@ -233,7 +234,7 @@ def make_plan(
     sources: Sequence[str],
     size: str,
     only: Sequence[str],
-    data_dir: Path | None,
+    loading: Loading,
     kept: Kept | None = None,
 ) -> Plan:
     """Read a suite and say what it takes.
@@ -243,7 +244,7 @@ def make_plan(
         sources: Datasets, of those that the suite names; none named means all.
         size: Preset of all recommenders.
         only: Recommenders, of those that the suite names; none named means all.
-        data_dir: Folder with the datasets' files.
+        loading: How the datasets are loaded, but for the k-core, which is the suite's.
         kept: Results that are not made again. Where a first seed of a dataset is not among them, or is of another
             recipe, all of its first seeds are: ratios of times are of one run.
 
@@ -254,6 +255,8 @@ def make_plan(
     if not is_preset(size):
         raise UserError(f"--size {size}: use a preset, one of {', '.join(PRESETS)}")
     suite = cases.read_suite(name)
+    if loading.min_count:
+        raise UserError(f"--min-count {loading.min_count}: suite {name} says which k-core it keeps; leave it out")
     if suite.untrained or suite.synthetic or any(part.datasets for part in suite.parts):
         raise UserError(
             f"suite {name} has random weights, generated data of its own sizes, or parts with their own datasets: "
@@ -266,7 +269,8 @@ def make_plan(
     if strange := [one for one in sources if one not in suite.datasets]:
         raise UserError(f"--datasets {strange[0]}: suite {name} has {', '.join(suite.datasets)}")
     datasets = {
-        source: data.load(source, data_dir=data_dir, min_count=suite.min_count) for source in sources or suite.datasets
+        source: loading.model_copy(update={"min_count": suite.min_count}).load(source)
+        for source in sources or suite.datasets
     }
     folder = home("reproduce", Path(name).stem, size)
     work: dict[Path, Work] = {}

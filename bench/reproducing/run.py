@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from bench.checkpoints import CARD
 from bench.home import atomic, home
+from bench.loading import Loading
 from bench.reproducing.plan import DECODER, Plan, Work, read_part
 from bench.results import store
 from bench.results.studies import BeamStudy, Evaluation, LeakProbe, Studies
@@ -44,7 +45,7 @@ class Options:
     """What holds for all steps.
 
     Attributes:
-        data_dir: Folder with the datasets' files.
+        loading: How the datasets are loaded, but for the k-core, which is the suite's.
         device: As torch calls it; None takes a GPU if there is one.
         threads: CPU threads of each step that trains or ranks.
         quality_users: Users ranked for the audit of timed lists.
@@ -53,7 +54,7 @@ class Options:
 
     """
 
-    data_dir: Path | None
+    loading: Loading
     device: str | None
     threads: int
     quality_users: int
@@ -69,7 +70,7 @@ class Options:
     @property
     def source(self) -> list[str]:
         """Where the data are."""
-        return [] if self.data_dir is None else ["--data-dir", str(self.data_dir)]
+        return self.loading.words()
 
 
 @dataclass

@@ -147,6 +147,8 @@ class GateResult(Model):
 
     Attributes:
         base, head: What was compared, such as ``main (1a2b3c4)``.
+        base_code, head_code: SHA-256 of the code that ran on each side; None in older results, and of a base that is a
+            file.
         command: As the user typed it.
         started: ISO 8601.
         seconds: How long it took.
@@ -162,6 +164,8 @@ class GateResult(Model):
     kind: str = "lite-llm4rec-bench-gate"
     base: str
     head: str
+    base_code: str | None = None
+    head_code: str | None = None
     command: str
     started: str
     seconds: float

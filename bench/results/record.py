@@ -14,9 +14,9 @@ from pydantic import Field
 from bench.results.conditions import Conditions, Energy, Overhead, Repeats, Roofline
 from bench.results.model import Model
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Version 2 added what measuring can be trusted by, version 3 where each user's target stands; older records lack it
-and are read."""
+and are read. Since version 4 the memory of a request on a CPU is the allocator's exact figure."""
 
 FULL_VOCAB = "full-vocab"
 """The usual scores of generated items; see `models.recommender.Scores`."""
@@ -30,6 +30,8 @@ class Outcome(StrEnum):
     TIMED_OUT = "timed out"
     UNSUPPORTED = "unsupported"
     ERROR = "error"
+    CRASHED = "crashed"
+    """The process that measured the case ended: by a signal, or because the recommender ended it."""
 
 
 class WeightsKind(StrEnum):
@@ -231,16 +233,19 @@ class Flops(Model):
 
 
 class Memory(Model):
-    """Bytes. On the CPU `request_bytes` is the exact rise of peak resident memory over one request.
+    """Bytes.
 
     Attributes:
         peak_bytes: Weights + index + request on the CPU; peak allocated on CUDA.
-        request_bytes: What one request needs beyond what is resident before it.
+        request_bytes: What torch's allocator held at most during one request, beyond what it held before: the same
+            each time. In records of versions 1 to 3, on the CPU, one draw of `resident_rises` instead.
         process_bytes: All that the process held at the peak, interpreter and libraries included: on the CPU the peak
             resident set of a process that served this case alone, on CUDA what NVML says of the process.
         reserved_bytes: Peak of what the allocator had reserved on CUDA.
         parts: What the peak is made of: weights, item vectors, trie, K/V cache, activations.
         phases: Peak of what was allocated in each phase beyond what was before the request.
+        resident_rises: On the CPU, by how much each of several requests raised the peak resident set of a process that
+            serves the case alone: what libraries hold beyond torch's allocator is in it, and so is chance.
 
     """
 
@@ -250,6 +255,7 @@ class Memory(Model):
     reserved_bytes: int | None = None
     parts: dict[str, int] = Field(default={})
     phases: dict[str, int] = Field(default={})
+    resident_rises: list[int] = Field(default=[])
 
 
 class Index(Model):
@@ -292,7 +298,10 @@ class Quality(Model):
         seen: Whether items of the history were removed from the candidates or kept.
         metrics: ``HR@10``, ``NDCG@10``, ``MRR@20`` ... each a `Metric`. Ties count at their expectation.
         coverage: Share of the catalogue that appears in some user's list.
-        valid_rate: Share of list places that hold a real item.
+        valid_rate: Share of the list places that can be filled, with the items that are not removed, that hold a real
+            item; in records of versions 1 to 3 of all places.
+        unreachable: Targets that are in the user's own history, which is removed from the lists, so that no
+            recommender can find them; None in records of versions 1 to 3.
         hits: Where the targets stand; None in records of versions 1 and 2.
 
     """
@@ -304,6 +313,7 @@ class Quality(Model):
     metrics: dict[str, Metric]
     coverage: float
     valid_rate: float
+    unreachable: int | None = None
     hits: Hits | None = None
 
 

@@ -14,7 +14,6 @@ from bench.audit import agree, audit_lists, evaluated_lists, same_up_to_ties, ti
 from bench.building import sharing_weights
 from bench.cases import Entry, Suite
 from bench.face import Replay
-from bench.home import home
 from bench.quality.evaluate import Lists
 from bench.quality.ranks import Ranks
 from bench.recipes import resolve
@@ -199,7 +198,7 @@ def decoded(decoder, **changes):
 
 def test_each_decoder_is_compared_with_the_surest_measured():
     """That is the reference, of the same beam width, and of the same dtype and scores where they were measured."""
-    agreements = Agreements()
+    agreements = Agreements(Unfinished("agreements"))
     cases_of = {
         "reference": decoded("reference"),
         "narrow": decoded("reference", beam_width=10),
@@ -234,36 +233,6 @@ def record(name="popularity"):
     )  # fmt: skip
     origin = Provenance(command="", commit=None, dirty=None, started="", machine={}, software={}, dataset={})
     return Record(suite="tiny", case=case, outcome=Outcome.ERROR, detail="broken", provenance=origin)
-
-
-def test_finished_parts_come_back_in_the_same_run_alone():
-    run, other = Unfinished(["a", 1]), Unfinished(["a", 2])
-    lists = Lists(np.array([1]), np.array([[2, 3]]), np.array([[0.5, 0.1]]), Ranks(np.array([0]), np.array([1])))
-    assert run.records("group") is None
-    assert run.lists("key") is None
-    run.keep_records("group", [record()])
-    run.keep_lists("key", lists)
-    again = Unfinished(["a", 1])
-    assert again.records("group") == [record()]
-    kept = again.lists("key")
-    assert np.array_equal(kept.items, lists.items)
-    assert np.array_equal(kept.scores, lists.scores)
-    assert np.array_equal(kept.ranks.tied, lists.ranks.tied)
-    assert other.records("group") is None
-    run.finish()
-    assert again.records("group") is None
-    assert list(home("results", "unfinished").iterdir()) != [], "another run keeps its own"
-
-
-@pytest.mark.parametrize("left", [0, 40])
-def test_parts_that_were_torn_are_measured_again(left):
-    run = Unfinished("run")
-    run.keep_records("group", [record()])
-    run.keep_lists("key", Lists(*[np.zeros((1, 1))] * 3, Ranks(np.zeros(1), np.zeros(1))))
-    for path in home("results", "unfinished").glob("*/*"):
-        path.write_bytes(path.read_bytes()[:left])
-    assert run.records("group") is None
-    assert run.lists("key") is None
 
 
 def test_a_replayed_timer_gives_the_samples_back():

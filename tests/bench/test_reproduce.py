@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench import beams, checkpoints, evaluate, leaks, reproduce, train
+from bench.loading import Loading
 from bench.reproducing import run
 from bench.reproducing.kept import RUN, STUDIES, read_kept
 from bench.reproducing.plan import make_plan
@@ -70,11 +71,18 @@ def ran(monkeypatch):
 
 
 def plan(**changes):
-    return make_plan("tiny.toml", **{"sources": [], "size": "compact", "only": [], "data_dir": None} | changes)
+    return make_plan("tiny.toml", **{"sources": [], "size": "compact", "only": [], "loading": Loading()} | changes)
 
 
 def options(**changes):
-    values = {"data_dir": None, "device": "cpu", "threads": 1, "quality_users": 10, "beam_users": 5, "deadline": None}
+    values = {
+        "loading": Loading(),
+        "device": "cpu",
+        "threads": 1,
+        "quality_users": 10,
+        "beam_users": 5,
+        "deadline": None,
+    }
     return Options(**values | changes)
 
 
@@ -285,10 +293,10 @@ def test_the_command_ends_with_a_page(ran, capfd):
 @pytest.mark.parametrize("name", ["quick", "smoke", "scaling", "decoding"])
 def test_suites_that_reproduce_nothing_are_refused(name):
     if name == "quick":
-        assert make_plan(name, sources=[], size="compact", only=[], data_dir=None).work
+        assert make_plan(name, sources=[], size="compact", only=[], loading=Loading()).work
         return
     with pytest.raises(UserError, match=f"measure it with pytest bench/ --benchmark-only --suite {name}"):
-        make_plan(name, sources=[], size="compact", only=[], data_dir=None)
+        make_plan(name, sources=[], size="compact", only=[], loading=Loading())
 
 
 def test_weights_of_another_recipe_are_trained_again(ran):

@@ -9,13 +9,14 @@ Both may also lie there uncompressed.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench.data.files import Columns, Content, line_numbers, read_table
 from bench.data.objects import Objects
 from bench.data.place import Place
-from bench.data.raw import Events, Raw, Texts
+from bench.data.raw import Events, Raw, Texts, are_positions
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker
 from models.errors import UserError
@@ -54,7 +55,7 @@ def read(files: tuple[Path, ...], reading: Reading) -> Raw:
     interactions, items = map(unpacker.read, files)
     table = read_table(interactions, TABLE)
     texts, warnings = _read_items(items)
-    return Events(
+    raw = Events(
         label=interactions.label,
         users=table["user_id"],
         items=table["item_id"],
@@ -63,6 +64,7 @@ def read(files: tuple[Path, ...], reading: Reading) -> Raw:
         timed=False,
         warnings=warnings,
     ).raw(texts)
+    return replace(raw, timed=not are_positions(raw.users, raw.order))
 
 
 def _read_items(source: Content) -> tuple[Texts, tuple[str, ...]]:

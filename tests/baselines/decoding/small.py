@@ -21,7 +21,7 @@ FAMILIES = ("t5", "llama", "qwen3")
 WIDTH = {"t5": 16, "llama": 32, "qwen3": 32}
 
 
-def model(family, seed=0, *, dtype=torch.float64, positions=128, layers=2):
+def model(family, seed=0, *, dtype=torch.float64, positions=128, layers=2, decoder_layers=None):
     """A few layers of random weights, scaled away from flat distributions."""
     torch.manual_seed(seed)
     if family == "t5":
@@ -31,6 +31,7 @@ def model(family, seed=0, *, dtype=torch.float64, positions=128, layers=2):
             d_kv=8,
             d_ff=32,
             num_layers=layers,
+            num_decoder_layers=decoder_layers,
             num_heads=2,
             decoder_start_token_id=0,
             dropout_rate=0.0,

@@ -10,8 +10,8 @@ from baselines.decoding.beams import Prompt
 from baselines.decoding.search import SEARCHES, check_trie, search
 from baselines.decoding.trie import Trie
 from models.errors import UserError
-from models.recommender import PHASE
-from tests.baselines.decoding.small import END, model, prompts
+from models.recommender import PHASE, Scores
+from tests.baselines.decoding.small import END, model, prompts, rng, sequences, slow_search
 
 EQUAL = [(2, a, b, END) for a in range(3, 7) for b in range(3, 6)]
 UNEQUAL = [(3, END), (3, 4, END), (3, 4, 5, END), (3, 4, 5, 6, END), (7, END), (8, 3, END), (8, 4, 4, END)]
@@ -155,3 +155,21 @@ def test_a_failure_inside_generate_leaves_no_hook(monkeypatch):
         with pytest.raises(RuntimeError, match="lost"):
             search("reference", built, prompts("t5", 1), Trie.build(EQUAL), width=4)
     assert not built._forward_pre_hooks
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("decoder_layers", [1, 3])
+def test_a_t5_with_other_layers_in_its_decoder_is_searched_exactly(decoder_layers):
+    """Transformers' own search makes its cache by the encoder's layers: with fewer of them it is refused, in a line."""
+    built = model("t5", layers=2, decoder_layers=decoder_layers)
+    prompt, ids = prompts("t5", 2), sequences(rng("layers"), "equal")
+    trie = Trie.build(ids)
+    found = search("exact", built, prompt, trie, width=4).top(4)
+    truth = slow_search(built, prompt, ids, width=4, scores=Scores.FULL_VOCAB)
+    assert found.items.tolist() == [[item for item, _ in pairs] for pairs in truth]
+    if decoder_layers < 2:
+        assert torch.equal(search("reference", built, prompt, trie, width=4).top(4).items, found.items)
+        return
+    for decoder in ("reference", "vectorised-trie"):
+        with pytest.raises(UserError, match=r"3 decoder layers behind 2 encoder layers.*use --decoder exact"):
+            search(decoder, built, prompt, trie, width=4)

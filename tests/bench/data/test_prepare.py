@@ -31,15 +31,48 @@ def test_users_with_fewer_than_three_interactions_only_train(tmp_path):
     assert [history.user for history in loaded.queries(Split.TEST)[0]] == [0, 1]
 
 
-def test_ties_follow_the_numbering_and_not_the_file(tmp_path):
-    """With all interactions at one time, the order is that of the numbers, however the file is sorted."""
-    names = [f"i{number:02d}" for number in range(30)]
-    rows = [("u", name, 7) for name in names]
+NAMES = [f"i{number:02d}" for number in range(30)]
+
+
+def test_ties_take_an_order_of_each_users_own_that_is_not_the_files(tmp_path):
+    """With all interactions at one time, no order is shared, and the file's has no say; another seed gives others."""
+    rows = [(user, name, 7) for name in NAMES for user in "uvw"]
     forwards = data.load(str(write_pair(tmp_path / "forwards", rows)))
     backwards = data.load(str(write_pair(tmp_path / "backwards", rows[::-1])))
-    assert forwards.sequence(0) == backwards.sequence(0) == tuple(range(1, 31))
+    assert sorted(sequences(forwards)) == sorted(sequences(backwards))
+    assert len({*sequences(forwards), "".join(NAMES), "".join(NAMES[::-1])}) == 5
+    assert set(sequences(data.load(str(tmp_path / "forwards"), seed=1))).isdisjoint(sequences(forwards))
     assert forwards.catalogue.ids == backwards.catalogue.ids
-    assert list(forwards.catalogue.ids) != sorted(names)
+    assert list(forwards.catalogue.ids) != sorted(NAMES)
+
+
+def test_ties_take_the_order_of_the_file_where_that_is_asked_for(tmp_path):
+    rows = [("u", name, 7) for name in NAMES[::-1]]
+    loaded = data.load(str(write_pair(tmp_path / "shop", rows)), ties="file")
+    assert sequences(loaded) == ["".join(NAMES[::-1])]
+    assert loaded.source.options["ties"] == "file"
+    assert loaded.source.warnings == (
+        "100.0% of the interactions have the time of another one of the same user; they take the order of the file",
+    )
+
+
+def test_ties_are_counted_and_told_beyond_a_twentieth(tmp_path):
+    rows = [(user, f"i{user}{place}", place) for user in range(4) for place in range(20)]
+    few = [*rows, (0, "x", 3)]
+    many = [*rows, *((user, f"x{user}", 3) for user in range(4))]
+    loaded = data.load(str(write_pair(tmp_path / "few", few)))
+    assert (loaded.source.tied, loaded.source.warnings) == (pytest.approx(2 / 81), ())
+    loaded = data.load(str(write_pair(tmp_path / "many", many)))
+    assert loaded.source.tied == pytest.approx(8 / 84)
+    assert "9.5% of the interactions have the time of another one of the same user" in loaded.source.warnings[0]
+
+
+def test_times_keep_every_digit(tmp_path):
+    """Two nanoseconds that a float does not tell apart are in their order."""
+    late = 1_700_000_000_000_000_001
+    rows = [("u", "a", late), ("u", "b", late - 1), ("u", "c", late + 1)]
+    loaded = data.load(str(write_pair(tmp_path / "shop", rows)))
+    assert (sequences(loaded), loaded.source.tied) == (["bac"], 0)
 
 
 def test_another_seed_numbers_otherwise_and_keeps_the_histories(tmp_path):

@@ -226,12 +226,12 @@ def test_a_full_disk_costs_the_file_and_not_the_verdict(repository, monkeypatch)
 
     edit(repository / "suite.toml", "mine:Other", "mine:Another")
     edit(repository / "mine.py", "class Other(", "class Another(")
-    monkeypatch.setattr("bench.gate.__main__.atomic", full)
+    monkeypatch.setattr("bench.outputs.atomic", full)
     result = gate()
     assert result.exit_code == 1
-    assert "the result is not kept" in said(result)
+    assert "No space left on device; what was computed could not be kept anywhere" in said(result)
     assert "presence: missing" in said(result)
-    assert "cannot be kept (No space left on device)" in said(result)
+    assert "what is known so far cannot be kept: " in said(result)
 
 
 def test_a_job_summary_is_written_where_there_is_one(repository, monkeypatch, tmp_path):
@@ -242,11 +242,16 @@ def test_a_job_summary_is_written_where_there_is_one(repository, monkeypatch, tm
 
 
 @pytest.mark.parametrize(("words", "message"), [
+    (["--against", ""], "--against: names nothing (a variable that is not set?)"),
+    (["--against", ".", "--suite", "suite.toml"], "--against: base and head run the same files"),
+    (["--against", "HEAD", "--suite", ""], "--suite: names nothing"),
+    (["--against", "HEAD", "--budget-minutes", "nan"], "nan is no such number"),
+    (["--against", "HEAD", "--out", "mine.py"], "nothing can be written into mine.py"),
     (["--against", "no-such-branch"], "--against no-such-branch: no such file, folder or git revision"),
     (["--against", "HEAD", "--suite", "nope"], "no suite 'nope'"),
     (["--against", "HEAD", "--recommender", "nope:Nope"], "recommender 'nope:Nope' cannot be imported"),
     (["--against", "HEAD", "--suite", "suite.toml", "--threads", "900"], "--threads 900"),
-    (["--against", "HEAD", "--recommender", "sasrec", "--suite", "smoke"], "measure random weights with --untrained"),
+    (["--against", "HEAD", "--recommender", "sasrec", "--suite", "smoke"], "holds no code that is measured"),
 ])  # fmt: skip
 def test_wrong_use_is_one_line(repository, words, message):
     result = CliRunner().invoke(app, [*words, "--device", "cpu", "--fail-fast"])

@@ -1,5 +1,6 @@
 """Memory, phases and the facts about the machine."""
 
+import statistics
 import subprocess
 import sys
 import time
@@ -11,8 +12,8 @@ import torch
 from torch import nn
 
 from bench.measure import machine, memory, nvml, phases
-from bench.results.record import Memory
 from models.recommender import phase
+from tests.breaking import ITEMS, Constant
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda")
@@ -20,27 +21,52 @@ MIB = 2**20
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the peak resident set is read from Linux's /proc")
 
 
-@linux
+class Asked:
+    """A subject whose request is what a test says."""
+
+    device, recommender = CPU, Constant(ITEMS)
+
+    def __init__(self, request):
+        self._request = request
+
+    def inputs(self, number):
+        return {}
+
+    def request(self, number):
+        return self._request()
+
+
+def touching(size):
+    return Asked(lambda: torch.ones(size, dtype=torch.uint8))
+
+
 def test_a_request_that_touches_64_mib_needs_64_mib():
-    def request():
-        return torch.ones(64 * MIB, dtype=torch.uint8)
+    """The allocator says so to the byte, and each time."""
+    found = memory.request_memory(touching(64 * MIB), weight_bytes=1000, alone=False)
+    assert found.request_bytes == 64 * MIB
+    assert found.peak_bytes == 1000 + 64 * MIB
+    assert found.parts == {"weights": 1000, "activations": 64 * MIB}
+    assert (found.process_bytes, found.resident_rises) == (None, [])
+    assert memory.request_memory(touching(64 * MIB), weight_bytes=1000, alone=False) == found
 
-    request()
-    found = memory.request_memory(request, resident=1000, device=CPU)
-    assert found.request_bytes == pytest.approx(64 * MIB, rel=0.05)
-    assert found.peak_bytes == 1000 + found.request_bytes
+
+def test_a_request_that_allocates_nothing_needs_nothing():
+    assert memory.request_memory(Asked(lambda: None), weight_bytes=0, alone=False).request_bytes == 0
 
 
 @linux
-def test_a_request_that_allocates_nothing_needs_next_to_nothing():
-    found = memory.request_memory(lambda: None, resident=0, device=CPU)
-    assert found.request_bytes < MIB
+def test_where_a_case_is_served_alone_the_resident_set_is_drawn_several_times():
+    found = memory.request_memory(touching(64 * MIB), weight_bytes=0, alone=True)
+    assert len(found.resident_rises) == memory.DRAWS
+    assert statistics.median(found.resident_rises) == pytest.approx(64 * MIB, rel=0.05)
+    assert found.process_bytes > 64 * MIB
 
 
-def test_where_the_peak_cannot_be_reset_memory_is_unavailable(monkeypatch, tmp_path):
+def test_where_the_peak_cannot_be_reset_the_process_is_unavailable_and_the_request_is_not(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "_CLEAR", tmp_path / "missing" / "clear_refs")
-    found = memory.request_memory(lambda: None, resident=0, device=CPU)
-    assert "peak resident memory needs Linux" in found.unavailable
+    found = memory.request_memory(touching(MIB), weight_bytes=0, alone=True)
+    assert "peak resident memory needs Linux" in found.process_bytes.unavailable
+    assert found.request_bytes == MIB
 
 
 def test_on_cuda_memory_is_what_the_allocator_says(monkeypatch):
@@ -49,17 +75,12 @@ def test_on_cuda_memory_is_what_the_allocator_says(monkeypatch):
     cuda.max_memory_reserved.return_value = 200
     monkeypatch.setattr(torch, "cuda", cuda)
     monkeypatch.setattr(memory.nvml, "process_bytes", lambda device, process: 900)
-    call = mock.Mock()
-    found = memory.request_memory(call, resident=9, device=CUDA)
-    assert found == Memory(peak_bytes=175, request_bytes=75, process_bytes=900, reserved_bytes=200)
-    call.assert_called_once_with()
+    asked = Asked(lambda: None)
+    asked.device = CUDA
+    found = memory.request_memory(asked, weight_bytes=9, alone=False)
+    assert (found.peak_bytes, found.request_bytes) == (175, 75)
+    assert (found.process_bytes, found.reserved_bytes) == (900, 200)
     cuda.reset_peak_memory_stats.assert_called_once_with(CUDA)
-
-
-@linux
-def test_a_process_holds_more_than_its_request_adds():
-    found = memory.request_memory(lambda: torch.ones(MIB, dtype=torch.uint8), resident=0, device=CPU)
-    assert found.process_bytes > 50 * MIB > found.request_bytes
 
 
 def test_what_is_allocated_is_followed_phase_by_phase_and_exactly():

@@ -6,7 +6,7 @@ import torch
 from transformers import BatchFeature
 
 from bench.quality import beams, evaluate
-from models.recommender import PADDING, History, Recommendations, Recommender
+from models.recommender import PADDING, History, Recommendations, Recommender, SeenItems, Serving
 
 ITEMS = 30
 
@@ -17,6 +17,7 @@ class Made(Recommender):
     def __init__(self, table, seen=None):
         super().__init__()
         self.table, self.seen = table, seen
+        self.serving = Serving(seen=SeenItems.KEEP)
 
     def index(self, catalogue):
         pass

@@ -91,9 +91,23 @@ def test_coverage_and_valid_rate_by_hand():
     items = np.array([[1, 2, 0], [2, 3, 1]])
     scores = np.array([[3.0, 2, -np.inf], [3.0, 2, 1]])
     lists = Lists(np.array([0, 1]), items, scores, Ranks(np.array([0, -1]), np.array([1, 0])))
-    quality = evaluate.summarise(lists, items=10, split="test", seen="remove")
+    asked = {"histories": [History(0, (9,)), History(1, (8, 9))], "targets": [1, 8]}
+    quality = evaluate.summarise(lists, **asked, items=10, split="test", seen="remove")
     assert quality.coverage == pytest.approx(0.3)
     assert quality.valid_rate == pytest.approx(5 / 6)
     assert quality.metrics["HR@1"].value == 0.5
     assert set(quality.metrics) == {"HR@1", "NDCG@1", "MRR@3"}, "no cut-off beyond the list's length"
     assert (quality.users, quality.cutoff, quality.split, quality.seen) == (2, 3, "test", "remove")
+    assert quality.unreachable == 1, "item 8 is in the second user's history"
+    kept = evaluate.summarise(lists, **asked, items=10, split="test", seen="keep")
+    assert (kept.unreachable, kept.valid_rate) == (0, pytest.approx(5 / 6))
+
+
+def test_places_that_no_item_is_left_for_are_not_held_against_a_recommender():
+    """Of four items the first user has seen two; of a list of three, two places can be filled, and are."""
+    items = np.array([[1, 2, 0], [2, 3, 1]])
+    scores = np.array([[3.0, 2, -np.inf], [3.0, 2, 1]])
+    lists = Lists(np.array([0, 1]), items, scores, Ranks(np.array([0, -1]), np.array([1, 0])))
+    histories = [History(1, ()), History(0, (3, 4, 3))]
+    quality = evaluate.summarise(lists, histories, [1, 1], items=4, split="test", seen="remove")
+    assert quality.valid_rate == 1

@@ -1,0 +1,17 @@
+"""A process that measures what it is told."""
+
+import pytest
+
+from bench.planning import Job
+from bench.worker import Worker
+from models.errors import UserError
+
+
+def test_weights_that_would_have_to_be_trained_are_refused(tmp_path, monkeypatch):
+    """Two sides that train differ by chance."""
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    worker = Worker()
+    job = Job(suite="smoke", recommenders=["sasrec"], device="cpu", threads=1)
+    (case, _), *_ = worker.plan(job.model_dump(mode="json"))["cases"]
+    with pytest.raises(UserError, match="name --checkpoint FOLDER, or measure random weights with --untrained"):
+        worker.open([name for name in worker._planned if case["recommender"] in name][0])

@@ -129,7 +129,7 @@ def train(
         folder: The checkpoint to make.
 
     Raises:
-        UserError: The recommender has nothing to train.
+        UserError: The recommender has nothing to train, or the dataset nothing to learn from.
 
     """
     kind = registry.load(name)
@@ -146,6 +146,11 @@ def train(
     run = folder / RUN
     logging.disable_progress_bar()
     examples: Any = model.examples(histories)
+    if not len(examples):
+        raise UserError(
+            f"{dataset.name}: no user has a training item with another before it, so that {name} has nothing to learn "
+            "from; give longer histories (popularity needs no training)"
+        )
     interactions = getattr(examples, "interactions", len(examples))
     args = _arguments(run, recipe, settings.seed, device)
     trainer = RankingTrainer(

@@ -85,6 +85,8 @@ class Catalogue:
         appearance: Item numbers in order of first appearance over *whole* sequences, targets
             included. This is P5's numbering, and it leaks the answer; nothing but the item-ID
             scheme that is labelled leaky may read it.
+        codes: Semantic IDs that came with the data, that of item i at ``codes[i - 1]``, empty where an
+            item has none; None where the data brought none.
 
     """
 
@@ -92,6 +94,7 @@ class Catalogue:
     ids: tuple[str, ...]
     items: tuple[Item, ...]
     appearance: tuple[int, ...] = field(default=(), repr=False)
+    codes: tuple[tuple[int, ...], ...] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         """Count the items."""
@@ -99,10 +102,12 @@ class Catalogue:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over identifiers and texts in order: equal fingerprints can share an index."""
+        """SHA-256 over identifiers, texts and given codes in order: equal fingerprints can share an index."""
         digest = hashlib.sha256()
         for identifier, item in zip(self.ids, self.items, strict=True):
             digest.update(json.dumps([identifier, item.text]).encode())
+        if self.codes is not None:
+            digest.update(json.dumps(self.codes).encode())
         return digest.hexdigest()
 
 

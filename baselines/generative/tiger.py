@@ -134,10 +134,12 @@ class Tiger(Generative):
 
     @classmethod
     def code_schemes(cls, catalogue: Catalogue, settings: recommender.Settings) -> dict[str, list[tuple[int, ...]]]:
-        """Code items by each quantiser, and at random; see `models.recommender.CodesItems`."""
+        """Code items by each quantiser, at random, and as given; see `models.recommender.CodesItems`."""
         assert isinstance(settings, Settings)
         ways: list[dict[str, Any]] = [{"quantiser": quantiser} for quantiser in Quantiser]
         ways.append({"codes": CodeScheme.RANDOM})
+        if catalogue.codes is not None and all(catalogue.codes):
+            ways.append({"codes": CodeScheme.GIVEN})
         return {
             str(*way.values()): list(map(tuple, item_codes(catalogue, settings.model_copy(update=way)).tolist()))
             for way in ways

@@ -29,13 +29,15 @@ class CodeScheme(StrEnum):
     """Its text: similar items begin alike."""
     RANDOM = "random"
     """Chance: what the same codes cost and give when they mean nothing."""
+    GIVEN = "given"
+    """The data, which brings semantic IDs that somebody else made; `codebooks` is theirs then."""
 
 
 class Settings(recommender.Settings):
     """Settings of whatever identifies items by codes.
 
     Attributes:
-        codes: Where codes come from.
+        codes: Where codes come from: ``semantic``, ``random``, or ``given`` with the data.
         quantiser: How semantic codes are found.
         text_encoder: A local directory or hub name of a transformers encoder whose vectors are
             quantised, or a preset with random weights; None takes words weighted by TF-IDF.
@@ -57,13 +59,16 @@ def item_codes(catalogue: Catalogue, settings: Settings) -> Codes:
     The seed settles them, and torch's global generator is left as it was.
 
     Returns:
-        int64 [n, codebooks + 1] below `codebook_size`.
+        int64 [n, codebooks + 1] below `codebook_size`; of given codes [n, as many as they have], and one
+        more where some are equal.
 
     Raises:
         UserError: More items share their codes than the last level can tell apart, or there are more
-            items than codes.
+            items than codes; or codes are to be given, and the data brings none that can be used.
 
     """
+    if settings.codes is CodeScheme.GIVEN:
+        return given_codes(catalogue, settings.codebook_size)
     size, levels = settings.codebook_size, settings.codebooks + 1
     if len(catalogue) > size**levels:
         raise UserError(
@@ -82,13 +87,62 @@ def item_codes(catalogue: Catalogue, settings: Settings) -> Codes:
         codes = quantise(vectors, settings.quantiser, levels=settings.codebooks, size=size)
     places = places_among_equals(codes)
     if places.max() >= size:
-        shared = codes[places.argmax()]
-        raise UserError(
-            f"{(codes == shared).all(1).sum():,} items of {catalogue.name} have the semantic codes "
-            f"{spell(shared.tolist())}, and the last code tells {size} apart: raise codebook_size or codebooks, "
-            "give items texts that differ, or use codes=random"
-        )
+        raise _crowded(codes, places, catalogue, size, "codebooks, give items texts that differ, or use codes=random")
     return np.column_stack([codes, places])
+
+
+def given_codes(catalogue: Catalogue, size: int) -> Codes:
+    """Take over the codes that came with the data.
+
+    Args:
+        catalogue: The items.
+        size: Codes of each level.
+
+    Returns:
+        int64 [n, L] as they are, or [n, L + 1] with a last code that tells equal ones apart.
+
+    Raises:
+        UserError: There are none, an item lacks them, they have several lengths, one is not below `size`, or
+            more than `size` items share theirs.
+
+    """
+    if catalogue.codes is None:
+        raise UserError(
+            f"codes=given: {catalogue.name} brings no semantic IDs; put NAME.index.json beside its interactions, "
+            "or use codes=semantic"
+        )
+    without = next((name for name, codes in zip(catalogue.ids, catalogue.codes, strict=True) if not codes), None)
+    if without is not None:
+        number = sum(not codes for codes in catalogue.codes)
+        raise UserError(
+            f"codes=given: {number:,} of {len(catalogue):,} items of {catalogue.name} have no semantic ID, such as "
+            f"{without!r}; add theirs, or use codes=semantic"
+        )
+    lengths = sorted(set(map(len, catalogue.codes)))
+    if len(lengths) > 1:
+        raise UserError(
+            f"codes=given: the semantic IDs of {catalogue.name} have {lengths[0]} to {lengths[-1]} codes; "
+            "give all items the same number, or use codes=semantic"
+        )
+    most = max(map(max, catalogue.codes))
+    if most >= size:
+        raise UserError(f"codes=given: {catalogue.name} has code {most}; set codebook_size to {most + 1} or more")
+    codes = np.array(catalogue.codes, dtype=np.int64)
+    places = places_among_equals(codes)
+    if not places.any():
+        return codes
+    if places.max() >= size:
+        raise _crowded(codes, places, catalogue, size, "use codes=semantic")
+    return np.column_stack([codes, places])
+
+
+def _crowded(codes: Codes, places: Codes, catalogue: Catalogue, size: int, remedy: str) -> UserError:
+    """Return the error for more items with the same codes than a last one tells apart."""
+    shared = codes[places.argmax()]
+    return UserError(
+        f"{(codes == shared).all(1).sum():,} items of {catalogue.name} have the semantic codes "
+        f"{spell(shared.tolist())}, and the last code tells {size} apart: raise codebook_size or {remedy}"
+    )
 
 
 def random_codes(items: int, levels: int, size: int, seed: int) -> Codes:

@@ -37,6 +37,7 @@ def store(place: Path, key: str, prepared: Prepared) -> None:
             "title": pa.array([item.title for item in prepared.items], pa.string()),
             "categories": pa.array([list(item.categories) for item in prepared.items], pa.list_(pa.string())),
             "brand": pa.array([item.brand for item in prepared.items], pa.string()),
+            "codes": pa.array(prepared.codes or [None] * len(prepared.items), pa.list_(pa.int64())),
         }
     )
     before = None if prepared.before is None else prepared.before.tolist()
@@ -75,9 +76,10 @@ def _read(place: Path, key: str) -> Prepared:
     texts = tuple(Item(title, tuple(categories), brand) for title, categories, brand in zip(*columns, strict=True))
     if offsets[-1] != len(flat) or flat.min() < 1 or flat.max() != len(texts):
         raise ValueError("histories and items do not fit")
-    note = notes[0]
+    note, given = notes[0], items.column("codes")
     before = None if note["before"] is None else np.array(note["before"], dtype=np.int64)
     if before is not None and len(before) != len(offsets) - 1:
         raise ValueError("histories and cuts do not fit")
     ids = tuple(items.column("id").to_pylist())
-    return Prepared(flat, offsets, ids, texts, tuple(note["warnings"]), note["tied"], before)
+    codes = None if given.null_count else tuple(map(tuple, given.to_pylist()))
+    return Prepared(flat, offsets, ids, texts, tuple(note["warnings"]), note["tied"], before, codes)

@@ -1,11 +1,10 @@
-"""Whole files into memory, and what is wrong with them as one line."""
+"""Text of files as tables, and what is wrong with it as one line; `bench.data.unpacking` gets it off the disk."""
 
 from __future__ import annotations
 
-import gzip
+import codecs
 import hashlib
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -15,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bench.textfiles import check_regular
 from models.errors import UserError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-GZIP_MAGIC = b"\x1f\x8b"
-GZIP_TRAILER_BYTES = 8
-CHUNK_BYTES = 4096
+SEPARATORS = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars", "::": "double colons", " ": "blanks"}
+"""What separates columns, and what messages call it."""
+
 BEYOND = 2.0**63
 """What no 64-bit integer holds; times that large are errors of a file."""
 
@@ -44,8 +44,8 @@ class Content:
 
     @property
     def lines(self) -> Iterator[tuple[int, bytes]]:
-        """Every line with its number, from 1."""
-        return enumerate(self.data.split(b"\n"), start=1)
+        """Every line with its number, from 1, one after the other: a list of all would take the memory twice."""
+        return enumerate((line.rstrip(b"\n") for line in BytesIO(self.data)), start=1)
 
     def fault(self, line: int, problem: str, remedy: str) -> UserError:
         """Make the error for one line of this file."""
@@ -53,12 +53,16 @@ class Content:
 
 
 def content(label: str, data: bytes) -> Content:
-    """Normalise the line ends of a text file.
+    """Normalise the encoding's mark and the line ends of a text file.
 
     Raises:
         UserError: It is empty.
 
     """
+    if data.startswith(codecs.BOM_UTF8):
+        data = data[len(codecs.BOM_UTF8) :]
+    elif data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        data = _from_utf_16(label, data)
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
     data = data.rstrip(b"\n")
@@ -67,51 +71,21 @@ def content(label: str, data: bytes) -> Content:
     return Content(label, data)
 
 
-def read(path: Path) -> Content:
-    """Read a text file, compressed by gzip or not.
-
-    Raises:
-        UserError: It cannot be read, is empty, or its compressed stream is cut off or damaged.
-
-    """
+def _from_utf_16(label: str, data: bytes) -> bytes:
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
-    if path.suffix == ".gz" or data.startswith(GZIP_MAGIC):
-        data = _unzip(path, data)
-    return content(str(path), data)
-
-
-def _unzip(path: Path, data: bytes) -> bytes:
-    try:
-        return gzip.decompress(data)
-    except (EOFError, OSError, zlib.error) as error:
-        what = "truncated" if isinstance(error, EOFError) else f"damaged ({error})"
-        line = _last_sound_line(data)
-        raise UserError(f"{path}, line {line}: the gzip file is {what} here; fetch a whole copy of it") from error
-
-
-def _last_sound_line(data: bytes) -> int:
-    """Return up to which line a broken gzip stream can be read."""
-    stream = zlib.decompressobj(wbits=31)
-    body = memoryview(data)[:-GZIP_TRAILER_BYTES]  # a wrong trailer must not hide the lines before it
-    line = 1
-    try:
-        for start in range(0, len(body), CHUNK_BYTES):
-            line += stream.decompress(body[start : start + CHUNK_BYTES]).count(b"\n")
-    except zlib.error:
-        return line
-    return line
+        return data.decode("utf-16").encode()
+    except UnicodeError as error:
+        raise UserError(f"{label}: begins like UTF-16 text and is none; save the file as UTF-8") from error
 
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes.
 
     Raises:
-        UserError: It cannot be read.
+        UserError: It cannot be read, or is no plain file.
 
     """
+    check_regular(path)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -120,13 +94,13 @@ def sha256(path: Path) -> str:
 
 
 def checksum(paths: Iterable[Path]) -> str:
-    """Return one SHA-256 over the contents of some files, in the order given.
+    """Return one SHA-256 over the contents of some files, in the order given, each once.
 
     Raises:
         UserError: One cannot be read.
 
     """
-    return hashlib.sha256("".join(map(sha256, paths)).encode()).hexdigest()
+    return hashlib.sha256("".join(map(sha256, dict.fromkeys(paths))).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -204,8 +178,7 @@ def _find_fault(source: Content, columns: Columns, separator: str, encoding: str
         except UnicodeDecodeError:
             return source.fault(line, f"not {encoding} text", f"save the file as {encoding}")
         if len(cells) != len(columns.names):
-            wanted = f"{len(columns.names)} columns ({', '.join(columns.names)})"
-            return source.fault(line, f"{len(cells)} columns instead of {wanted}", "correct or delete the line")
+            return _wrong_count(source, line, cells, columns, separator)
         for name, cell in zip(columns.names, cells, strict=True):
             if name in columns.filled and not cell:
                 return source.fault(line, f"{name} is empty", "fill it in or delete the line")
@@ -214,6 +187,33 @@ def _find_fault(source: Content, columns: Columns, separator: str, encoding: str
     if source.data.count(b"\n") < columns.header_lines:
         return source.fault(columns.header_lines + 1, "no row after the header", "replace it by a whole copy")
     return UserError(f"{source.label}: cannot be read as a table ({' '.join(reason.split())}); replace it")
+
+
+def _wrong_count(source: Content, line: int, cells: list[str], columns: Columns, separator: str) -> UserError:
+    other = other_separator(cells[0], separator, len(columns.names)) if len(cells) == 1 else None
+    if other is not None:
+        return source.fault(line, wrong_separator(other, separator), "replace them, throughout the file")
+    wanted = f"{len(columns.names)} columns ({', '.join(columns.names)})"
+    return source.fault(line, f"{len(cells)} columns instead of {wanted}", "correct or delete the line")
+
+
+def other_separator(line: str, separator: str, columns: int) -> str | None:
+    """Return what separates the columns of a line, where it is not what was expected; None where that is unknown.
+
+    Args:
+        line: Of the file.
+        separator: What was expected.
+        columns: How many there should be, or at least 2 where that is open.
+
+    """
+    if separator in line:
+        return None
+    return next((other for other in SEPARATORS if other != separator and len(line.split(other)) == columns), None)
+
+
+def wrong_separator(other: str, separator: str) -> str:
+    """Return what is wrong, for a message."""
+    return f"the columns are separated by {SEPARATORS[other]}, where {SEPARATORS[separator]} are expected"
 
 
 def _is_number(cell: str) -> bool:

@@ -16,6 +16,7 @@ from bench.data.download import REMOTES, download
 from bench.data.files import checksum
 from bench.data.layouts import find_layout
 from bench.data.options import LEAVE_ONE_OUT, LoadOptions, SyntheticSizes, Ties
+from bench.data.place import archive_of
 from bench.data.prepare import Prepared, prepare
 from bench.data.reading import Reading
 from models.errors import UserError
@@ -53,7 +54,7 @@ def load(
 
     Args:
         name: A name that `available` lists, ``synthetic-ITEMS``, a folder's name below `data_dir`, or the path of a
-            folder, an ``.inter`` file or a MovieLens zip.
+            folder, of a zip or of a file; see `bench.data.layouts`.
         data_dir: Where ``NAME/`` is looked for before anything is downloaded; default ``$BENCH_DATA``.
         min_count: Keep only users and items with at least this many interactions (k-core); 0 keeps all.
         max_history: Histories handed to recommenders keep at most this many last items.
@@ -98,7 +99,7 @@ def _load_files(name: str, data_dir: Path | None, options: LoadOptions, reading:
     layout, files = find_layout(_locate(name, data_dir), reading)
     readable = _readable(name)
     unusual = options.unlike(LoadOptions())
-    source = Source(name, checksum(files), options.settings | {"layout": layout.name}, unusual)
+    source = Source(name, checksum(map(archive_of, files)), options.settings | {"layout": layout.name}, unusual)
     read_as = reading.model_dump(mode="json", exclude={"max_unpacked", "items"})
     made_with = options.model_dump(mode="json", exclude={"max_history", "sizes"}) | read_as
     key = _digest({"version": cache.VERSION, "files": source.checksum, "layout": layout.name, **made_with})
@@ -140,16 +141,24 @@ def _locate(name: str, data_dir: Path | None) -> Path:
 
 
 def _expanded(name: str) -> Path:
-    """Return a path with its ``~`` replaced by a home directory; one that there is not stays as it is."""
+    """Return a path with its ``~`` replaced by a home directory.
+
+    Raises:
+        UserError: There is no such user, a folder on the way may not be searched, or a name is too long.
+
+    """
     try:
-        return Path(name).expanduser()
-    except RuntimeError:
-        return Path(name)
+        path = Path(name).expanduser()
+        path.exists()
+    except (RuntimeError, OSError) as error:  # pathlib raises RuntimeError where there is no such user
+        reason = error.strerror if isinstance(error, OSError) else "there is no such user"
+        raise UserError(f"{name}: cannot be looked for ({reason}); check the path") from error
+    return path
 
 
 def _readable(name: str) -> str:
     path = _expanded(name).resolve()
-    return path.stem if path.is_file() else path.name
+    return Path(path.name.removesuffix(".gz")).stem if path.is_file() else path.name
 
 
 def _digest(settings: Mapping[str, object]) -> str:

@@ -35,6 +35,7 @@ class Prepared:
         warnings: What a reader should know.
         tied: Share of the interactions that have the time of another one of the same user.
         before: Under a split by time, how many of each user's items come before the cut, int64 [users]; else None.
+        codes: Semantic IDs of items 1..n that came with the data, empty where an item has none; None without any.
 
     """
 
@@ -45,10 +46,11 @@ class Prepared:
     warnings: tuple[str, ...]
     tied: float = 0.0
     before: NDArray[np.int64] | None = None
+    codes: tuple[tuple[int, ...], ...] | None = None
 
     def dataset(self, name: str, source: Source, max_history: int | None) -> Dataset:
         """Give it a name for prompts and tables, and a provenance."""
-        catalogue = Catalogue(name, self.ids, self.items, first_appearance(self.flat))
+        catalogue = Catalogue(name, self.ids, self.items, first_appearance(self.flat), self.codes)
         return Dataset(catalogue, self.flat, self.offsets, source, max_history, self.before)
 
 
@@ -101,7 +103,13 @@ def prepare(raw: Raw, options: LoadOptions) -> Prepared:
     silent = sum(not item.text for item in texts)
     if silent:
         warnings.append(f"{silent:,} of {len(ids):,} items have no text")
-    return Prepared(numbers[order], offsets, ids, texts, tuple(warnings), tied, before)
+    codes = None
+    if raw.codes is not None:
+        codes = tuple(raw.codes.get(identifier, ()) for identifier in ids)
+        without = sum(not code for code in codes)
+        if without:
+            warnings.append(f"{without:,} of {len(ids):,} items have no semantic ID")
+    return Prepared(numbers[order], offsets, ids, texts, tuple(warnings), tied, before, codes)
 
 
 def _hashed(raw: Raw, rows: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:

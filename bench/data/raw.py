@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -87,19 +88,123 @@ def are_positions(users: NDArray[np.int64], order: Times) -> bool:
 
 
 class Texts(dict[str, Item]):
-    """Item texts by id; of an item that is described twice the first description stays."""
+    """Item texts by id; of an item that is described twice the first description stays.
 
-    repeated: int = 0
+    Args:
+        label: How messages name the file that describes them.
+
+    Attributes:
+        notes: What was noticed on reading it, one line each.
+
+    """
+
+    def __init__(self, label: str) -> None:
+        super().__init__()
+        self.label = label
+        self.notes: tuple[str, ...] = ()
+        self._repeated = self._missing = 0
 
     def add(self, identifier: str, item: Item) -> None:
         """Add an item unless it is there already."""
         if identifier in self:
-            self.repeated += 1
+            self._repeated += 1
         else:
             self[identifier] = item
 
-    def warnings(self, label: str) -> tuple[str, ...]:
-        """Tell how many descriptions were passed over."""
-        if not self.repeated:
-            return ()
-        return (f"{label}: {self.repeated:,} items described more than once; the first description stays",)
+    def complete(self, identifiers: Iterable[str]) -> None:
+        """Give the items that are not described an empty text, and count them."""
+        for identifier in identifiers:
+            if identifier not in self:
+                self[identifier] = Item()
+                self._missing += 1
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Tell how many descriptions were passed over, and how many are missing."""
+        said = list(self.notes)
+        if self._repeated:
+            said.append(f"{self.label}: {self._repeated:,} items described more than once; the first description stays")
+        if self._missing:
+            said.append(f"{self.label}: {self._missing:,} items that occur are not described")
+        return tuple(said)
+
+
+@dataclass(frozen=True)
+class Events:
+    """Interactions as a layout found them.
+
+    Attributes:
+        label: How messages name their file.
+        users: Identifiers, one an interaction.
+        items: Identifiers, one an interaction.
+        order: Times or positions, int64 or float64 [interactions].
+        lines: Where each stands, int64 [interactions].
+        timed: Whether `order` holds times.
+        warnings: What was noticed, one line each.
+
+    """
+
+    label: str
+    users: pd.Series | Sequence[Hashable]
+    items: pd.Series | Sequence[Hashable]
+    order: NDArray[np.int64] | NDArray[np.float64]
+    lines: NDArray[np.int64]
+    timed: bool = True
+    warnings: tuple[str, ...] = ()
+
+    def raw(
+        self,
+        texts: Texts | Callable[[tuple[str, ...]], Texts] | None = None,
+        codes: dict[str, tuple[int, ...]] | None = None,
+        *,
+        complete: bool = False,
+    ) -> Raw:
+        """Number users and items.
+
+        Args:
+            texts: Of the items, or what reads those of the items that occur.
+            codes: Semantic IDs by item.
+            complete: Whether items that are not described get an empty text; else `Raw.check_items` refuses them.
+
+        """
+        users, user_ids = number(self.users)
+        items, item_ids = number(self.items)
+        described = texts(item_ids) if callable(texts) else texts
+        if described is not None and complete:
+            described.complete(item_ids)
+        return Raw(
+            users=users,
+            items=items,
+            order=self.order,
+            lines=self.lines,
+            user_ids=user_ids,
+            item_ids=item_ids,
+            texts=described,
+            interactions_label=self.label,
+            items_label=described.label if described is not None else "",
+            warnings=self.warnings + (described.warnings if described is not None else ()),
+            timed=self.timed,
+            codes=codes,
+        )
+
+
+def sequential(label: str, rows: Sequence[tuple[int, str, Sequence[str]]], warnings: tuple[str, ...] = ()) -> Events:
+    """Return whole sequences as interactions that are ordered by their places.
+
+    Args:
+        label: How messages name their file.
+        rows: The line, the user, and his items, oldest first; a user may have several, which follow each other.
+        warnings: What was noticed.
+
+    """
+    lengths = np.fromiter((len(items) for _, _, items in rows), np.int64, len(rows))
+    total = int(lengths.sum())
+    return Events(
+        label=label,
+        users=pd.Series([user for _, user, _ in rows], dtype="str").take(np.repeat(np.arange(len(rows)), lengths)),
+        items=pd.Series(list(chain.from_iterable(items for _, _, items in rows)), dtype="str"),
+        order=np.arange(total, dtype=np.int64),
+        lines=np.repeat(np.fromiter((line for line, _, _ in rows), np.int64, len(rows)), lengths),
+        timed=False,
+        warnings=warnings,
+    )

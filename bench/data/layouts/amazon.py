@@ -1,4 +1,4 @@
-"""Amazon reviews of 2014, the 5-core subsets (McAuley et al., https://arxiv.org/abs/1506.04757).
+"""Amazon reviews of 2014 (McAuley et al., https://arxiv.org/abs/1506.04757), usually the 5-core subsets.
 
 ``reviews_CATEGORY_5.json.gz`` has one JSON object a review: ``reviewerID``, ``asin``, ``unixReviewTime``.
 ``meta_CATEGORY.json.gz`` has one *Python* literal an item: ``asin``, ``title``, ``categories``, ``brand``.
@@ -6,40 +6,68 @@
 
 from __future__ import annotations
 
-import ast
 import html
-import json
 import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from bench.data.files import Content
-from bench.data.files import read as read_file
-from bench.data.raw import Raw, Texts, number
+from bench.data.files import Content, line_numbers
+from bench.data.objects import Objects
+from bench.data.place import Place
+from bench.data.raw import Events, Raw, Texts
 from bench.data.reading import Reading
+from bench.data.unpacking import Unpacker
+from bench.data.values import categories, is_time, numbers, text
 from models.errors import UserError
 from models.recommender import Item
 
-FIELDS = ("reviewerID", "asin", "unixReviewTime")
-ASIN = re.compile(rb"""['"]asin['"]:\s*['"]([^'"]+)['"]""")
+REVIEWS = re.compile(r"reviews_(?P<NAME>.+?)(_5)?\.json")
 
 
-def find(path: Path, reading: Reading) -> tuple[Path, ...]:
-    """Return reviews and metadata of a folder, or none.
+@dataclass(frozen=True)
+class Fields:
+    """What the fields of an edition are called.
+
+    Attributes:
+        user: Of the reviewer, in reviews.
+        item: Of the item, in reviews and metadata.
+        time: Of the time, in reviews.
+        categories: In metadata.
+        brand: In metadata.
+
+    """
+
+    user: str = "reviewerID"
+    item: str = "asin"
+    time: str = "unixReviewTime"
+    categories: str = "categories"
+    brand: str = "brand"
+
+    @property
+    def of_reviews(self) -> tuple[str, str, str]:
+        """Those that every review must have."""
+        return self.user, self.item, self.time
+
+
+EDITION_2014 = Fields()
+
+
+def find(place: Place) -> tuple[Path, ...]:
+    """Return reviews and metadata, or none.
 
     Raises:
         UserError: There are reviews but no metadata.
 
     """
-    reviews = next(iter(sorted(path.glob("reviews_*_5.json.gz"))), None) if path.is_dir() else None
-    if reviews is None:
+    found = place.one(REVIEWS, "files of reviews")
+    if found is None:
         return ()
-    category = reviews.name.removeprefix("reviews_").removesuffix("_5.json.gz")
-    metadata = path / f"meta_{category}.json.gz"
-    if not metadata.is_file():
-        raise UserError(f"{path}: {metadata.name} is missing; put it beside {reviews.name}")
+    category, reviews = found
+    metadata = place.beside(f"meta_{category}.json")
+    if metadata is None:
+        raise UserError(f"{place.path}: meta_{category}.json.gz is missing; put it beside {reviews.name}")
     return reviews, metadata
 
 
@@ -50,65 +78,95 @@ def read(files: tuple[Path, ...], reading: Reading) -> Raw:
         UserError: One of them is not as described above.
 
     """
-    reviews = read_file(files[0])
-    users, asins, times = [], [], []
-    for line, row in reviews.lines:
-        user, asin, time = _review(reviews, line, row)
-        users.append(user)
-        asins.append(asin)
+    unpacker = Unpacker(reading)
+    events = read_reviews(unpacker.read(files[0]), EDITION_2014)
+    return events.raw(metadata_reader(unpacker, files[1:], EDITION_2014))
+
+
+def read_reviews(source: Content, fields: Fields) -> Events:
+    """Read the reviews of one edition.
+
+    Args:
+        source: One JSON object a line.
+        fields: What its fields are called.
+
+    Raises:
+        UserError: A line is no review.
+
+    """
+    users, items, times = [], [], []
+    objects = Objects(source)
+    for line, row in source.lines:
+        review = objects.parse(line, row)
+        try:
+            user, item, time = (review[name] for name in fields.of_reviews)
+        except KeyError:
+            wanted = ", ".join(fields.of_reviews)
+            raise source.fault(line, f"no object with {wanted}", "correct or delete the line") from None
+        if not is_time(time):
+            said = f"{fields.time} is {time!r:.60}, not a number of 64 bits"
+            raise source.fault(line, said, "correct or delete the line")
+        if not user or not item:
+            name = fields.item if user else fields.user
+            raise source.fault(line, f"{name} is empty", "fill it in or delete the line")
+        users.append(str(user))
+        items.append(str(item))
         times.append(time)
-    user_numbers, user_ids = number(users)
-    numbers, item_ids = number(asins)
-    metadata = read_file(files[1])
-    texts = _read_metadata(metadata, frozenset(item_ids))
-    return Raw(
-        users=user_numbers,
-        items=numbers,
-        order=np.array(times, dtype=np.float64),
-        lines=np.arange(1, len(times) + 1, dtype=np.int64),
-        user_ids=user_ids,
-        item_ids=item_ids,
-        texts=texts,
-        interactions_label=reviews.label,
-        items_label=metadata.label,
-        warnings=texts.warnings(metadata.label),
-        timed=True,
+    return Events(
+        label=source.label,
+        users=users,
+        items=items,
+        order=numbers(times),
+        lines=line_numbers(len(times)),
+        warnings=objects.warnings(),
     )
 
 
-def _review(source: Content, line: int, row: bytes) -> tuple[str, str, float]:
-    try:
-        review = json.loads(row)
-    except ValueError as error:
-        raise source.fault(line, f"invalid JSON ({error})", "fetch a whole copy of the file") from error
-    if not isinstance(review, dict) or any(name not in review for name in FIELDS):
-        raise source.fault(line, f"no object with {', '.join(FIELDS)}", "correct or delete the line")
-    time = review["unixReviewTime"]
-    if isinstance(time, bool) or not isinstance(time, int | float) or not np.isfinite(time):
-        raise source.fault(line, f"unixReviewTime is {time!r}, not a number", "correct or delete the line")
-    return str(review["reviewerID"]), str(review["asin"]), float(time)
+def metadata_reader(
+    unpacker: Unpacker, files: tuple[Path, ...], fields: Fields
+) -> Callable[[tuple[str, ...]], Texts] | None:
+    """Return what reads the metadata of the items that occur, None where there is no file.
 
+    Most of such a file describes other items, and literals are slow to evaluate.
 
-def _read_metadata(source: Content, wanted: frozenset[str]) -> Texts:
-    """Read the items that are wanted: most of the file describes others, and literals are slow to evaluate."""
-    texts = Texts()
-    for line, row in source.lines:
-        match = ASIN.search(row)
-        if match is None:
-            raise source.fault(line, "no 'asin'", "correct or delete the line")
-        identifier = match[1].decode("utf-8", "replace")
-        if identifier in wanted:
-            texts.add(identifier, _item(source, line, row))
+    Args:
+        unpacker: Opens it.
+        files: The file, or none.
+        fields: What its fields are called.
+
+    """
+    if not files:
+        return None
+
+    def texts(items: Iterable[str]) -> Texts:
+        return _read_metadata(unpacker.read(files[0]), frozenset(items), fields)
+
     return texts
 
 
-def _item(source: Content, line: int, row: bytes) -> Item:
-    try:
-        described: Any = ast.literal_eval(row.decode())
-        title = html.unescape(described.get("title") or "").strip()
-        brand = html.unescape(described.get("brand") or "").strip()
-        paths: list[list[str]] = described.get("categories") or []
-        names = dict.fromkeys(html.unescape(name).strip() for path in paths for name in path)
-    except (ValueError, SyntaxError, AttributeError, TypeError, MemoryError, RecursionError) as error:
-        raise source.fault(line, "no Python literal with title, categories, brand", "fetch a whole copy") from error
-    return Item(title, tuple(name for name in names if name), brand)
+def _read_metadata(source: Content, wanted: frozenset[str], fields: Fields) -> Texts:
+    pattern = re.compile(rb"""['"]%b['"]:\s*u?['"]([^'"]+)['"]""" % fields.item.encode())
+    texts, objects = Texts(source.label), Objects(source)
+    for line, row in source.lines:
+        match = pattern.search(row)
+        if match is None:
+            raise source.fault(line, f"no '{fields.item}'", "correct or delete the line")
+        identifier = match[1].decode("utf-8", "replace")
+        if identifier in wanted:
+            texts.add(identifier, _item(objects.parse(line, row), fields))
+    texts.notes += objects.warnings()
+    return texts
+
+
+def _item(described: dict[str, Any], fields: Fields) -> Item:
+    names = categories(described.get(fields.categories))
+    return Item(
+        title=_readable(described.get("title")),
+        categories=tuple(dict.fromkeys(filter(None, map(_readable, names)))),
+        brand=_readable(described.get(fields.brand)),
+    )
+
+
+def _readable(value: Any) -> str:
+    """Return a text without the escapes of the pages that it was taken from."""
+    return html.unescape(text(value)).strip()

@@ -8,40 +8,40 @@ Both may also lie there uncompressed.
 
 from __future__ import annotations
 
-import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench.data.files import Columns, Content, line_numbers, read_table
-from bench.data.files import read as read_file
-from bench.data.raw import Raw, Texts, are_positions, number
+from bench.data.objects import Objects
+from bench.data.place import Place
+from bench.data.raw import Events, Raw, Texts, are_positions
 from bench.data.reading import Reading
+from bench.data.unpacking import Unpacker
 from models.errors import UserError
 from models.recommender import Item
 
-INTERACTIONS = "interactions.tsv"
+INTERACTIONS = re.compile(r"(?P<NAME>interactions)\.tsv")
 ITEMS = "items.jsonl"
 COLUMNS = ("user_id", "item_id", "order")
 TABLE = Columns(COLUMNS, COLUMNS, numeric=frozenset({"order"}), filled=frozenset({"user_id", "item_id"}))
 
 
-def find(path: Path, reading: Reading) -> tuple[Path, ...]:
-    """Return the two files in a folder, or none.
+def find(place: Place) -> tuple[Path, ...]:
+    """Return the two files, or none.
 
     Raises:
         UserError: There are interactions but no items.
 
     """
-    interactions, items = _either(path / f"{INTERACTIONS}.gz"), _either(path / f"{ITEMS}.gz")
-    if interactions is None:
+    found = place.one(INTERACTIONS, "files of interactions")
+    if found is None:
         return ()
+    items = place.beside(ITEMS)
     if items is None:
-        raise UserError(f"{path}: {ITEMS}.gz is missing; put it beside {interactions.name}")
-    return interactions, items
-
-
-def _either(compressed: Path) -> Path | None:
-    return next((path for path in (compressed, compressed.with_suffix("")) if path.is_file()), None)
+        raise UserError(f"{place.path}: {ITEMS}.gz is missing; put it beside {found[1].name}")
+    return found[1], items
 
 
 def read(files: tuple[Path, ...], reading: Reading) -> Raw:
@@ -51,37 +51,30 @@ def read(files: tuple[Path, ...], reading: Reading) -> Raw:
         UserError: One of them is not as described above.
 
     """
-    interactions, items = map(read_file, files)
+    unpacker = Unpacker(reading)
+    interactions, items = map(unpacker.read, files)
     table = read_table(interactions, TABLE)
-    users, user_ids = number(table["user_id"])
-    numbers, item_ids = number(table["item_id"])
-    texts = _read_items(items)
-    return Raw(
-        users=users,
-        items=numbers,
+    texts, warnings = _read_items(items)
+    raw = Events(
+        label=interactions.label,
+        users=table["user_id"],
+        items=table["item_id"],
         order=table["order"].to_numpy(),
         lines=line_numbers(len(table)),
-        user_ids=user_ids,
-        item_ids=item_ids,
-        texts=texts,
-        interactions_label=interactions.label,
-        items_label=items.label,
-        warnings=texts.warnings(items.label),
-        timed=not are_positions(users, table["order"].to_numpy()),
-    )
+        timed=False,
+        warnings=warnings,
+    ).raw(texts)
+    return replace(raw, timed=not are_positions(raw.users, raw.order))
 
 
-def _read_items(source: Content) -> Texts:
-    texts = Texts()
+def _read_items(source: Content) -> tuple[Texts, tuple[str, ...]]:
+    texts, objects = Texts(source.label), Objects(source)
     for line, row in source.lines:
-        try:
-            described = json.loads(row)
-        except ValueError as error:
-            raise source.fault(line, f"invalid JSON ({error})", "correct or delete the line") from error
-        if not isinstance(described, dict) or "item_id" not in described:
+        described = objects.parse(line, row)
+        if "item_id" not in described:
             raise source.fault(line, "no object with an item_id", 'write {"item_id": "...", "title": "..."}')
         texts.add(str(described["item_id"]), _item(source, line, described))
-    return texts
+    return texts, objects.warnings()
 
 
 def _item(source: Content, line: int, described: dict[str, Any]) -> Item:

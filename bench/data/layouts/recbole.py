@@ -9,37 +9,34 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bench.data.files import Columns, Content, line_numbers, read_table
-from bench.data.files import read as read_file
-from bench.data.raw import Raw, Texts, number
+from bench.data.files import Columns, Content, line_numbers, other_separator, read_table, wrong_separator
+from bench.data.place import Place
+from bench.data.raw import Events, Raw, Texts
 from bench.data.reading import Reading
-from models.errors import UserError
+from bench.data.unpacking import Unpacker
+from bench.data.values import categories
 from models.recommender import Item
 
+INTERACTIONS = re.compile(r"(?P<NAME>.+?)(?<!\.train)(?<!\.valid)(?<!\.test)\.inter")
 TITLES = ("title", "movie_title", "item_name", "name")
 CATEGORIES = ("categories", "category", "genres", "genre", "class")
 BRANDS = ("brand", "brand_name")
 NEEDED = ("user_id", "item_id", "timestamp")
 
 
-def find(path: Path, reading: Reading) -> tuple[Path, ...]:
+def find(place: Place) -> tuple[Path, ...]:
     """Return the ``.inter`` file and, if there is one, the ``.item`` file of the same name.
 
     Raises:
         UserError: The folder holds several ``.inter`` files, none of which has the folder's name.
 
     """
-    found = [path] if path.is_file() else sorted(path.glob("*.inter"))
-    candidates = [file for file in found if file.suffix == ".inter"]
-    own = [file for file in candidates if file.stem == path.name]
-    if len(candidates) > 1 and not own:
-        names = ", ".join(file.name for file in candidates)
-        raise UserError(f"{path}: several .inter files ({names}); give the path of one of them")
-    if not candidates:
+    found = place.one(INTERACTIONS, ".inter files")
+    if found is None:
         return ()
-    interactions = (own or candidates)[0]
-    items = interactions.with_suffix(".item")
-    return (interactions, items) if items.is_file() else (interactions,)
+    name, interactions = found
+    items = place.beside(f"{name}.item")
+    return (interactions, items) if items else (interactions,)
 
 
 def read(files: tuple[Path, ...], reading: Reading) -> Raw:
@@ -49,34 +46,36 @@ def read(files: tuple[Path, ...], reading: Reading) -> Raw:
         UserError: One of them is not as described above.
 
     """
-    interactions = read_file(files[0])
-    names, _ = _header(interactions, NEEDED)
+    unpacker = Unpacker(reading)
+    interactions = unpacker.read(files[0])
+    names, _ = header_of(interactions, NEEDED)
     filled = frozenset({"user_id", "item_id"})
     table = read_table(interactions, Columns(names, NEEDED, frozenset({"timestamp"}), filled, header_lines=1))
-    users, user_ids = number(table["user_id"])
-    numbers, item_ids = number(table["item_id"])
-    items = read_file(files[1]) if len(files) > 1 else None
-    texts = _read_items(items) if items else None
-    return Raw(
-        users=users,
-        items=numbers,
+    return Events(
+        label=interactions.label,
+        users=table["user_id"],
+        items=table["item_id"],
         order=table["timestamp"].to_numpy(),
         lines=line_numbers(len(table), header_lines=1),
-        user_ids=user_ids,
-        item_ids=item_ids,
-        texts=texts,
-        interactions_label=interactions.label,
-        items_label=items.label if items else "",
-        warnings=texts.warnings(items.label) if items and texts is not None else (),
-        timed=True,
-    )
+    ).raw(read_items(unpacker.read(files[1])) if len(files) > 1 else None)
 
 
-def _header(source: Content, needed: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """Return the columns' names and types."""
+def header_of(source: Content, needed: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Return the columns' names and types.
+
+    Args:
+        source: An atomic file.
+        needed: Columns that must be there.
+
+    Raises:
+        UserError: The first line is no header, or lacks one.
+
+    """
     first = source.data.split(b"\n", 1)[0].decode("utf-8", "replace")
     cells = [cell.partition(":") for cell in first.split("\t")]
     names = [name for name, _, _ in cells]
+    if other := other_separator(first, "\t", first.count(":")):
+        raise source.fault(1, wrong_separator(other, "\t"), "replace them, throughout the file")
     if not all(kind for _, _, kind in cells):
         raise source.fault(1, "the header does not read name:type", "begin with user_id:token<tab>item_id:token ...")
     missing = [name for name in needed if name not in names]
@@ -87,8 +86,14 @@ def _header(source: Content, needed: tuple[str, ...]) -> tuple[list[str], list[s
     return names, [kind for _, _, kind in cells]
 
 
-def _read_items(source: Content) -> Texts:
-    names, kinds = _header(source, ("item_id",))
+def read_items(source: Content) -> Texts:
+    """Read an ``.item`` file.
+
+    Raises:
+        UserError: The file has no item_id, or a broken row.
+
+    """
+    names, kinds = header_of(source, ("item_id",))
     title, category, brand = (_first(names, wanted) for wanted in (TITLES, CATEGORIES, BRANDS))
     used = ["item_id", *(name for name in (title, category, brand) if name)]
     table = read_table(source, Columns(names, used, filled=frozenset({"item_id"}), header_lines=1))
@@ -99,19 +104,11 @@ def _read_items(source: Content) -> Texts:
         *(table[name].tolist() if name else blank for name in (title, category, brand)),
         strict=True,
     )
-    texts = Texts()
+    texts = Texts(source.label)
     for identifier, its_title, its_categories, its_brand in rows:
-        texts.add(identifier, Item(its_title.strip(), _split(its_categories, sequence=sequence), its_brand.strip()))
+        texts.add(identifier, Item(its_title.strip(), categories(its_categories, blanks=sequence), its_brand.strip()))
     return texts
 
 
 def _first(names: list[str], wanted: tuple[str, ...]) -> str | None:
     return next((name for name in wanted if name in names), None)
-
-
-def _split(value: str, *, sequence: bool) -> tuple[str, ...]:
-    """Split at commas or bars where there are any; else at blanks if the column is a sequence of tokens."""
-    parts = re.split(r"[,|]", value)
-    if len(parts) == 1 and sequence:
-        parts = value.split()
-    return tuple(part for part in (part.strip(" '\"[]") for part in parts) if part)

@@ -145,7 +145,7 @@ def read_table(source: Content, columns: Columns, *, separator: str = "\t", enco
     try:
         frame = pd.read_csv(
             BytesIO(data),
-            sep="\t",
+            sep=separator if len(separator) == 1 else "\t",
             header=None,
             skiprows=columns.header_lines,
             names=list(columns.names),

@@ -383,7 +383,7 @@ class Provenance(Model):
     started: str
     machine: dict[str, str | int | float | None]
     software: dict[str, str | None]
-    dataset: dict[str, str | int | bool | None]
+    dataset: dict[str, str | int | float | bool | None]
     dataset_warnings: list[str] = Field(default=[])
 
 

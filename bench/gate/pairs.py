@@ -219,18 +219,17 @@ class Pairs:
                 facts[role] = Facts.model_validate(found)
         warmed = asking.ask_all("warm")
         rounds, turns = self._dealt.setdefault(name, _deal(list(warmed.values())))
-        timed: dict[Role, Process] = {role: Process(samples_s=[], turns=[]) for role in asking.roles}
+        timed: dict[Role, list[tuple[int, float]]] = {role: [] for role in asking.roles}
         orders = ORDERS[len(asking.roles)]
         for turn in range(turns):
             for place in orders[(turn + self.ledger.pairs) % len(orders)]:
                 role = asking.roles[place]
-                samples = asking.ask(role, "turn", number=turn, rounds=rounds)
-                timed[role].samples_s.extend(samples)
-                timed[role].turns.extend([turn] * len(samples))
+                timed[role] += [(turn, sample) for sample in asking.ask(role, "turn", number=turn, rounds=rounds)]
         closed = asking.ask_all("close")
-        for role, process in timed.items():
-            kept = process.model_copy(update=closed[role])
-            self.ledger.processes.setdefault(name, {}).setdefault(role, []).append(kept)
+        for role, samples in timed.items():
+            numbers, seconds = zip(*samples, strict=True)
+            process = Process(samples_s=list(seconds), turns=list(numbers), **closed[role])
+            self.ledger.processes.setdefault(name, {}).setdefault(role, []).append(process)
 
     def _fail(self, name: str, role: Role, said: str) -> None:
         if role is Role.AGAIN:

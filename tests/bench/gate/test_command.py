@@ -245,7 +245,6 @@ def test_a_job_summary_is_written_where_there_is_one(repository, monkeypatch, tm
     (["--against", ""], "--against: names nothing (a variable that is not set?)"),
     (["--against", ".", "--suite", "suite.toml"], "--against: base and head run the same files"),
     (["--against", "HEAD", "--suite", ""], "--suite: names nothing"),
-    (["--against", "HEAD", "--budget-minutes", "nan"], "nan is no such number"),
     (["--against", "HEAD", "--out", "mine.py"], "nothing can be written into mine.py"),
     (["--against", "no-such-branch"], "--against no-such-branch: no such file, folder or git revision"),
     (["--against", "HEAD", "--suite", "nope"], "no suite 'nope'"),

@@ -82,10 +82,10 @@ def damaged(content, draw):
 
 
 SOURCES = {
-    "pair": lambda folder: write_pair(folder),
+    "pair": write_pair,
     "recbole": lambda folder: write_recbole(folder, INTER).parent,
     "movielens": lambda folder: write_movielens_zip(folder / "ml-1m.zip").parent,
-    "amazon": lambda folder: write_amazon(folder),
+    "amazon": write_amazon,
 }
 
 
@@ -110,8 +110,27 @@ def test_damaged_data(layout, packed, place, monkeypatch, capsys):
     assert 2 in statuses
 
 
-NAMES = ["", " ", ".", "..", "/", "~nosuchuser", "no\x00thing", "a" * 5000, "nosuch", "./nosuch", "mine", "mine/notes.txt",
-         "synthetic-", "synthetic-1", "synthetic-" + "9" * 40, "/dev/null", "ml-1m.zip", "x.inter", "\ud800"]  # fmt: skip
+NAMES = [
+    "",
+    " ",
+    ".",
+    "..",
+    "/",
+    "~nosuchuser",
+    "no\x00thing",
+    "a" * 5000,
+    "nosuch",
+    "./nosuch",
+    "mine",
+    "mine/notes.txt",
+    "synthetic-",
+    "synthetic-1",
+    "synthetic-" + "9" * 40,
+    "/dev/null",
+    "ml-1m.zip",
+    "x.inter",
+    "\ud800",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -126,15 +145,28 @@ NUMBERS = {
     leaks.app: (["p5"], ["--seed", "--min-count"]),
     identifiers.app: (["tiger"], ["--seed", "--max-unpacked"]),
     reproduce.app: (["paper"], ["--budget-minutes", "--jobs", "--quality-users", "--beam-users"]),
-    bench.gate.__main__.app: (["--against", "HEAD"], ["--beam-width", "--batch-size", "--top-k", "--threads", "--margin",
-                                                        "--case-seconds", "--budget-minutes", "--case-timeout"]),
+    bench.gate.__main__.app: (
+        ["--against", "HEAD"],
+        [
+            "--beam-width",
+            "--batch-size",
+            "--top-k",
+            "--threads",
+            "--margin",
+            "--case-seconds",
+            "--budget-minutes",
+            "--case-timeout",
+        ],
+    ),
     bench.report.__main__.app: (["--compare", "a.json", "b.json"], ["--margin"]),
-}  # fmt: skip
+}
 
 
-@pytest.mark.parametrize(("app", "words", "option"), [
-    (app, words, option) for app, (words, options) in NUMBERS.items() for option in options
-], ids=lambda value: value if isinstance(value, str) else "")  # fmt: skip
+@pytest.mark.parametrize(
+    ("app", "words", "option"),
+    [(app, words, option) for app, (words, options) in NUMBERS.items() for option in options],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 def test_numbers_of_options(app, words, option, place, monkeypatch, capsys):
     """Ten words that are no such number, for each option of each command that takes one."""
     for word in BAD_WORDS:
@@ -197,8 +229,21 @@ def test_changed_results(place, monkeypatch, capsys):
     assert refused > 15
 
 
-@pytest.mark.parametrize("content", [b"", b"\x80", b"{}", b"[]", b"null", b"[" * 5000, b'{"benchmarks": [', b"\xff\xfe{\x00}",
-                                     b'{"kind": "lite-llm4rec-studies"}', b'"lite-llm4rec-bench"'])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x80",
+        b"{}",
+        b"[]",
+        b"null",
+        b"[" * 5000,
+        b'{"benchmarks": [',
+        b"\xff\xfe{\x00}",
+        b'{"kind": "lite-llm4rec-studies"}',
+        b'"lite-llm4rec-bench"',
+    ],
+)
 def test_files_that_are_no_results(content, place, monkeypatch, capsys):
     path = place / "run.json"
     path.write_bytes(content)
@@ -259,11 +304,29 @@ def test_damaged_checkpoints(place, monkeypatch, capsys):
         assert ends(evaluate.app, [str(folder)], monkeypatch, capsys) == 2
 
 
-WORDS = [["--set", "dropout"], ["--set", "=1"], ["--set", "colour=blue"], ["--set", "seed=-1"], ["--set", "dropout=nan"],
-         ["--set", "preset="], ["--preset", "huge"], ["--device", "abacus"], ["--device", ""], ["--split", "time=x"],
-         ["--split", ""], ["--ties", "neither"], ["--columns", "user"], ["--columns", "colour=a"], ["--items", "nosuch"],
-         ["--item-columns", "="], ["--max-unpacked", "0"], ["--data-dir", "nosuch"], ["--data-dir", "mine/notes.txt"],
-         ["--decoder", "telepathy"], ["--scores", "none"]]  # fmt: skip
+WORDS = [
+    ["--set", "dropout"],
+    ["--set", "=1"],
+    ["--set", "colour=blue"],
+    ["--set", "seed=-1"],
+    ["--set", "dropout=nan"],
+    ["--set", "preset="],
+    ["--preset", "huge"],
+    ["--device", "abacus"],
+    ["--device", ""],
+    ["--split", "time=x"],
+    ["--split", ""],
+    ["--ties", "neither"],
+    ["--columns", "user"],
+    ["--columns", "colour=a"],
+    ["--items", "nosuch"],
+    ["--item-columns", "="],
+    ["--max-unpacked", "0"],
+    ["--data-dir", "nosuch"],
+    ["--decoder", "telepathy"],
+    ["--data-dir", "mine/notes.txt"],
+    ["--scores", "none"],
+]
 
 
 @pytest.mark.parametrize("words", WORDS, ids=" ".join)

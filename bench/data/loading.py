@@ -78,6 +78,11 @@ def load(
     elif sizes and name != SYNTHETIC:
         raise UserError(f"{', '.join(sizes)}: only the dataset {SYNTHETIC} has a size to choose; leave it out")
     given = {"min_count": min_count, "max_history": max_history, "seed": seed, "ties": ties, "split": split}
+    named = reading is not None and bool(reading.columns or reading.items or reading.item_columns)
+    if named and (name == SYNTHETIC or sized):
+        raise UserError(
+            f"--columns, --items and --item-columns are for tables, and {name} is generated; leave them out"
+        )
     if name == SYNTHETIC or sized:
         options = LoadOptions.check(**given, sizes=sizes)
         unusual = options.unlike(LoadOptions.check(sizes=implied))
@@ -99,7 +104,8 @@ def _load_files(name: str, data_dir: Path | None, options: LoadOptions, reading:
     layout, files = find_layout(_locate(name, data_dir), reading)
     readable = _readable(name)
     unusual = options.unlike(LoadOptions())
-    source = Source(name, checksum(map(archive_of, files)), options.settings | {"layout": layout.name}, unusual)
+    told = options.settings | {"layout": layout.name} | _columns(reading)
+    source = Source(name, checksum(map(archive_of, files)), told, unusual)
     read_as = reading.model_dump(mode="json", exclude={"max_unpacked", "items"})
     made_with = options.model_dump(mode="json", exclude={"max_history", "sizes"}) | read_as
     key = _digest({"version": cache.VERSION, "files": source.checksum, "layout": layout.name, **made_with})
@@ -111,6 +117,12 @@ def _load_files(name: str, data_dir: Path | None, options: LoadOptions, reading:
     return prepared.dataset(
         readable, replace(source, warnings=prepared.warnings, tied=prepared.tied), options.max_history
     )
+
+
+def _columns(reading: Reading) -> dict[str, str]:
+    """Return the columns that the user named, for the record: other columns of the same file are other data."""
+    named = {"columns": reading.columns, "item columns": reading.item_columns}
+    return {name: ", ".join(f"{key}={column}" for key, column in of.items()) for name, of in named.items() if of}
 
 
 def _locate(name: str, data_dir: Path | None) -> Path:

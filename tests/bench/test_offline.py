@@ -31,7 +31,7 @@ FORBIDDING = """
 
 @pytest.mark.slow
 def test_a_whole_smoke_run_opens_no_socket(tmp_path):
-    """Every process inherits the ban: training, evaluating, measuring, rendering, and a checkpoint without tokenizer."""
+    """Every process inherits the ban: training, measuring, rendering, and a checkpoint without its tokenizer."""
     ban = tmp_path / "ban"
     ban.mkdir()
     (ban / "sitecustomize.py").write_text(textwrap.dedent(FORBIDDING))

@@ -114,6 +114,25 @@ def read_card(folder: Path) -> Card:
         raise UserError(f"{path} is damaged ({where}: {first['msg']}): delete {folder} and train again") from error
 
 
+def settings_of(card: Card, folder: Path) -> Settings:
+    """Return what a checkpoint's recommender was built with.
+
+    Raises:
+        UserError: The card names another class than the one that has these settings.
+
+    """
+    kind = registry.load(card.recommender).settings_type
+    try:
+        return kind(**card.settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(
+            f"{folder / CARD}: {card.recommender} has no such settings ({where}: {first['msg']}); the card is of "
+            "another class, or damaged"
+        ) from error
+
+
 def write_card(folder: Path, card: Card) -> None:
     """Write the card, which makes the folder a finished checkpoint; it names each file with its digest."""
     named = card.model_copy(update={"files": _digests(folder)})

@@ -99,7 +99,7 @@ def open_recommender(name: str, dataset: Dataset, chosen: dict[str, str | int]) 
 def _loaded(folder: Path, dataset: Dataset) -> Opened:
     recommender, card = checkpoints.load(folder)
     card.check(dataset, folder)
-    settings = registry.load(card.recommender).settings_type(**card.settings)
+    settings = checkpoints.settings_of(card, folder)
     return Opened(recommender.eval(), card.recommender, settings, dataset, card, folder)
 
 

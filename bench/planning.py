@@ -132,7 +132,7 @@ def _changed(job: Job, suite: Suite) -> Suite:
 
 def _entry_of(folder: Path) -> Entry:
     card = checkpoints.read_card(folder)
-    settings = registry.load(card.recommender).settings_type(**card.settings)
+    settings = checkpoints.settings_of(card, folder)
     changed = {"preset": settings.preset} | settings.model_dump(mode="json", exclude_defaults=True)
     return Entry(name=card.recommender, settings=changed, checkpoint=folder)
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from bench import checkpoints
 from bench.checkpoints import CARD, Card
+from bench.planning import Job, lay_out
 from bench.recipes import resolve
 from models.errors import UserError
 from models.origins import origin
@@ -189,3 +190,9 @@ def test_the_hub_is_asked_for_a_name_and_that_is_said(capsys, monkeypatch):
     assert capsys.readouterr().err == "asking the hub for owner/model\n"
     assert origin(str(ROOT)) == (str(ROOT), {"local_files_only": True})
     assert capsys.readouterr().err == ""
+
+
+def test_a_card_of_another_class_is_one_line_where_cases_are_planned(folder):
+    change_card(folder, recommender="sasrec", files={})
+    with pytest.raises(UserError, match=r"sasrec has no such settings .*the card is of another class"):
+        lay_out(Job(suite="smoke", checkpoints=[folder], device="cpu", threads=1))

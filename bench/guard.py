@@ -258,7 +258,7 @@ class Child:
     def _last_words(self) -> str:
         """Return the last line that the process printed, such as an assertion of a library."""
         lines = Path(self._log.name).read_text(errors="replace").splitlines()
-        said = [line.strip() for line in lines if line.strip()]
+        said = [line.strip() for line in lines if line.strip() and not line.startswith("note: ")]
         return f": {said[-1][:LAST_LETTERS]}" if said else ""
 
     def _over(self, why: Failure) -> CaseEndedError:

@@ -169,14 +169,17 @@ def _refuse_foreign(
 
 def _probe(folder: Path) -> None:
     """Write a file that vanishes at once into a folder, or into the one above it that is there."""
+    if "\0" in str(folder):
+        raise UserError(
+            f"--out {str(folder)!r}: holds a null character, so that nothing can be written into it; give another path"
+        )
     try:
         there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
         with tempfile.TemporaryFile(dir=there) as probe:
             probe.write(b"\0")
             probe.flush()
-    except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UserError(f"--out: nothing can be written into {folder} ({reason}); give another path") from error
+    except OSError as error:
+        raise UserError(f"--out: nothing can be written into {folder} ({error.strerror}); give another path") from error
 
 
 def _kept(folder: Path, made: Mapping[str, bytes], error: OSError) -> UserError:

@@ -21,9 +21,12 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
 
 
 def _quoted(value: Any) -> Any:
-    if not isinstance(value, str) or not value.startswith(FORMULA):
+    if not isinstance(value, str):
         return value
+    line = value.replace("\r", " ")  # which readers of CSV take for the end of a row
+    if not value.startswith(FORMULA):
+        return line
     with suppress(ValueError):
         float(value)
         return value
-    return f"'{value}"
+    return f"'{line}"

@@ -79,7 +79,7 @@ def test_a_defect_is_not_hidden(error, monkeypatch):
         commands.run(ending_with(error))
 
 
-@pytest.mark.parametrize("module", ["bench.interrupts", "numpy", "torch", "pandas", "bench.data", "bench.trainer"])
+@pytest.mark.parametrize("module", ["bench", "numpy", "torch", "pandas", "bench.data", "bench.trainer"])
 def test_ctrl_c_is_one_line_whatever_is_being_imported(module, tmp_path):
     """Python tells of each module once it is imported; at one of them the user has had enough."""
     command = [

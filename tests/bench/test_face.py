@@ -388,14 +388,14 @@ def saved_last(home):
     (["--set=dropout"], "--set dropout: write it as name=value*"),
     (["--set=dropout=much"], "sasrec: setting dropout: *its settings are*"),
     (["--device=abacus"], "--device abacus cannot be used*"),
-    (["--threads=100000"], "--threads 100000: this machine has * cores*"),
-    (["--batch-size=0"], "--batch-size 0: input should be greater than 0; change it"),
+    (["--threads=100000"], "--threads 100000: input should be less than or equal to 4096; change it"),
+    (["--batch-size=0"], "--batch-size 0: input should be greater than or equal to 1; change it"),
     (["--beam-width=-1"], "--beam-width -1: *"),
     (["--top-k=0"], "--top-k 0: *"),
-    (["--case-seconds=0"], "--case-seconds 0.0: *"),
+    (["--case-seconds=0"], "--case-seconds 0: *"),
     (["--min-rounds=0"], "--min-rounds 0: *"),
     (["--decoder=telepathy", "--recommender=p5"], "p5 has no decoder 'telepathy': use one of *reference*"),
-    (["--max-history=0"], "max_history 0: *"),
+    (["--max-history=0"], "--max-history 0: *"),
     (["--data-dir=nosuch", "--dataset=ml-1m"], "--data-dir nosuch: there is no such folder*"),
 ])  # fmt: skip
 def test_a_wrong_option_is_one_line_and_status_4(face, pytester, options, message):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bench import beams, checkpoints, evaluate, leaks, reproduce, train
+from bench import beams, checkpoints, data, evaluate, leaks, reproduce, train
 from bench.loading import Loading
 from bench.reproducing import run
 from bench.reproducing.kept import RUN, STUDIES, read_kept
@@ -46,13 +46,12 @@ def _place(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     Path("tiny.toml").write_text(SUITE)
-    load = evaluate.data.load
+    load = data.load
 
     def load_tiny(name, **given):
         return load(name, **given | {"users": 40, "items": 30, "length": 8})
 
-    for module in (train, evaluate, beams, leaks):
-        monkeypatch.setattr(module.data, "load", load_tiny)
+    monkeypatch.setattr(data, "load", load_tiny)
 
 
 @pytest.fixture

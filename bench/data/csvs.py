@@ -84,6 +84,11 @@ def read_csv(
         )
     except (ValueError, OverflowError) as error:  # ParserError, EmptyDataError and UnicodeDecodeError are ValueErrors
         raise _find_fault(source, header, separator, lines_before, str(error)) from error
+    rows = len(frame) + lines_before
+    if b'"' not in source.data and source.data.count(separator.encode()) != rows * (len(header) - 1):
+        raise _find_fault(source, header, separator, lines_before, "wrong number of columns")
+    if frame.empty:
+        raise source.fault(lines_before + 1, "no row after the header", "replace it by a whole copy")
     frame = frame.rename(columns=dict(enumerate(header)))
     for name in filled:
         empty = np.flatnonzero(frame[name].isna() | frame[name].eq(""))

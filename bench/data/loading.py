@@ -19,6 +19,7 @@ from bench.data.options import LEAVE_ONE_OUT, LoadOptions, SyntheticSizes, Ties
 from bench.data.place import archive_of
 from bench.data.prepare import Prepared, prepare
 from bench.data.reading import Reading
+from bench.data.unpacking import Unpacker
 from models.errors import UserError
 
 SYNTHETIC = "synthetic"
@@ -104,6 +105,9 @@ def _load_files(name: str, data_dir: Path | None, options: LoadOptions, reading:
     layout, files = find_layout(_locate(name, data_dir), reading)
     readable = _readable(name)
     unusual = options.unlike(LoadOptions())
+    sizes = Unpacker(reading)
+    for archive in dict.fromkeys(map(archive_of, files)):  # before all of it is read for its checksum
+        sizes.count(archive, archive.stat().st_size)
     told = options.settings | {"layout": layout.name} | _columns(reading)
     source = Source(name, checksum(map(archive_of, files)), told, unusual)
     read_as = reading.model_dump(mode="json", exclude={"max_unpacked", "items"})

@@ -58,7 +58,7 @@ class Raw:
         """
         if self.texts is None:
             return
-        known = np.array([identifier in self.texts for identifier in self.item_ids])
+        known = np.array([identifier in self.texts for identifier in self.item_ids], dtype=bool)
         unknown = np.flatnonzero(~known[self.items])
         if len(unknown):
             row = unknown[0]

@@ -156,7 +156,8 @@ def test_columns_that_cannot_be_told_apart(tmp_path):
     frame = FRAME.rename(columns={"user_id": "username"}).assign(uid=1)
     path = write(tmp_path / "x.csv", frame)
     said = failure(path, reading=Reading(columns={"item": "item_id"}))
-    assert "no one column for user among username, item_id, timestamp, uid; say it by --columns user=..." in said
+    assert "no one column for user" in said
+    assert "--columns user=..." in said
 
 
 def test_several_tables(tmp_path):

@@ -118,9 +118,10 @@ def _load_files(name: str, data_dir: Path | None, options: LoadOptions, reading:
     if prepared is None:
         prepared = prepare(layout.read(files, reading), options)
         cache.store(place, key, prepared)
-    return prepared.dataset(
-        readable, replace(source, warnings=prepared.warnings, tied=prepared.tied), options.max_history
-    )
+    # Weights that were trained on another order of the same ties are of other data: the record names the order.
+    ordered: dict[str, str | int | bool | None] = {"ties": options.ties.value} if prepared.tied else {}
+    source = replace(source, options=source.options | ordered, warnings=prepared.warnings, tied=prepared.tied)
+    return prepared.dataset(readable, source, options.max_history)
 
 
 def _columns(reading: Reading) -> dict[str, str]:

@@ -102,6 +102,6 @@ def compare(width: int, found: Lists, targets: Sequence[int], all_items: Lists, 
         true_rank_median=float(np.median(true_ranks)) if len(hit) else None,
         overlap=float(np.mean(shared)) / CUTOFF,
         coverage=coverage(found, places.shape[1] - 1),
-        valid_rate=float(real.mean()),
+        valid_rate=float(real.sum() / np.minimum((places > 0).sum(1), lists.shape[1]).sum().clip(1)),
         duplicate_rate=1 - distinct / max(1, int(real.sum())),
     )

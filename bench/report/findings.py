@@ -46,6 +46,9 @@ UNMEASURED = {
 }
 """Fields of a record that may be n/a, in words."""
 
+MOST_TIED = 0.05
+"""Share of interactions without a known order beyond which a reader should know of them."""
+
 FULL_PRECISION = "float32"
 """The dtype whose lists are held to be equal; others round."""
 
@@ -138,6 +141,7 @@ def distrust(records: Sequence[Record]) -> list[str]:
     found = _other_lists(records)
     if any(record.provenance.dataset.get("synthetic") for record in records):
         found.append("Synthetic data: orderings of quality need not hold on real data.")
+    found += _tied(records)
     if any(record.case.weights is WeightsKind.UNTRAINED for record in records):
         found.append("Untrained weights: their lists mean nothing; times and operations are those of the architecture.")
     if len({machine_name(record) for record in records}) > 1:
@@ -152,6 +156,16 @@ def distrust(records: Sequence[Record]) -> list[str]:
         found += [f"{caption(record)}: {label}." for label in record.labels]
     found += _few_rounds(measured(records))
     return list(dict.fromkeys([*found, *_doubted(records)]))
+
+
+def _tied(records: Sequence[Record]) -> list[str]:
+    """Name the datasets whose order is in good part not known."""
+    shares = {record.case.dataset_variant: record.provenance.dataset.get("tied interactions") for record in records}
+    return [
+        f"Ties: {share:.0%} of the interactions of {name} have the time of another one of the same user."
+        for name, share in shares.items()
+        if isinstance(share, float) and share > MOST_TIED
+    ]
 
 
 def _other_lists(records: Sequence[Record]) -> list[str]:

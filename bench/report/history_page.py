@@ -86,8 +86,8 @@ def _rule(margin: float) -> str:
     return (
         f"A change, FASTER or SLOWER, is marked where the whole 95 % interval of the ratio to the run before lies "
         f"beyond {margin * 100:g} %; SAME: all of it lies within; UNCLEAR: neither, or under {VERDICT_TURNS} turns "
-        f"were timed; one run each: the code was never run twice, so that there is no interval. Intervals hold how far "
-        f"equal runs lie apart; {origins.CHANGED} behind a commit: uncommitted "
+        f"were timed; one run each: no other run tells how far equal runs lie apart, so that there "
+        f"is no interval. Intervals hold how far equal runs lie apart; {origins.CHANGED} behind a commit: uncommitted "
         "changes."
     )
 

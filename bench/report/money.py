@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bench.report.labels import NOT_AVAILABLE, Quantity, machine_name, significant
 from bench.report.ratios import latency_of
 from bench.results.record import Record
+from bench.textfiles import read_text
 from models.errors import UserError
 
 PRICES = Path(__file__).with_name("prices.toml")
@@ -54,14 +55,14 @@ def read_prices(path: Path | None = None) -> list[Price]:
     """
     path = path or PRICES
     try:
-        rows = tomllib.loads(path.read_text(encoding="utf-8")).get("price", [])
+        rows = tomllib.loads(read_text(path)).get("price", [])
         found = [Price(**row) for row in rows]
-    except OSError as error:
-        raise UserError(f"--prices {path}: {error.strerror}") from error
+    except UserError as error:
+        raise UserError(f"--prices {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"--prices {path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"--prices {path} is no table of prices: {error}; write it like {PRICES.name}") from error
     if not found:
         raise UserError(f"--prices {path} has no [[price]] rows; write it like {PRICES.name}")

@@ -22,8 +22,11 @@ NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 """A part of a whole."""
 
-Count = Annotated[int, Field(ge=0)]
+MOST = 2**63 - 1
+"""The largest whole number that tables can hold."""
+
+Count = Annotated[int, Field(ge=0, le=MOST)]
 """How many."""
 
-AtLeastOne = Annotated[int, Field(ge=1)]
+AtLeastOne = Annotated[int, Field(ge=1, le=MOST)]
 """How many of what there must be."""

@@ -335,6 +335,13 @@ class Quality(Model):
     unreachable: Count | None = None
     hits: Hits | None = None
 
+    @model_validator(mode="after")
+    def _hits_are_of_users(self) -> Self:
+        rows = [] if self.hits is None else self.hits.rows
+        if len(set(rows)) < len(rows) or (rows and max(rows) >= self.users):
+            raise ValueError(f"the rows of hits are not different users of {self.users}")
+        return self
+
 
 class ListAudit(Model):
     """Do the timed requests answer what was evaluated?

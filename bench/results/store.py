@@ -67,7 +67,7 @@ def latest() -> Path:
         UserError: There is none.
 
     """
-    found = list(home("results").glob(LAID_OUT))
+    found = [path for path in home("results").glob(LAID_OUT) if path.is_file()]
     newest = sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
     for path in newest:
         if _is_ours(path) and _is_sound(path):
@@ -122,7 +122,8 @@ def _is_ours(path: Path) -> bool:
     try:
         return f'"{KIND}"' in path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        print(f"note: passed over: {path}: cannot be read ({error.strerror})", file=sys.stderr)  # noqa: T201 - as below
+        return False
 
 
 def read_all(paths: Iterable[Path]) -> tuple[list[Run], list[StudyFile]]:

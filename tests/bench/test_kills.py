@@ -6,6 +6,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,15 +128,15 @@ def test_training_goes_on_where_it_was_killed(tmp_path):
     sizes = ["--max-minutes", "0.1", "--seed", "3"]
     killed = Killed(tmp_path, "bench.train", "sasrec", *sizes, "--out", str(tmp_path / "weights"))
     killed.run()
-    (tmp_path / "weights" / "card.json").unlink()
-    spent = 0.0
+    shutil.rmtree(tmp_path / "weights")
+    spent = 0
     for _ in range(KILLS):
         killed.kill()
         if (tmp_path / "weights" / "card.json").exists():
             with safe_open(tmp_path / "weights" / "model.safetensors", "pt") as weights:
                 assert list(weights.keys())
-            (tmp_path / "weights" / "card.json").unlink()
-            spent = 0.0
+            shutil.rmtree(tmp_path / "weights")
+            spent = 0
             continue
         states = [json.loads(path.read_text()) for path in tmp_path.glob("weights/run/checkpoint-*/trainer_state.json")]
         steps = max((state["global_step"] for state in states), default=0)

@@ -62,6 +62,8 @@ def test_ties_are_counted_and_told_beyond_a_twentieth(tmp_path):
     many = [*rows, *((user, f"x{user}", 3) for user in range(4))]
     loaded = data.load(str(write_pair(tmp_path / "few", few)))
     assert (loaded.source.tied, loaded.source.warnings) == (pytest.approx(2 / 81), ())
+    assert loaded.source.options["ties"] == "shuffled", "weights that saw another order are of other data"
+    assert "ties" not in data.load(str(write_pair(tmp_path / "none", rows))).source.options
     loaded = data.load(str(write_pair(tmp_path / "many", many)))
     assert loaded.source.tied == pytest.approx(8 / 84)
     assert "9.5% of the interactions have the time of another one of the same user" in loaded.source.warnings[0]

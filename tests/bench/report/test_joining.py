@@ -4,7 +4,14 @@ import pytest
 
 from bench.report.joining import same_lists, same_weights, timed_for, with_whole_quality
 from bench.results.record import Outcome, Unavailable, WeightsKind
-from tests.bench.factories import make_case, make_evaluation, make_failure, make_quality, make_timed
+from tests.bench.factories import (
+    make_case,
+    make_evaluation,
+    make_failure,
+    make_quality,
+    make_ranked_quality,
+    make_timed,
+)
 
 SERVED = {"decoder": "exact", "beam_width": 20, "scores": "full-vocab"}
 P5 = make_evaluation("p5", case=SERVED)
@@ -43,7 +50,7 @@ def test_of_several_evaluations_the_largest_counts():
         make_evaluation("p5", case=SERVED | {"dtype": "bfloat16"}),
         make_evaluation("p5", case={"decoder": "exhaustive", "scores": "full-vocab"}),
         make_evaluation("p5", case=SERVED, quality=P5.quality.model_copy(update={"split": "validation"})),
-        make_evaluation("p5", case=SERVED, quality=P5.quality.model_copy(update={"users": 50})),
+        make_evaluation("p5", case=SERVED, quality=make_ranked_quality(0.5, users=50)),
         POPULARITY,
     ],
     ids=lambda one: f"{one.case.variant}, {one.case.dataset}, {one.quality.split}",

@@ -13,7 +13,6 @@ import json
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
 from transformers.utils import logging
 
 from bench.data.dataset import Dataset
@@ -29,6 +28,10 @@ CARD = "card.json"
 
 RUN = "run"
 """Subfolder of an unfinished checkpoint in which the Trainer keeps what it resumes from."""
+
+
+NOTES = (".txt", ".md")
+"""Endings of files that no loader of ours reads."""
 
 
 class Card(BaseModel):
@@ -142,17 +145,19 @@ def write_card(folder: Path, card: Card) -> None:
 
 def _digests(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each file of a checkpoint but its card; an unfinished run is no part of it."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    names = {path.relative_to(folder).as_posix(): path for path in files}
-    own = {name: path for name, path in names.items() if name != CARD and not name.startswith((f"{RUN}/", "."))}
-    return {name: sha256(path) for name, path in own.items()}
+    return {name: sha256(folder / name) for name in _own_files(folder)}
+
+
+def _own_files(folder: Path) -> list[str]:
+    names = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
+    return [name for name in names if name != CARD and not name.startswith((f"{RUN}/", "."))]
 
 
 def _check_files(folder: Path, card: Card) -> None:
-    """Refuse a checkpoint of which a file is not what the card says.
+    """Refuse a checkpoint whose files are not those that the card says; notes beside them are nobody's business.
 
     Raises:
-        UserError: One is missing, or was changed.
+        UserError: One is missing, was changed, or was added where it could be read.
 
     """
     for name, digest in card.files.items():
@@ -161,6 +166,10 @@ def _check_files(folder: Path, card: Card) -> None:
             raise UserError(f"checkpoint {folder}: {name} is missing; copy the whole folder, or train again")
         if sha256(path) != digest:
             raise UserError(f"checkpoint {folder}: {name} was changed or damaged after training; train again")
+    if card.files:
+        added = (name for name in _own_files(folder) if name not in card.files and not name.endswith(NOTES))
+        for name in added:
+            raise UserError(f"checkpoint {folder}: {name} was added after training, and could be read; take it away")
 
 
 def load(folder: Path) -> tuple[TrainableRecommender, Card]:
@@ -178,7 +187,7 @@ def load(folder: Path) -> tuple[TrainableRecommender, Card]:
     logging.disable_progress_bar()  # transformers' own, for loading that takes no time
     try:
         return kind.from_pretrained(folder), card
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError, UserError) as error:
+    except Exception as error:  # its files may hold anything, and transformers checks little of it
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UserError(f"checkpoint {folder} cannot be loaded ({reason}): delete it and train again") from error
 

@@ -125,7 +125,8 @@ def pytest_collection(session: pytest.Session) -> None:
     session.config.stash[STORAGE] = store_atomically(session.config._benchmarksession)  # type: ignore[attr-defined]  # noqa: SLF001 - where the plugin keeps it
     suites = [SUITES[path.name] for path in _collected(session.config) if path.name in SUITES]
     option = session.config.option
-    option.suite = option.suite or next(iter(suites), "quick")
+    if option.suite is None:
+        option.suite = next(iter(suites), "quick")
     if suites:
         _session(session.config)
 

@@ -89,6 +89,8 @@ def print_summary(
                 console.print(explained)
     reporter.write_line("")
     reporter.write(capture.get())
+    for line in _unreachable(records):
+        reporter.write_line(line)
     reporter.write_line("python -m bench.report renders these results")
 
 
@@ -102,6 +104,20 @@ def _row(record: Record) -> list[str]:
         "n/a" if latency is None else f"{latency.users_per_second:.3g}",
         f"{flops.per_user / 1e6:.4g}" if isinstance(flops, Flops) else "n/a",
         record.outcome.value if not record.detail else f"{record.outcome.value}: {record.detail}",
+    ]
+
+
+def _unreachable(records: Sequence[Record]) -> list[str]:
+    """Say of each dataset which targets no recommender can find."""
+    counts = {
+        record.case.dataset_variant: (record.quality.unreachable, record.quality.users)
+        for record in records
+        if isinstance(record.quality, Quality) and record.quality.unreachable
+    }
+    return [
+        f"{name}: {lost:,} of {users:,} targets are in the user's own history, which is removed from the lists: no "
+        "recommender can find them"
+        for name, (lost, users) in counts.items()
     ]
 
 

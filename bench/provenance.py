@@ -22,7 +22,7 @@ def provenance(command: str, dataset: Dataset, device: torch.device, started: st
     commit, dirty = machine.commit()
     source = dataset.source
     facts = {"checksum": source.checksum, "synthetic": source.synthetic, "users": dataset.users}
-    facts |= {"tied interactions": round(source.tied, 4)} if source.tied else {}
+    facts |= source.counted
     facts |= {"items": len(dataset.catalogue), "interactions": len(dataset.flat)}
     return Provenance(
         command=command,

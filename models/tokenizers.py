@@ -42,8 +42,10 @@ def tokenizer_for(
     try:
         place, how = origin(backbone)
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, **how)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except UserError:
+        raise
+    except Exception as error:  # a configuration may hold anything, and transformers checks little of it
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UserError(f"no tokenizer can be loaded for backbone {backbone!r} ({reason}): use a preset") from error
     tokenizer.add_tokens([AddedToken(word, normalized=False) for word in words])
     return tokenizer

@@ -15,7 +15,7 @@ from bench.data.prepare import Prepared
 from bench.home import atomic, home
 from models.recommender import Item
 
-VERSION = 2
+VERSION = 3
 """Part of every key. Raise when `prepare` or a reader changes what it makes of the same files."""
 
 METADATA = b"bench"
@@ -41,7 +41,8 @@ def store(place: Path, key: str, prepared: Prepared) -> None:
         }
     )
     before = None if prepared.before is None else prepared.before.tolist()
-    metadata = json.dumps({"key": key, "warnings": prepared.warnings, "tied": prepared.tied, "before": before})
+    noted = {"key": key, "warnings": prepared.warnings, "counted": prepared.counted, "before": before}
+    metadata = json.dumps(noted)
     try:
         for name, table in (("histories", histories), ("items", items)):
             with atomic(place / f"{name}.parquet") as path:
@@ -82,4 +83,4 @@ def _read(place: Path, key: str) -> Prepared:
         raise ValueError("histories and cuts do not fit")
     ids = tuple(items.column("id").to_pylist())
     codes = None if given.null_count else tuple(map(tuple, given.to_pylist()))
-    return Prepared(flat, offsets, ids, texts, tuple(note["warnings"]), note["tied"], before, codes)
+    return Prepared(flat, offsets, ids, texts, tuple(note["warnings"]), note["counted"], before, codes)

@@ -34,7 +34,7 @@ class Source:
         unusual: Those of the options that its name does not imply.
         synthetic: True for generated data; every page that shows it must say so.
         warnings: What a reader should know, such as dropped duplicates, one line each.
-        tied: Share of the interactions that have the time of another one of the same user.
+        counted: What was counted on the way in, such as the share of ``tied interactions``, by name.
 
     """
 
@@ -44,7 +44,7 @@ class Source:
     unusual: dict[str, str | int | bool | None] = field(default_factory=dict)
     synthetic: bool = False
     warnings: tuple[str, ...] = ()
-    tied: float = 0.0
+    counted: dict[str, int | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

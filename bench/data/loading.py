@@ -94,6 +94,7 @@ def load(
 def _generate(
     name: str, options: LoadOptions, sizes: SyntheticSizes, unusual: dict[str, str | int | bool | None]
 ) -> Dataset:
+    synthetic.check_memory(sizes, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     settings = {"version": synthetic.VERSION, "seed": options.seed, **sizes.model_dump()}
     prepared = prepare(synthetic.generate(sizes, options.seed), options)
     warnings = ("generated data", *prepared.warnings)
@@ -119,8 +120,9 @@ def _load_files(name: str, data_dir: Path | None, options: LoadOptions, reading:
         prepared = prepare(layout.read(files, reading), options)
         cache.store(place, key, prepared)
     # Weights that were trained on another order of the same ties are of other data: the record names the order.
-    ordered: dict[str, str | int | bool | None] = {"ties": options.ties.value} if prepared.tied else {}
-    source = replace(source, options=source.options | ordered, warnings=prepared.warnings, tied=prepared.tied)
+    tied = "tied interactions" in prepared.counted
+    ordered: dict[str, str | int | bool | None] = {"ties": options.ties.value} if tied else {}
+    source = replace(source, options=source.options | ordered, warnings=prepared.warnings, counted=prepared.counted)
     return prepared.dataset(readable, source, options.max_history)
 
 

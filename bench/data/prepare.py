@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ from pandas.util import hash_array
 from bench.data.dataset import MIN_INTERACTIONS, Dataset, Source
 from bench.data.options import LEAVE_ONE_OUT, LoadOptions, Ties
 from bench.data.raw import Raw, Times
-from bench.data.splitting import split_at, split_warnings
+from bench.data.splitting import split_at, split_counts, split_warnings
 from models.errors import UserError
 from models.recommender import Catalogue, Item
 
@@ -33,7 +33,8 @@ class Prepared:
         ids: Source identifiers of items 1..n.
         items: Texts of items 1..n.
         warnings: What a reader should know.
-        tied: Share of the interactions that have the time of another one of the same user.
+        counted: What was counted on the way in, by name: ``tied interactions``, the share of interactions that have
+            the time of another one of the same user, and what `split_counts` counts.
         before: Under a split by time, how many of each user's items come before the cut, int64 [users]; else None.
         codes: Semantic IDs of items 1..n that came with the data, empty where an item has none; None without any.
 
@@ -44,7 +45,7 @@ class Prepared:
     ids: tuple[str, ...]
     items: tuple[Item, ...]
     warnings: tuple[str, ...]
-    tied: float = 0.0
+    counted: dict[str, int | float] = field(default_factory=dict)
     before: NDArray[np.int64] | None = None
     codes: tuple[tuple[int, ...], ...] | None = None
 
@@ -90,6 +91,7 @@ def prepare(raw: Raw, options: LoadOptions) -> Prepared:
     offsets = np.concatenate([[0], np.cumsum(lengths[lengths > 0])]).astype(np.int64)
     times = raw.order[kept][order]
     tied = _tied(users[order], times)
+    counted: dict[str, int | float] = {"tied interactions": round(tied, 4)} if tied else {}
     if tied > MOST_TIED:
         how = "a random order of their own" if options.ties is Ties.SHUFFLED else "the order of the file"
         warnings.append(
@@ -97,8 +99,10 @@ def prepare(raw: Raw, options: LoadOptions) -> Prepared:
         )
     before = None
     if options.split != LEAVE_ONE_OUT:
-        before = split_at(raw, options.split, times, offsets)
-        warnings += split_warnings(before, numbers[order], offsets)
+        before, moment = split_at(raw, options.split, times, offsets)
+        counts = split_counts(before, numbers[order], offsets)
+        warnings += split_warnings(counts)
+        counted |= {"cut at": moment} | counts
     texts = tuple(raw.texts[identifier] if raw.texts is not None else Item() for identifier in ids)
     silent = sum(not item.text for item in texts)
     if silent:
@@ -109,7 +113,7 @@ def prepare(raw: Raw, options: LoadOptions) -> Prepared:
         without = sum(not code for code in codes)
         if without:
             warnings.append(f"{without:,} of {len(ids):,} items have no semantic ID")
-    return Prepared(numbers[order], offsets, ids, texts, tuple(warnings), tied, before, codes)
+    return Prepared(numbers[order], offsets, ids, texts, tuple(warnings), counted, before, codes)
 
 
 def _hashed(raw: Raw, rows: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:

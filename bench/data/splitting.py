@@ -11,6 +11,7 @@ at the cut::
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import numpy as np
@@ -24,7 +25,7 @@ UNITS = ((1e11, 1), (1e14, 10**3), (1e17, 10**6), (np.inf, 10**9))
 """Times below the first number count so many parts of a second since 1970: s, ms, us, ns."""
 
 
-def split_at(raw: Raw, split: str, times: Times, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+def split_at(raw: Raw, split: str, times: Times, offsets: NDArray[np.int64]) -> tuple[NDArray[np.int64], int | float]:
     """Count each user's events before the cut.
 
     Args:
@@ -34,7 +35,7 @@ def split_at(raw: Raw, split: str, times: Times, offsets: NDArray[np.int64]) -> 
         offsets: User u's events are ``offsets[u]:offsets[u + 1]``, [users + 1].
 
     Returns:
-        int64 [users].
+        Counts, int64 [users], and the moment of the cut in the data's own unit.
 
     Raises:
         UserError: The data has no times, or no user has events on both sides of the cut.
@@ -53,11 +54,13 @@ def split_at(raw: Raw, split: str, times: Times, offsets: NDArray[np.int64]) -> 
     lengths = np.diff(offsets)
     if not ((before > 0) & (before < lengths)).any():
         raise UserError(f"--split {split}: no user has events on both sides of it; choose another moment")
-    return before.astype(np.int64)
+    return before.astype(np.int64), moment
 
 
-def split_warnings(before: NDArray[np.int64], numbers: NDArray[np.int32], offsets: NDArray[np.int64]) -> list[str]:
-    """Say which users and items a split by time leaves without a past.
+def split_counts(
+    before: NDArray[np.int64], numbers: NDArray[np.int32], offsets: NDArray[np.int64]
+) -> dict[str, int | float]:
+    """Count which users and items a split by time leaves without a past.
 
     Args:
         before: Each user's events before the cut, [users].
@@ -70,8 +73,18 @@ def split_warnings(before: NDArray[np.int64], numbers: NDArray[np.int32], offset
     unseen = np.setdiff1d(numbers[~early], numbers[early])
     first = offsets[:-1] + before
     ranked = (before > 0) & (first < offsets[1:])
-    lost = np.isin(numbers[first[ranked]], unseen).sum()
-    past, late = int((before > 0).sum()), int((before == 0).sum())
-    kept = f"the cut leaves {past:,} of {len(before):,} users with a past; the {ranked.sum():,} who also have "
-    new = f"{late:,} users and {len(unseen):,} items appear only after the cut: these users are not ranked, and "
-    return [f"{kept}a future are ranked", f"{new}{lost:,} of the targets are such items"]
+    return {
+        "users with a past": int((before > 0).sum()),
+        "users ranked": int(ranked.sum()),
+        "users after the cut only": int((before == 0).sum()),
+        "items after the cut only": len(unseen),
+        "targets after the cut only": int(np.isin(numbers[first[ranked]], unseen).sum()),
+    }
+
+
+def split_warnings(counts: Mapping[str, int | float]) -> list[str]:
+    """Say what `split_counts` counted."""
+    past, ranked, users, items, targets = counts.values()
+    kept = f"the cut leaves {past:,} of {past + users:,} users with a past; the {ranked:,} who also have "
+    new = f"{users:,} users and {items:,} items appear only after the cut: these users are not ranked, and "
+    return [f"{kept}a future are ranked", f"{new}{targets:,} of the targets are such items"]

@@ -18,6 +18,7 @@ import numpy as np
 
 from bench.data.options import SyntheticSizes
 from bench.data.raw import Raw
+from models.errors import UserError
 from models.recommender import Item
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ CONTINUE, RETURN, SAME_GENRE, NEXT_GENRE = 0.32, 0.12, 0.28, 0.22  # the rest fo
 ZIPF_EXPONENT = 0.5
 ATTEMPTS = 4
 """How often a reader who drew a known item draws again; some repeated consumption stays."""
+
+EVENT_BYTES, ITEM_BYTES = 110, 800
+"""What an interaction and an item take at the peak of generating them, as measured."""
 
 GENRES = (
     "Adventure", "Astronomy", "Biography", "Comedy", "Cooking", "Crime", "Drama", "Fantasy", "Folklore", "Gardening",
@@ -74,6 +78,25 @@ class World:
     likes: NDArray[np.int64]
     within: NDArray[np.float64]
     crowd: NDArray[np.float64]
+
+
+def check_memory(sizes: SyntheticSizes, available: int) -> None:
+    """Refuse sizes that cannot fit, before anything is drawn.
+
+    Args:
+        sizes: What is to be generated.
+        available: Bytes of the machine's memory.
+
+    Raises:
+        UserError: They need more.
+
+    """
+    needed = sizes.users * sizes.length * EVENT_BYTES + sizes.items * ITEM_BYTES
+    if needed > available:
+        raise UserError(
+            f"{sizes.users:,} users with {sizes.length:,} interactions each, over {sizes.items:,} items, take about "
+            f"{needed / 2**30:,.0f} GiB to generate, and this machine has {available / 2**30:,.0f}: generate less"
+        )
 
 
 def generate(sizes: SyntheticSizes, seed: int) -> Raw:

@@ -53,6 +53,7 @@ class Ledger:
         facts: Of base, head, and base once more.
         failures: Why a case cannot be measured on a side.
         machine, software: As head's worker describes them.
+        warnings: What head's worker says of the data.
         code: SHA-256 of the code that each side ran.
         pairs: Pairs that were measured.
 
@@ -64,6 +65,7 @@ class Ledger:
     failures: dict[str, dict[Role, str]] = field(default_factory=dict)
     machine: dict[str, str | int | float | None] = field(default_factory=dict)
     software: dict[str, str | None] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
     code: dict[Role, str] = field(default_factory=dict)
     pairs: int = 0
 
@@ -154,6 +156,7 @@ class Pairs:
                 self.ledger.cases[role] = {case.name: (case, margin) for case, margin in listed}
                 if role is Role.HEAD:
                     self.ledger.machine, self.ledger.software = found["machine"], found["software"]
+                    self.ledger.warnings = found.get("warnings", [])
         except WorkerDiedError as error:
             self._deaths["", role] += 1
             if self._deaths["", role] >= TRIES:

@@ -142,7 +142,7 @@ class Gate:
             machine=ledger.machine,
             software=ledger.software,
             cases=self._judge.look(ledger, self._look) if known else [],
-            notes=[*self._notes, *([EQUAL] if self._equal else [])],
+            notes=[*self._notes, *([EQUAL] if self._equal else []), *ledger.warnings],
             interrupted=interrupted,
         )
 

@@ -12,6 +12,7 @@ from bench.options import choose_device
 from bench.results import store
 from bench.results.gate import Facts, GateResult, Process, Role
 from bench.results.record import Flops, Record
+from bench.textfiles import read_text
 from models.errors import UserError
 
 SAME_MACHINE = ("system", "processor", "cores", "memory GiB", "GPU")
@@ -30,7 +31,7 @@ def read_stored(path: Path, device: str | None) -> Stored:
 
     """
     here = machine.machine(choose_device(device))
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = read_text(path)
     if '"lite-llm4rec-bench-gate"' not in text:
         return _of_records(list(store.read(path).records), here)
     try:

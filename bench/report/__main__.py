@@ -16,10 +16,11 @@ from bench.bounds import Percent, number
 from bench.outputs import check_out_folder
 from bench.report.comparing_page import write_comparison
 from bench.report.comparison import MARGIN
-from bench.report.formats import Format
+from bench.report.formats import Format, names
 from bench.report.history_page import write_history
 from bench.report.money import read_prices
 from bench.report.page import write_report
+from bench.report.writing import page_names
 from bench.results import store
 from models.errors import UserError
 
@@ -60,15 +61,15 @@ def main(
     if (kinds or prices) and (compare or history):
         raise UserError("--format and --prices go with the page of a run, not with --compare or --history")
     folder = out or Path("reports/compare" if compare else "reports/history" if history else "reports/latest")
-    check_out_folder(folder, ["index.html"])
+    wanted = tuple(kinds or Format)
+    check_out_folder(folder, page_names("compare" if compare else "history") if compare or history else names(wanted))
     if compare:
         paths = write_comparison([store.read(path) for path in results or []], folder, margin=within, past=store.past())
     elif history:
-        runs = [store.read(path) for path in store.stored(results or [])]
-        paths = write_history(runs, folder, margin=within)
+        paths = write_history(store.stored(results or []), folder, margin=within)
     else:
         taken, studies = store.read_all(results or [store.latest()])
-        paths = write_report(taken, folder, studies, wanted=kinds or tuple(Format), prices=read_prices(prices))
+        paths = write_report(taken, folder, studies, wanted=wanted, prices=read_prices(prices))
     for path in paths:
         typer.echo(path)
 

@@ -28,6 +28,20 @@ class Format(StrEnum):
     PNG = "png"
 
 
+NAMES = {
+    Format.HTML: ("index.html",),
+    Format.MARKDOWN: ("report.md",),
+    Format.CSV: ("results.csv", "phases.csv"),
+    Format.PARQUET: ("results.parquet",),
+}
+"""Files of a report whose names do not depend on what it holds."""
+
+
+def names(wanted: Collection[Format]) -> list[str]:
+    """Return the files that a report of these kinds is going to write, as far as that is known before."""
+    return [name for kind in wanted for name in NAMES.get(kind, ())]
+
+
 def values(records: Sequence[Record], wanted: Collection[Format]) -> dict[str, bytes]:
     """Return every scalar of every case as files, by name."""
     if not records:

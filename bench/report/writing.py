@@ -19,6 +19,11 @@ COMMENT_LETTERS = 60_000
 """GitHub takes comments of 65,536 characters."""
 
 
+def page_names(name: str) -> list[str]:
+    """Return the files that `write_page` is going to write, but for figures."""
+    return ["index.html", f"{name}.md", f"{name}.csv"]
+
+
 def write_page(
     folder: Path, name: str, content: Mapping[str, Any], values: pd.DataFrame, drawings: Sequence[Drawing]
 ) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from bench.results.model import AtLeastOne, Count, Model, NonNegative, Positive
+from bench.results.model import AtLeastOne, Bounded, Count, Model, NonNegative, Positive, Share
 
 
 class Energy(Model):
@@ -55,13 +55,13 @@ class Roofline(Model):
 class MachineState(Model):
     """What the machine was doing at one moment; None where it does not tell."""
 
-    load_average: float | None = None
-    cpu_mhz: float | None = None
+    load_average: NonNegative | None = None
+    cpu_mhz: NonNegative | None = None
     governor: str | None = None
-    gpu_sm_mhz: int | None = None
-    gpu_memory_mhz: int | None = None
+    gpu_sm_mhz: Count | None = None
+    gpu_memory_mhz: Count | None = None
     gpu_temperature_c: int | None = None
-    gpu_power_w: float | None = None
+    gpu_power_w: NonNegative | None = None
     gpu_throttled: list[str] = Field(default=[])
 
 
@@ -87,14 +87,14 @@ class Conditions(Model):
     threads: AtLeastOne
     affinity: AtLeastOne | None = None
     involuntary_switches: Count | None = None
-    other_cores: float | None = None
-    stolen: float | None = None
+    other_cores: NonNegative | None = None
+    stolen: Share | None = None
     disturbed_turns: Count = 0
     repeated_turns: Count = 0
     unstable: str = ""
 
 
-class Overhead(Model):
+class Overhead(Bounded):
     """What timing adds to a call: the same request timed one by one, and in a bare loop, in turns.
 
     Attributes:
@@ -105,12 +105,10 @@ class Overhead(Model):
     """
 
     seconds: float
-    low: float
-    high: float
-    allowed_s: float
+    allowed_s: NonNegative
 
 
-class Repeats(Model):
+class Repeats(Bounded):
     """Is a user who asks again answered sooner? Then answers are kept, and latency is not what it says.
 
     Attributes:

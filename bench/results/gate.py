@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from bench.results.model import Count, Model, NonNegative, Positive, Share
+from bench.results.model import Bounded, Count, Model, NonNegative, Positive, Share
 from bench.results.record import Case, Quality
 
 GATE_SCHEMA_VERSION = 1
@@ -94,7 +94,7 @@ class Process(Model):
         return self
 
 
-class Estimate(Model):
+class Estimate(Bounded):
     """How many times as long the upper side takes as the lower, with its 95 % interval."""
 
     ratio: Positive

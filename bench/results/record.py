@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from bench.results.conditions import Conditions, Energy, Overhead, Repeats, Roofline
-from bench.results.model import AtLeastOne, Count, Model, NonNegative, Positive, Share
+from bench.results.model import AtLeastOne, Bounded, Count, Model, NonNegative, Positive, Share
 
 SCHEMA_VERSION = 4
 """Version 2 added what measuring can be trusted by, version 3 where each user's target stands; older records lack it
@@ -272,18 +272,10 @@ class Index(Model):
     bytes: Count
 
 
-class Metric(Model):
+class Metric(Bounded):
     """A mean over users with its 95 % percentile-bootstrap interval."""
 
     value: float
-    low: float
-    high: float
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.low > self.high:
-            raise ValueError(f"the interval's lower end {self.low} lies above its upper end {self.high}")
-        return self
 
 
 class Hits(Model):

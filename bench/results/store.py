@@ -70,51 +70,52 @@ def latest() -> Path:
     found = [path for path in home("results").glob(LAID_OUT) if path.is_file()]
     newest = sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
     for path in newest:
-        if _is_ours(path) and _is_sound(path):
+        if _is_ours(path) and _if_sound(path) is not None:
             return path
     raise UserError(f"no results below {home('results')}: run pytest bench/ --benchmark-only first")
 
 
-def stored(paths: Sequence[Path] = ()) -> list[Path]:
-    """Return the results files among files and folders, in order of their names within a folder.
+def stored(paths: Sequence[Path] = ()) -> list[Run]:
+    """Read the results files among files and folders, in order of their names within a folder.
 
     Args:
         paths: Files, which are taken as they are, and folders, of which all that hold our benchmarks are, however
             deep; without any, all results files below our home.
 
     Raises:
-        UserError: One does not exist, or nothing is found. A damaged file of a folder is passed over, with a line.
+        UserError: One does not exist or is damaged, or nothing is found. A damaged file of a folder is passed over,
+            with a line.
 
     """
-    found: list[Path] = []
+    found: list[Run] = []
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: no such results file or folder; `ls {home('results')}` shows what there is")
-        found += _ours_below(path, "**/*.json") if path.is_dir() else [path]
+        found += _ours_below(path, "**/*.json") if path.is_dir() else [read(path)]
     found += [] if paths else _ours_below(home("results"), LAID_OUT)
     if not found:
         where = ", ".join(map(str, paths)) or home("results")
         raise UserError(f"no stored runs below {where}: run pytest bench/ --benchmark-only first")
-    return list(dict.fromkeys(found))
+    return list({run.path: run for run in found}.values())
 
 
 def past() -> list[Run]:
     """Return all sound runs below our home, in order of their names; damaged ones are passed over, with a line."""
-    return [read(path) for path in _ours_below(home("results"), LAID_OUT)]
+    return _ours_below(home("results"), LAID_OUT)
 
 
-def _ours_below(folder: Path, pattern: str) -> list[Path]:
-    return sorted(path for path in folder.glob(pattern) if path.is_file() and _is_ours(path) and _is_sound(path))
+def _ours_below(folder: Path, pattern: str) -> list[Run]:
+    ours = (path for path in sorted(folder.glob(pattern)) if path.is_file() and _is_ours(path))
+    return [run for path in ours if (run := _if_sound(path)) is not None]
 
 
-def _is_sound(path: Path) -> bool:
-    """Tell whether a file among many can be read; say on standard error which is passed over, and why."""
+def _if_sound(path: Path) -> Run | None:
+    """Read a file among many; say on standard error which is passed over, and why."""
     try:
-        read_all([path])
+        return read(path)
     except UserError as error:
         print(f"note: passed over: {error}", file=sys.stderr)  # noqa: T201 - rich would fold the line
-        return False
-    return True
+        return None
 
 
 def _is_ours(path: Path) -> bool:

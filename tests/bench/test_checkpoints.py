@@ -111,6 +111,56 @@ def test_a_missing_file_is_named_and_one_more_is_nobodys_business(folder):
     assert "config.json is missing; copy the whole folder" in refusal(folder)
 
 
+@pytest.mark.parametrize("name", ["generation_config.json", "tokenizer/chat_template.jinja", "model-2.safetensors"])
+def test_a_file_that_could_be_read_and_was_added_later_is_refused(folder, name):
+    (folder / name).write_text("{}")
+    assert f"{name} was added after training, and could be read; take it away" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("adapter_config.json", {"base_model_name_or_path": "owner/model"}, "names other weights"),
+        ("model.safetensors.index.json", {"weight_map": {"a": "../other.safetensors"}}, "lies outside of its folder"),
+        ("model.safetensors.index.json", {"weights": 1}, "is no list of shards"),
+        ("model.safetensors.index.json", [], "is no list of shards"),
+    ],
+)
+def test_files_that_lead_elsewhere_are_refused(folder, name, content, said):
+    """By whatever way they came: here the card has no digests."""
+    (folder / name).write_text(json.dumps(content))
+    change_card(folder, files={})
+    assert said in refusal(folder)
+    with pytest.raises(UserError, match=said):
+        origin(str(folder))
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer/tokenizer_config.json"])
+def test_code_that_a_checkpoint_names_is_neither_run_nor_asked_about(folder, name, monkeypatch):
+    """Transformers would ask on the terminal whether to run it."""
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a question was asked"))
+    path = folder / name
+    named = dict.fromkeys(("AutoConfig", "AutoModel"), "theirs.Theirs") | {"AutoTokenizer": [None, "theirs.Theirs"]}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"auto_map": named, "tokenizer_class": "Theirs"}))
+    (path.parent / "theirs.py").write_text("raise SystemExit('it was run')\n")
+    change_card(folder, files={})
+    try:
+        checkpoints.load(folder)
+    except UserError as error:
+        assert "\n" not in str(error)  # noqa: PT017 - to be loaded without the code is right, too
+
+
+@pytest.mark.parametrize("changes", [{"dtype": "float31"}, {"dtype": 7}, {"backbone": {"a": 1}}, {"settings": 3}])
+def test_a_configuration_of_anything_is_one_line(folder, changes):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    change_card(folder, files={})
+    try:
+        checkpoints.load(folder)
+    except UserError as error:
+        assert "\n" not in str(error)  # noqa: PT017 - what nobody reads may be anything
+
+
 def test_pickles_are_not_read(folder):
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
@@ -186,9 +236,9 @@ def test_what_is_written_as_a_path_is_not_looked_up_on_the_hub(name):
 
 def test_the_hub_is_asked_for_a_name_and_that_is_said(capsys, monkeypatch):
     monkeypatch.setattr("models.origins._asked", set())
-    assert origin("owner/model") == ("owner/model", {})
+    assert origin("owner/model") == ("owner/model", {"trust_remote_code": False})
     assert capsys.readouterr().err == "asking the hub for owner/model\n"
-    assert origin(str(ROOT)) == (str(ROOT), {"local_files_only": True})
+    assert origin(str(ROOT)) == (str(ROOT), {"local_files_only": True, "trust_remote_code": False})
     assert capsys.readouterr().err == ""
 
 

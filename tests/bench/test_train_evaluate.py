@@ -1,6 +1,10 @@
 """The commands `train` and `evaluate`, on a dataset of a few dozen users."""
 
 import json
+import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,8 @@ from bench.results.studies import Studies
 from bench.trainer import Arguments, TimeBudget
 from models.errors import UserError
 from models.recommender import Scores, Serving
+
+ROOT = Path(__file__).parents[2]
 
 RECIPE = Recipe(
     batch_size=16, learning_rate=1e-3, weight_decay=0.0, warmup_steps=2, epochs=4, evaluate_every=4,
@@ -409,3 +415,61 @@ def test_what_is_chosen_is_compared_as_the_setting_it_becomes(written):
     frozen = {"item_llm": "minilm", "item_llm_training": "frozen"}
     numbered, _ = recipes.resolve("lite-llm4rec", "beauty", frozen | {"item_ids": written})
     assert numbered.dropout > recipes.resolve("lite-llm4rec", "beauty", frozen)[0].dropout
+
+
+def test_a_folder_that_is_the_working_one_is_trained_in(tmp_path, monkeypatch):
+    place = tmp_path / "weights"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    assert trained("--out", ".").exit_code == 0
+    assert checkpoints.read_card(place).recommender == "sasrec"
+
+
+def test_another_checkpoint_in_the_folder_is_not_taken_for_this_one():
+    """Nor is it lost: only --again replaces it."""
+    assert trained("--out", "mine").exit_code == 0
+    card = Path("mine/card.json").read_bytes()
+    other = trained("--out", "mine", "--set", "dropout=0.3")
+    assert "mine: holds a checkpoint of another setting" in str(other.exception)
+    assert "another recommender (sasrec, not tiger)" in str(
+        CliRunner().invoke(train.app, ["tiger", "--threads", "1", "--out", "mine"]).exception
+    )
+    loaded = trained("--out", "mine", "--min-count", "1")
+    assert "checkpoint mine was trained on synthetic loaded with" in str(loaded.exception)
+    assert Path("mine/card.json").read_bytes() == card
+    assert trained("--out", "mine", "--set", "dropout=0.3", "--again").exit_code == 0
+    assert checkpoints.read_card(Path("mine")).settings["dropout"] == 0.3
+
+
+@pytest.mark.parametrize("more", [[], ["--again"]])
+def test_a_card_of_somebody_else_stays_as_it_is(more):
+    Path("theirs").mkdir()
+    Path("theirs/card.json").write_text('{"player": "ace of spades"}')
+    result = trained("--out", "theirs", *more)
+    assert isinstance(result.exception, UserError)
+    assert "theirs/card.json is damaged" in str(result.exception)
+    assert Path("theirs/card.json").read_text() == '{"player": "ace of spades"}'
+
+
+def test_who_comes_second_waits_for_the_first_and_finds_its_checkpoint(tmp_path):
+    """A process of its own holds the lock, makes the checkpoint a second later, and lets go."""
+    assert trained("--out", "first").exit_code == 0
+    script = f"""
+        import shutil, time
+        from pathlib import Path
+        from bench.training import alone
+        place = Path({str(tmp_path / "second")!r})
+        with alone(place):
+            print("held", flush=True)
+            time.sleep(1)
+            shutil.copytree({str(tmp_path / "first")!r}, place)
+    """
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True, env=environment
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        result = trained("--out", "second")
+        assert holder.wait(timeout=60) == 0
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines()[-1].startswith("already trained: ")

@@ -26,8 +26,11 @@ const ordered = (sign) => (a, b) => missing(a) - missing(b) || (missing(a) ? 0 :
 DataTable.ext.type.order["quantity-asc"] = ordered(1);
 DataTable.ext.type.order["quantity-desc"] = ordered(-1);
 
+// A spreadsheet takes what begins so for a program; numbers stay as they are.
+const harmless = (text) => (/^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text);
+
 const escapes = {
-  csv: (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text),
+  csv: (text) => (/[",\n]/.test(text) ? `"${harmless(text).replaceAll('"', '""')}"` : harmless(text)),
   markdown: (text) =>
     text.replaceAll("\n", " ").replaceAll("&", "&amp;").replaceAll("<", "&lt;").replace(/[\\|`*_~]/g, (sign) => `\\${sign}`),
   latex: (text) =>

@@ -1,9 +1,13 @@
 """The global split by time: nothing is learned that was not known at the cut."""
 
+from datetime import UTC, datetime
+
 import pytest
+import torch
 
 from bench import data
 from bench.data import Split
+from bench.provenance import provenance
 from models.errors import UserError
 
 from .conftest import write_pair, write_recbole
@@ -50,6 +54,19 @@ def test_users_and_items_without_a_past_are_counted_and_said(tmp_path):
     assert past == "the cut leaves 3 of 4 users with a past; the 2 who also have a future are ranked"
     assert new.startswith("1 users and 2 items appear only after the cut: these users are not ranked, and 1 of")
     assert loaded.source.options["split"] == "time=2017-07-20"
+    told = provenance("a command", loaded, torch.device("cpu"), "now").dataset
+    assert (
+        told
+        | {
+            "users with a past": 3,
+            "users ranked": 2,
+            "users after the cut only": 1,
+            "items after the cut only": 2,
+            "targets after the cut only": 1,
+        }
+        == told
+    )
+    assert datetime.fromtimestamp(told["cut at"], UTC).date().isoformat() == "2017-07-20"
     assert "split time=2017-07-20" in loaded.variant
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from bench import data
 from bench.data import Split
+from bench.data.options import SyntheticSizes
+from bench.data.synthetic import check_memory
 from models.errors import UserError
 
 
@@ -130,3 +132,11 @@ def test_what_the_name_does_not_imply_is_told():
 def test_a_size_too_small_for_generated_data_is_refused():
     with pytest.raises(UserError, match="items"):
         data.load("synthetic-3")
+
+
+def test_what_cannot_fit_is_refused_before_it_is_drawn():
+    check_memory(SyntheticSizes(users=1_000_000, items=1_000_000, length=20), 4 * 2**30)
+    with pytest.raises(UserError, match=r"1,000 users .*over 100,000,000 items, take about 75 GiB .*has 16: generate"):
+        check_memory(SyntheticSizes(users=1_000, items=10**8, length=20), 16 * 2**30)
+    with pytest.raises(UserError, match="generate less"):
+        data.load("synthetic-100000000", users=10**9)

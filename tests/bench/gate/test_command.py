@@ -124,6 +124,7 @@ def test_a_change_of_the_docs_passes(repository):
     assert {case["verdict"] for case in found()["cases"]} == {"SAME"}
     assert found()["pairs"] >= 5
     assert "with uncommitted changes" in found()["head"]
+    assert any("generated data" in note for note in found()["notes"]), "what the loader warns of is told"
     assert "### Latency gate: PASS" in Path("out/gate.md").read_text()
 
 

@@ -63,9 +63,10 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("page")
     studies, records = make_studies()
     hostile = make_case(HOSTILE, dataset="films", settings={"preset": "compact", "note": HOSTILE})
+    formula = make_case("=SUM(A1)", dataset="films")
     failed = make_failure(HOSTILE, Outcome.ERROR, HOSTILE)
     files = [write_studies(place / "studies.json", studies)]
-    timed = [*make_run(), *records, make_record(case=hostile), failed]
+    timed = [*make_run(), *records, make_record(case=hostile), make_record(case=formula), failed]
     files.append(write_results(place / "run.json", timed))
     runs, studied = store.read_all(files)
     write_report(runs, place / "report", studied)
@@ -181,6 +182,7 @@ def test_a_table_filters(opened):
     ("kind", "starts", "holds"),
     [
         ("CSV", "case,data,", '"popularity, synthetic'),
+        ("CSV", "case,data,", "\"'=SUM(A1)"),
         ("Markdown", "| case | data |", "\\|\\`\\*\\_$x^$"),
         ("LaTeX", "\\begin{tabular}{l", "\\$x\\^{}\\$"),
     ],

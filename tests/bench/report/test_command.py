@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from bench.outputs import MANIFEST, write_folder
 from bench.report.__main__ import app
 from bench.report.money import read_prices
+from bench.results import store
 from models.errors import UserError
 from tests.bench.factories import make_case, make_record, make_run, write_results
 
@@ -52,8 +53,29 @@ def test_a_foreign_file_in_the_way_is_one_line_before_any_work(tmp_path):
     result = CliRunner().invoke(app, [str(results), "--out", str(tmp_path / "out")])
     assert "index.html: exists and was not written by this command" in str(result.exception)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["index.html"]
+    result = CliRunner().invoke(app, [str(results), "--out", str(tmp_path / "out"), "--format", "csv"])
+    assert result.exit_code == 0, "a page is not written, so that one may stand there"
+    assert (tmp_path / "out" / "index.html").read_text() == "my own page"
     result = CliRunner().invoke(app, [str(results), "--out", str(results)])
     assert "nothing can be written into" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("results.csv", []),
+        ("report.md", []),
+        ("results.parquet", ["--format", "parquet"]),
+        ("compare.csv", ["--compare"]),
+        ("history.md", ["--history"]),
+    ],
+)
+def test_each_file_with_a_fixed_name_is_looked_for_before_any_work(tmp_path, monkeypatch, name, words):
+    monkeypatch.setattr(store, "_content", lambda _: pytest.fail("a results file was read"))
+    (tmp_path / name).write_text("mine")
+    result = CliRunner().invoke(app, ["run.json", "--out", str(tmp_path), *words])
+    assert f"{name}: exists and was not written by this command" in str(result.exception)
+    assert (tmp_path / name).read_text() == "mine"
 
 
 @pytest.mark.parametrize(

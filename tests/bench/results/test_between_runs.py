@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bench.report.comparison import Past, run_ratio
 from bench.results.between_runs import OneRunEach, Side, Spread, mean_between_runs, ratio_between_runs, spread
 from bench.results.compare import Median, Ratio
+from tests.bench.factories import make_provenance, make_record
 
 BETWEEN, WITHIN = 0.02, 0.002
 """Standard deviations of the logarithm of a run's median: from run to run, and what its turns show of it."""
@@ -34,6 +36,25 @@ def test_simulated_intervals_hold_the_truth_nine_times_in_ten_and_more(runs):
     assert 0.93 < held < 0.98
     turns_alone = np.mean([abs(np.log(one.value)) < 1.96 * np.sqrt(2) * WITHIN for one in found])
     assert turns_alone < 0.42
+
+
+@pytest.mark.parametrize("runs", [3, 5, 10])
+def test_runs_of_other_code_alone_make_intervals_too_wide_and_never_too_narrow(runs):
+    """Each earlier run is of code of its own, some of it slower, some quicker: that counts as spread."""
+    rng = np.random.default_rng(runs)
+    held = []
+    for _ in range(300):
+        changes = rng.normal(0, BETWEEN, runs) * (np.arange(runs) > 0)
+        medians = np.exp(rng.normal(np.log(0.01), BETWEEN, runs + 2))
+        medians[:runs] *= np.exp(changes)
+        records = [
+            make_record(median_s=median, provenance=make_provenance(commit=f"{row:040d}", started=f"run {row}"))
+            for row, median in enumerate(medians)
+        ]
+        base, head = records[-2:]
+        found = run_ratio(head, base, Past(records))
+        held.append(found.low <= 1 <= found.high)
+    assert np.mean(held) > 0.93
 
 
 def test_a_real_change_of_a_tenth_is_seen_with_a_few_runs():

@@ -105,7 +105,7 @@ def test_a_torn_file_among_many_is_passed_over_with_a_line(tmp_path, monkeypatch
     torn = folder / "0002_run.json"
     torn.write_text(sound.read_text()[:-40])
     assert store.latest() == sound
-    assert store.stored([]) == store.stored([folder]) == [sound]
+    assert [run.path for run in store.stored([])] == [run.path for run in store.stored([folder])] == [sound]
     assert [run.path for run in store.past()] == [sound]
     said = capsys.readouterr().err.splitlines()
     assert len(set(said)) == 1

@@ -21,6 +21,8 @@ COMMANDS = {
     "python -m bench.train RECOMMENDER": "train one recommender, resumable",
     "python -m bench.evaluate RECOMMENDER...": "full-ranking quality of what is trained",
     "python -m bench.reproduce SUITE": "train, evaluate, measure and render a whole suite: paper, ablation",
+    "python -m bench.reproduce gpu": "the same for a GPU that is to be had for minutes, the most valuable jobs first",
+    "python -m bench.kernels RECOMMENDER...": "which kernels or operators one request spends its time in",
     "python -m bench.beams RECOMMENDER": "does a beam search find what the model itself ranks first",
     "python -m bench.leaks": "which item numberings give the answer away, without any model",
     "python -m bench.identifiers RECOMMENDER": "do its item IDs collide, do they follow the categories",

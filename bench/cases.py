@@ -44,6 +44,7 @@ class Entry(BaseModel):
         margin: See `Suite`, for these cases alone.
         seeds: Of the trainings that `bench.reproduce` makes and evaluates; the first one is timed, too.
         beams: Whether `bench.reproduce` holds its beam search against the ranking of all items.
+        train_minutes: Bound on the training of this recommender that `bench.reproduce` makes.
         presets: Of the sizes that `bench.reproduce` may be asked for, those in whose place it takes another preset.
 
     """
@@ -59,6 +60,7 @@ class Entry(BaseModel):
     margin: float | None = Field(default=None, gt=0, lt=1)
     seeds: list[Seed] = Field(default=[0], min_length=1)
     beams: bool = False
+    train_minutes: Minutes | None = None
     presets: dict[str, str] = {}
 
 
@@ -102,6 +104,7 @@ class Suite(BaseModel):
         recommenders: What is compared; may be empty where there are parts.
         parts: Products of their own, instead of one.
         min_count: Least interactions of users and items (k-core) that `bench.reproduce` keeps; 0 keeps all.
+        ranks_with: Decoder by which `bench.reproduce` ranks all users, by kind of device; one that keeps the beams.
         ablation: Whether each part holds its recommenders against its first one.
         untrained: Whether weights are random, which measures cost alone.
         batch_sizes: Users a request.
@@ -128,6 +131,7 @@ class Suite(BaseModel):
     recommenders: list[Entry] = []
     parts: list[Part] = []
     min_count: Count = 0
+    ranks_with: dict[Literal["cpu", "cuda"], str] = {}
     ablation: bool = False
     untrained: bool = False
     batch_sizes: list[BatchSize] = Field(default=[1], min_length=1)

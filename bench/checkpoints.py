@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 from transformers.utils import logging
 
+from bench.bounds import Count
 from bench.data.dataset import Dataset
 from bench.data.files import sha256
 from bench.home import atomic, home
@@ -34,6 +35,27 @@ NOTES = (".txt", ".md")
 """Endings of files that no loader of ours reads."""
 
 
+class CurvePoint(BaseModel):
+    """What a training had reached at one evaluation on validation.
+
+    Attributes:
+        step: Steps of the optimizer so far.
+        epochs: Epochs so far.
+        examples: Examples seen so far.
+        minutes: Minutes of training so far, evaluation included; None where it was not kept.
+        metrics: Of validation users, by name such as ``NDCG@10``.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: Count
+    epochs: float
+    examples: Count
+    minutes: float | None = None
+    metrics: dict[str, float]
+
+
 class Card(BaseModel):
     """What a checkpoint is.
 
@@ -48,6 +70,7 @@ class Card(BaseModel):
         commit: The code that trained it; None outside git, and in older cards.
         files: SHA-256 of each file of the checkpoint; empty in older cards.
         training: Steps, epochs, seconds, and the best metrics on validation.
+        curve: What each evaluation on validation found, in order; empty in older cards.
 
     """
 
@@ -63,6 +86,7 @@ class Card(BaseModel):
     commit: str | None = None
     files: dict[str, str] = {}
     training: dict[str, str | int | float | bool | None] = {}
+    curve: tuple[CurvePoint, ...] = ()
 
     def check(self, dataset: Dataset, folder: Path) -> None:
         """Raise a `UserError` unless this checkpoint was trained on just this dataset."""

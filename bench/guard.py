@@ -28,12 +28,15 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
 from bench.cases import Planned
 from bench.data.dataset import Dataset
 from bench.isolated import FROM_ENVIRONMENT, own_memory
 from bench.measure.outcome import Failure
+from bench.measure.peaks import peaks
 from bench.planning import lay_out
-from bench.results.record import Memory, Outcome, Record, Unavailable
+from bench.results.record import Case, Memory, Outcome, Record, Unavailable
 from bench.runner import Options, Runner, failed
 from bench.unfinished import Unfinished
 from models.errors import UserError
@@ -277,7 +280,8 @@ def _serve(
         os.dup2(file.fileno(), 2)
     os.chdir(folder)
     os.environ.update(surroundings)
-    _give_way(options)
+    with suppress(OSError):  # where memory runs out, this process is to end and not the one that keeps the results
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
     @contextmanager
     def step(case: str, doing: str, limit_s: float | None) -> Iterator[None]:
@@ -293,6 +297,8 @@ def _serve(
         except UserError as error:
             wire.send(("refused", str(error)))
             return
+        _know_machine(options.device, [one.case for one in planned.values()])
+        _limit_memory(options)
         while True:
             asked: dict[str, Any] = wire.recv()
             group = [planned[name] for name in asked["cases"]]
@@ -312,10 +318,15 @@ def _plan(
     return planned, runner
 
 
-def _give_way(options: Options) -> None:
-    """Where memory runs out, let this process end and not the one that keeps the results."""
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
+def _know_machine(device: torch.device, cases: Sequence[Case]) -> None:
+    """Measure what the machine can do at best before memory is limited: that takes a gigabyte, of no case's."""
+    for dtype, threads in {(case.dtype, case.threads) for case in cases}:
+        with suppress(RuntimeError, MemoryError):  # each case says what it lacks
+            peaks(device, dtype, threads)
+
+
+def _limit_memory(options: Options) -> None:
+    """Bound what cases may take, where the system can."""
     if options.device.type == "cpu" and options.memory_bytes is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         most = options.memory_bytes if hard == resource.RLIM_INFINITY else min(options.memory_bytes, hard)

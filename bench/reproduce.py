@@ -1,4 +1,8 @@
-"""``python -m bench.reproduce SUITE``: train, evaluate, measure and render a suite; the same command goes on."""
+"""``python -m bench.reproduce SUITE``: train, evaluate, measure and render a suite; the same command goes on.
+
+``python -m bench.reproduce gpu`` does the jobs of a queue, the most valuable first, within the minutes that a machine
+can be had for, and brings back a few files (docs/gpu.md).
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -21,9 +26,13 @@ from bench import commands
 from bench.bounds import Minutes, Rounds, Users, number
 from bench.loading import Loading, with_loading
 from bench.opening import command_of
-from bench.outputs import check_out_file, write_file
+from bench.options import choose_device
+from bench.outputs import check_out_file, check_out_folder, write_file
 from bench.reproducing.kept import RUN, STUDIES, read_kept
+from bench.reproducing.packed import LIST
 from bench.reproducing.plan import make_plan
+from bench.reproducing.queue import Queue, State, read_queue
+from bench.reproducing.queued import Run, render_pages, table_of
 from bench.reproducing.run import Options, StepFailedError, Steps, signed, signed_studies
 from models.errors import UserError
 
@@ -34,15 +43,23 @@ app = typer.Typer(add_completion=False, help=__doc__)
 @with_loading
 def main(
     *,
-    suite: Annotated[str, typer.Argument(help="paper, ablation, another that `python -m bench` lists, or a file.")],
+    suite: Annotated[
+        str, typer.Argument(help="paper, ablation, another that `python -m bench` lists, or a file; gpu is a queue.")
+    ],
     datasets: Annotated[str, typer.Option(help="Of the suite's, separated by commas; default: all.")] = "",
-    size: Annotated[str, typer.Option(help="Preset of all recommenders, such as compact or t5-small.")] = "compact",
+    size: Annotated[
+        str | None,
+        typer.Option(help="Preset of all recommenders; default: compact, or the first that a queue names."),
+    ] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Of the suite's recommenders; may be repeated. Default: all.")
     ] = None,
     budget_minutes: Annotated[
         float | None,
-        number(Minutes, "When these are over, what is there is measured; the same command goes on later."),
+        number(
+            Minutes,
+            "When these are over, what is there is measured and no job begins; the same command goes on later.",
+        ),
     ] = None,
     jobs: Annotated[int | None, number(Rounds, "Trained at a time; default: cores, 4 at most, or 1 on a GPU.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
@@ -52,17 +69,44 @@ def main(
         Path | None, typer.Option(help="Folder of an earlier run's results: what it holds is not made again.")
     ] = None,
     measure: Annotated[bool, typer.Option(help="Time what is trained; without, quality alone is rendered.")] = True,
+    render: Annotated[bool, typer.Option(help="Make the page; without, results alone are written.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List a queue's jobs, and which comes next.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do jobs of a queue that failed anew.")] = False,
+    pages: Annotated[
+        Path | None, typer.Option(help="Make pages of what a queue brought back, which --kept names, and run nothing.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for run.json, studies.json and the page.")] = Path("reports/latest"),
     loading: Loading,
 ) -> None:
     """Do what of a suite is not done yet: train, evaluate, study beams and leaks, measure, render."""
     console = Console(stderr=True)
     started = time.monotonic()
+
+    def say(line: str) -> None:
+        console.print(f"{(time.monotonic() - started) / 60:6.1f} min  {line}", soft_wrap=True, highlight=False)
+
+    queue = read_queue(suite)
+    if queue is not None:
+        if datasets or only or jobs or not (measure and render):
+            raise UserError(f"{suite} is a queue, whose jobs say what is done; leave out what is for suites")
+        asked = Asked(device, size, out, kept, None if budget_minutes is None else started + 60 * budget_minutes)
+        _do_queue(Path(suite).stem, queue, asked, loading, say, pages, dry_run=dry_run, retry_failed=retry_failed)
+        return
+    if dry_run or retry_failed or pages:
+        raise UserError("--dry-run, --retry-failed and --pages go with a queue, such as gpu")
     for name in (RUN, STUDIES):
         check_out_file(out / name)
     sources = [one for one in datasets.split(",") if one]
-    plan = make_plan(suite, sources=sources, size=size, only=only or [], loading=loading, kept=read_kept(kept))
     on_gpu = torch.cuda.is_available() if device is None else device.startswith("cuda")
+    plan = make_plan(
+        suite,
+        sources=sources,
+        size=size or "compact",
+        only=only or [],
+        loading=loading,
+        kept=read_kept(kept),
+        on_gpu=on_gpu,
+    )
     cores = os.cpu_count() or 1
     at_once = jobs or (1 if on_gpu else min(cores, 4))
     options = Options(
@@ -73,13 +117,58 @@ def main(
         beam_users=beam_users,
         deadline=None if budget_minutes is None else started + 60 * budget_minutes,
     )
-
-    def say(line: str) -> None:
-        console.print(f"{(time.monotonic() - started) / 60:6.1f} min  {line}", soft_wrap=True, highlight=False)
-
     steps = Steps(plan, options, say)
     with _alone(plan.folder):
-        _reproduce(steps, at_once, measure=measure, out=out)
+        _reproduce(steps, at_once, measure=measure, render=render, out=out)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a queue is to be run, as the user asked."""
+
+    device: str | None
+    size: str | None
+    out: Path
+    kept: Path | None
+    deadline: float | None
+
+
+def _do_queue(
+    name: str,
+    queue: Queue,
+    asked: Asked,
+    loading: Loading,
+    say: Callable[[str], None],
+    pages: Path | None,
+    *,
+    dry_run: bool,
+    retry_failed: bool,
+) -> None:
+    if pages is not None:
+        render_pages(asked.kept or asked.out, pages, say)
+        return
+    size = asked.size or next(iter(queue.sizes))
+    device = choose_device(asked.device)
+    run = Run(
+        name=name,
+        queue=queue,
+        state=State(name, size),
+        device=str(device),
+        loading=loading,
+        out=asked.out,
+        command=command_of("bench.reproduce"),
+        deadline=asked.deadline,
+        say=say,
+    )
+    queue.share(size)
+    with _alone(run.state.home):
+        for folder in (asked.kept, asked.out if (asked.out / LIST).is_file() else None):
+            if folder is not None:
+                run.keep(folder)
+        if not dry_run:
+            check_out_folder(asked.out, [LIST])
+            run.all(retry_failed=retry_failed)
+        Console().print(table_of(run))
 
 
 @contextmanager
@@ -92,7 +181,7 @@ def _alone(folder: Path) -> Iterator[None]:
         raise UserError(f"another bench.reproduce works in {folder}: wait for it, or set BENCH_HOME") from error
 
 
-def _reproduce(steps: Steps, at_once: int, *, measure: bool, out: Path) -> None:
+def _reproduce(steps: Steps, at_once: int, *, measure: bool, render: bool, out: Path) -> None:
     """Run all steps, and write and render what there is, whatever failed."""
     plan, say = steps.plan, steps.say
     try:
@@ -115,13 +204,13 @@ def _reproduce(steps: Steps, at_once: int, *, measure: bool, out: Path) -> None:
     runs = [out / RUN] if content else []
     write_file(out / STUDIES, studies.model_dump_json(indent=1) + "\n")
     page = [sys.executable, "-m", "bench.report", *map(str, [*runs, out / STUDIES]), "--out", str(out)]
-    rendered = subprocess.run(page, check=False)  # noqa: S603 - our own command
+    status = subprocess.run(page, check=False).returncode if render else 0  # noqa: S603 - our own command
     missing = [work.name for work in plan.work if not plan.done(work)]
     if missing:
         say(f"not done yet: {'; '.join(missing)}; the same command goes on")
     if steps.failures:
         raise UserError(f"{len(steps.failures)} steps failed, the first: {steps.failures[0]}")
-    if rendered.returncode:
+    if status:
         raise UserError(f"the results in {out} could not be rendered: see above")
 
 

@@ -22,6 +22,12 @@ from models.recommender import Examples
 
 METRIC = "NDCG@10"
 
+MINUTES = "minutes"
+"""Under which name the log of an evaluation holds how long the training had taken."""
+
+MEASURED = "eval_"
+"""What the Trainer puts before the names of metrics."""
+
 
 @dataclass
 class Arguments(TrainingArguments):
@@ -82,6 +88,7 @@ class TimeBudget(TrainerCallback, ExportableState):
         """Leave a line for each evaluation."""
         del args, control
         self._tick()
+        state.log_history[-1][MINUTES] = self.spent_s / 60  # the entry of this evaluation
         if self._bar is not None:
             value = told["metrics"][f"eval_{METRIC}"]
             at = f"epoch {state.epoch or 0:.1f}, {self.spent_s / 60:.1f} min"
@@ -137,7 +144,7 @@ class RankingTrainer(Trainer):
 
     train_dataset: Examples
     rank_validation: Callable[[], dict[str, torch.Tensor]]
-    best: ClassVar[str] = f"eval_{METRIC}"
+    best: ClassVar[str] = f"{MEASURED}{METRIC}"
 
     @cached_property
     def batches(self) -> LengthGroupedBatches:

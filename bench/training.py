@@ -20,14 +20,14 @@ from transformers import Adafactor, EarlyStoppingCallback, PreTrainedModel, Prin
 from transformers.utils import logging
 
 from bench import checkpoints
-from bench.checkpoints import CARD, RUN, Card, read_card
+from bench.checkpoints import CARD, RUN, Card, CurvePoint, read_card
 from bench.data.dataset import Dataset, Split
 from bench.home import atomic
 from bench.measure import machine
 from bench.outputs import check_out_folder
 from bench.quality import evaluate
 from bench.recipes import Optimizer, Recipe
-from bench.trainer import METRIC, Arguments, EpochOrder, RankingTrainer, TimeBudget
+from bench.trainer import MEASURED, METRIC, MINUTES, Arguments, EpochOrder, RankingTrainer, TimeBudget
 from models import registry
 from models.errors import UserError
 from models.recommender import Serving, Settings, TrainableRecommender
@@ -37,6 +37,9 @@ LEAST_LEARNED = 2
 
 LONGEST_WAIT = timedelta(days=7)
 """How long torchrun's other processes wait for the first, which may wait for another training."""
+
+LOADERS = min(8, max(1, (os.cpu_count() or 1) - 2))
+"""Processes that tokenize and pad for a GPU, which else waits: P5's prompts take one core as long as an H100."""
 
 NOTE = "recipe.json"
 """File of an unfinished run that says by which recipe; a folder without it is not ours."""
@@ -224,6 +227,7 @@ def train(
         validation=serving,
         commit=machine.commit()[0],
         training=_summary(trainer, model.num_parameters(), interactions),
+        curve=_curve(trainer),
     )
     with args.main_process_first(local=False):
         if trainer.is_world_process_zero():
@@ -271,6 +275,7 @@ def _arguments(run: Path, recipe: Recipe, seed: int, device: torch.device) -> Ar
         remove_unused_columns=False,
         logging_steps=recipe.evaluate_every,
         disable_tqdm=True,
+        dataloader_num_workers=LOADERS if device.type == "cuda" else 0,
         report_to="none",
     )
 
@@ -342,9 +347,25 @@ def _last_whole_checkpoint(run: Path) -> str | None:
     return None
 
 
+def _curve(trainer: RankingTrainer) -> tuple[CurvePoint, ...]:
+    """Return what each evaluation found; that of a resumed training has those of its earlier parts, too."""
+    examples = len(trainer.train_dataset)
+    return tuple(
+        CurvePoint(
+            step=entry["step"],
+            epochs=round(entry["epoch"], 3),
+            examples=round(entry["epoch"] * examples),
+            minutes=entry.get(MINUTES) and round(entry[MINUTES], 3),
+            metrics={name.removeprefix(MEASURED): value for name, value in entry.items() if name.startswith(MEASURED)},
+        )
+        for entry in trainer.state.log_history
+        if trainer.best in entry
+    )
+
+
 def _summary(trainer: RankingTrainer, parameters: int, interactions: int) -> dict[str, str | int | float | bool | None]:
     best = max(trainer.state.log_history, key=lambda entry: entry.get(trainer.best, -1.0))
-    metrics = {f"validation {name.removeprefix('eval_')}": best[name] for name in best if name.startswith("eval_")}
+    metrics = {f"validation {name.removeprefix(MEASURED)}": best[name] for name in best if name.startswith(MEASURED)}
     learnt, examples = trainer.state.epoch or 0.0, trainer.train_dataset
     seconds = trainer.budget.spent_s - trainer.budget.evaluating_s
     return {

@@ -25,7 +25,7 @@ from models.identified import NumbersItems
 from models.recommender import Settings, TrainableRecommender
 
 DECODER = "exact"
-"""Ranks all users of generative recommenders: the fastest that makes the papers' lists."""
+"""Ranks all users of generative recommenders where the suite names none: the fastest that makes the papers' lists."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ class Plan:
         work: First all first seeds, so that a run that is cut short has something of everything.
         datasets: By what the suite calls them.
         kept: Results of earlier runs that are not made again, times of whole datasets only.
+        decoder: Ranks all users of generative recommenders.
 
     """
 
@@ -111,6 +112,7 @@ class Plan:
     work: list[Work]
     datasets: dict[str, Dataset]
     kept: Kept
+    decoder: str = DECODER
 
     def leaks(self, dataset: Dataset) -> Path:
         """Return where the probes of a dataset's numberings go; a dataset loaded otherwise has another place."""
@@ -193,7 +195,7 @@ class Plan:
 
     def _variant(self, work: Work) -> str:
         """Return what records call a piece of work."""
-        decoders = [DECODER] if registry.load(work.entry.name).decoders else []
+        decoders = [self.decoder] if registry.load(work.entry.name).decoders else []
         entry = work.entry.model_copy(update={"settings": work.chosen, "decoders": decoders})
         alone = self.suite.model_copy(update={"parts": [], "recommenders": [entry]})
         cpu = torch.device("cpu")
@@ -236,6 +238,7 @@ def make_plan(
     only: Sequence[str],
     loading: Loading,
     kept: Kept | None = None,
+    on_gpu: bool = False,
 ) -> Plan:
     """Read a suite and say what it takes.
 
@@ -247,6 +250,7 @@ def make_plan(
         loading: How the datasets are loaded, but for the k-core, which is the suite's.
         kept: Results that are not made again. Where a first seed of a dataset is not among them, or is of another
             recipe, all of its first seeds are: ratios of times are of one run.
+        on_gpu: Whether it is a GPU that ranks, for which a suite may name another decoder.
 
     Raises:
         UserError: A suite, dataset, recommender or setting is not as it must be.
@@ -281,16 +285,18 @@ def make_plan(
                     one = _work(entry, entry.seeds[place], dataset, suite, size, folder)
                     work.setdefault(one.results, one)
     whole = list(work.values())
-    return Plan(Path(name).stem, suite, size, folder, whole, datasets, _still_timed(kept or Kept(), whole))
+    decoder = suite.ranks_with.get("cuda" if on_gpu else "cpu", DECODER)
+    return Plan(Path(name).stem, suite, size, folder, whole, datasets, _still_timed(kept or Kept(), whole), decoder)
 
 
 def _work(entry: Entry, seed: int, dataset: Dataset, suite: Suite, size: str, folder: Path) -> Work:
     chosen = {"preset": entry.presets.get(size, size)} | entry.settings | {"seed": seed}
     settings, recipe = resolve(entry.name, dataset.name, chosen)
-    if suite.train_minutes is not None:
-        recipe = recipe.model_copy(update={"max_minutes": suite.train_minutes})
+    minutes = entry.train_minutes or suite.train_minutes
+    if minutes is not None:
+        recipe = recipe.model_copy(update={"max_minutes": minutes})
     place = checkpoints.folder_for(entry.name, settings, dataset)
-    if suite.train_minutes is not None:  # other weights than those of the recipe's full length
+    if minutes is not None:  # other weights than those of the recipe's full length
         place = folder / "checkpoints" / place.parent.name / place.name
     file = f"{place.parent.name}-{place.name}.json"
     beams = folder / "beams" / file if entry.beams and seed == entry.seeds[0] else None

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from bench.checkpoints import CARD
 from bench.home import atomic, home
 from bench.loading import Loading
-from bench.reproducing.plan import DECODER, Plan, Work, read_part
+from bench.reproducing.plan import Plan, Work, read_part
 from bench.results import store
 from bench.results.studies import BeamStudy, Evaluation, LeakProbe, Studies
 from models import registry
@@ -167,11 +167,11 @@ class Steps:
             argv = ["bench.train", work.entry.name, *source, *named, *threads, "--out", str(work.folder)]
             argv += ["--again"] if (work.folder / CARD).exists() else []  # by another recipe
             argv += ["--max-minutes", f"{work.recipe.max_minutes:g}"]
-            argv += ["--decoder", DECODER] if self._generates(work) else []
+            argv += ["--decoder", self.plan.decoder] if self._generates(work) else []
             self._command(f"training {work.name}", argv, log)
         if work.studies(work.results) is None:
             whom = [str(work.folder)] if work.trains else [work.entry.name]
-            decoder = ["--decoder", DECODER] if self._generates(work) else []
+            decoder = ["--decoder", self.plan.decoder] if self._generates(work) else []
             argv = ["bench.evaluate", *whom, *source, *decoder, *threads, "--out", str(work.results)]
             self._command(f"evaluating {work.name}", argv, log)
         if work.beams is not None and not self._beams_studied(work, work.beams):
@@ -209,7 +209,12 @@ class Steps:
             file.write(f"$ {shlex.join(['python', '-m', *argv])}\n")
             file.flush()
             process = subprocess.Popen(  # noqa: S603 - our own commands
-                line, stdout=file, stderr=file, stdin=subprocess.DEVNULL, env=_quiet(), start_new_session=True
+                line,
+                stdout=file,
+                stderr=file,
+                stdin=subprocess.DEVNULL,
+                env=quiet_environment(),
+                start_new_session=True,
             )
             try:
                 while process.poll() is None:
@@ -224,7 +229,7 @@ class Steps:
         self.say(f"{what}: {(time.monotonic() - started) / 60:.1f} min")
 
 
-def _quiet() -> dict[str, str]:
+def quiet_environment() -> dict[str, str]:
     """Return the environment without progress bars, which would fill the logs."""
     return os.environ | {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TERM": "dumb"}
 

@@ -88,7 +88,7 @@ def test_a_crashed_a_hung_and_a_greedy_recommender_beside_three_sound_ones_give_
 def test_whatever_a_recommender_does_is_a_row(group, name, outcome, said):
     guard, cases = group(name, "Constant")
     broken, sound = guard.measure(cases)
-    assert (broken.outcome, sound.outcome) == (outcome, Outcome.OK)
+    assert (broken.outcome, sound.outcome) == (outcome, Outcome.OK), sound.detail
     assert broken.detail.startswith(said)
     assert broken.latency is None
 

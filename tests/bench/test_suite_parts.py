@@ -173,5 +173,5 @@ def test_of_one_source_only_its_own_parts_are_laid_out(tmp_path):
 def test_a_damaged_json_suite_is_one_line(tmp_path):
     path = tmp_path / "torn.json"
     path.write_text("{")
-    with pytest.raises(UserError, match=r"torn\.json: invalid JSON"):
+    with pytest.raises(UserError, match=r"torn\.json: is no valid JSON"):
         read_suite(str(path))

@@ -14,6 +14,10 @@ from models.recommender import PADDING, History, Recommendations
 TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 5e-3, "int8": 5e-2}
 """Scores this close, relative to the largest of the list, may change places with the order of arithmetic."""
 
+DIFFERENT = {"float32": 0.0, "bfloat16": 0.1, "float16": 0.1, "int8": 0.1}
+"""Share of lists that may differ by more than ties: in a short number format a beam that is rounded away takes all its
+items along, and the order of arithmetic hangs on the batch."""
+
 
 Listed = Mapping[int, tuple[Ints, Floats]]
 """Items [K] and scores [K] of each user's list."""

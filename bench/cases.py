@@ -105,6 +105,9 @@ class Suite(BaseModel):
         parts: Products of their own, instead of one.
         min_count: Least interactions of users and items (k-core) that `bench.reproduce` keeps; 0 keeps all.
         ranks_with: Decoder by which `bench.reproduce` ranks all users, by kind of device; one that keeps the beams.
+        leaks: Whether `bench.reproduce` probes the numberings of items for answers that they give away.
+        own_process: Whether each case's memory is measured in a process that serves it alone, too.
+        eager: Whether one-pass recommenders are timed on a GPU without a graph, too.
         ablation: Whether each part holds its recommenders against its first one.
         untrained: Whether weights are random, which measures cost alone.
         batch_sizes: Users a request.
@@ -132,6 +135,9 @@ class Suite(BaseModel):
     parts: list[Part] = []
     min_count: Count = 0
     ranks_with: dict[Literal["cpu", "cuda"], str] = {}
+    leaks: bool = True
+    own_process: bool = True
+    eager: bool = True
     ablation: bool = False
     untrained: bool = False
     batch_sizes: list[BatchSize] = Field(default=[1], min_length=1)
@@ -350,7 +356,8 @@ def _servings(
         weights = WeightsKind.UNTRAINED if untrained else WeightsKind.TRAINED
     common = {"recommender": entry.name, "settings": named_settings(entry.name, dataset, settings), "weights": weights}
     if not kind.decoders:
-        ways = (False, True) if device.type == "cuda" and kind.capturable else (False,)
+        graphs = device.type == "cuda" and kind.capturable
+        ways = ((False, True) if suite.eager else (True,)) if graphs else (False,)
         return [common | {"captured": captured} for captured in ways]
     for decoder in entry.decoders:
         if decoder not in kind.decoders:

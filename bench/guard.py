@@ -117,7 +117,7 @@ class Guard:
 
     def _kept(self, record: Record) -> Record:
         """Add what a process of its own tells of a case's memory, and keep the record."""
-        if record.outcome is Outcome.OK:
+        if record.outcome is Outcome.OK and self._options.suite.own_process:
             own = own_memory(self._options.job, record.case.name, timeout_s=self._options.timeout_s)
             record = record.model_copy(update={"memory": _with_process(record.memory, own)})
         self.unfinished.keep_record(record)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from bench.agreement import Agreements
-from bench.audit import TOLERANCE, Listed, audit_lists, evaluated_lists, timed_lists
+from bench.audit import DIFFERENT, TOLERANCE, Listed, audit_lists, evaluated_lists, timed_lists
 from bench.building import Builder, labels_of
 from bench.cases import Planned, Suite
 from bench.data.dataset import Dataset, Split
@@ -317,7 +317,7 @@ class Runner:
         if isinstance(timed, Failure):
             return self._failed(one.case, timed, started)
         audit = self._audit(one, timed)
-        if not isinstance(audit, Unavailable) and audit.different:
+        if not isinstance(audit, Unavailable) and audit.different > DIFFERENT[one.case.dtype] * audit.users:
             detail = f"{audit.different} of {audit.users} timed lists differ from the evaluated ones"
             return self._failed(one.case, Failure(Outcome.ERROR, detail), started)
         return Record(

@@ -241,6 +241,11 @@ def _doubts(record: Record) -> list[str]:
     if isinstance(record.audit, ListAudit) and record.audit.ties:
         ties, users = record.audit.ties, record.audit.users
         found.append(f"{ties} of {users} timed lists order near-equal scores differently")
+    if isinstance(record.audit, ListAudit) and record.audit.different:
+        found.append(
+            f"{record.audit.different} of {record.audit.users} timed lists differ from evaluated ones, as rounding to "
+            f"{record.case.dtype} does to beams: the quality is about that of what was timed"
+        )
     overhead = record.overhead
     if isinstance(overhead, Overhead) and overhead.low > overhead.allowed_s:
         cost, allowed = overhead.seconds * 1e6, overhead.allowed_s * 1e6

@@ -36,7 +36,8 @@ class Job(BaseModel):
         needs_cuda: Whether it says nothing on a CPU, where it is passed over.
         command: Words after ``python -m``, with ``{device}``, ``{size}``, ``{out}``, ``{root}``, the folder of the
             checkout, and ``{data}``, options that say where the data are.
-        suite: In the place of a command: what is measured, or the name of a suite.
+        suite: In the place of a command: what is measured, or the name of a suite. A decoder ``{decoder}`` is
+            ``compiled`` on a GPU, else ``exact``.
         part: Title of the one part that is taken of a named suite.
         trains: Whether the suite's recommenders are trained, evaluated and then timed, as `bench.reproduce` does.
 
@@ -61,12 +62,13 @@ class Job(BaseModel):
             raise ValueError("a part goes with the name of a suite")
         return self
 
-    def measured(self, size: str, share: float) -> Suite | None:
+    def measured(self, size: str, share: float, *, on_cuda: bool) -> Suite | None:
         """Return the suite that the job measures, at a size.
 
         Args:
             size: Preset; takes the place of ``{size}`` in settings.
             share: Of the minutes of training and of the timed seconds that the queue gives.
+            on_cuda: Whether there is a GPU.
 
         Returns:
             None where the job is a command.
@@ -87,7 +89,8 @@ class Job(BaseModel):
         def at_size(entry: Entry) -> Entry:
             named = {key: size if value == "{size}" else value for key, value in entry.settings.items()}
             minutes = entry.train_minutes and entry.train_minutes * share
-            return entry.model_copy(update={"settings": named, "train_minutes": minutes})
+            decoders = [decoder.format(decoder="compiled" if on_cuda else "exact") for decoder in entry.decoders]
+            return entry.model_copy(update={"settings": named, "train_minutes": minutes, "decoders": decoders})
 
         return suite.model_copy(
             update={

@@ -25,10 +25,11 @@ import bench
 from bench.home import atomic, home
 from bench.loading import Loading
 from bench.measure import machine
-from bench.reproducing.kept import RUN
+from bench.reproducing.kept import RUN, STUDIES
 from bench.reproducing.packed import Listed, pack, restore, unpack
 from bench.reproducing.queue import DONE, FAILED, ROW, TIMED_OUT, Job, Queue, Row, State, digest
 from bench.reproducing.run import PATIENCE_S, POLL_S, quiet_environment, signed
+from bench.results import store
 from models.errors import UserError
 
 ROOT = Path(bench.__file__).resolve().parent.parent
@@ -38,6 +39,9 @@ OVERRUN = 1.5
 
 FOR_MEASURING = 0.3
 """Share of a job's minutes that its trainings leave to timing."""
+
+TOGETHER = 4
+"""Trained at a time on a GPU: the small ones end early, and none of them fills it."""
 
 LOG = "log.txt"
 
@@ -109,10 +113,13 @@ class Run:
             said = f": {row.detail}" if row.detail else ""
             self.say(f"{job.name}: {row.outcome} after {row.seconds / 60:.1f} min{said}")
             self.pack()
+        self.pack()  # what an earlier call did, too, though nothing was left to do
 
     def pack(self) -> None:
-        """Write what is done to the folder that comes back."""
+        """Write what is done to the folder that comes back; nothing where nothing is done."""
         over = [(job, row) for job in self.queue.jobs if (row := self.state.row(job)) is not None]
+        if not over:
+            return
         listed = Listed(queue=self.name, size=self.state.size, rows=[row for _, row in over])
         files = {job.name: self.state.files(job) for job, _ in over}
         pack(self.out, listed, files, made_by="bench.reproduce")
@@ -184,7 +191,7 @@ class Run:
 
         """
         size, share = self.state.size, self.queue.share(self.state.size)
-        suite = job.measured(size, share)
+        suite = job.measured(size, share, on_cuda=self.on_cuda)
         data = self.loading.resolved().words()
         if suite is None:
             values = {"device": self.device, "size": size, "out": str(folder), "root": str(ROOT)}
@@ -199,6 +206,7 @@ class Run:
         if job.trains:
             minutes = max(0.1, job.minutes * share * (1 - FOR_MEASURING))
             budget = ["--budget-minutes", f"{minutes:g}", "--no-render", "--out", str(folder)]
+            budget += ["--jobs", str(TOGETHER)] if self.on_cuda else []
             return ["bench.reproduce", str(path), "--size", size, *budget, *device, *data]
         storage = f"--benchmark-storage=file://{(folder / 'stored').resolve()}"
         options = ["--suite", str(path), "--min-count", str(suite.min_count), storage]
@@ -216,6 +224,8 @@ class Run:
             content = signed(stored[-1], command=self.command, suite=job.name)
             (folder / RUN).write_text(json.dumps(content) + "\n")
         shutil.rmtree(folder / "stored", ignore_errors=True)
+        if job.suite is not None and not (folder / RUN).exists():
+            raise UserError("nothing was timed")
         if not job.trains:
             return
         made = home("reproduce", job.name, self.state.size)
@@ -226,6 +236,11 @@ class Run:
         for log in made.glob("logs/*.log"):
             (folder / "logs").mkdir(exist_ok=True)
             (folder / "logs" / log.name).write_bytes(log.read_bytes())
+        suite = job.measured(self.state.size, self.queue.share(self.state.size), on_cuda=self.on_cuda)
+        found = {one.case.recommender for one in store.read_studies(folder / STUDIES).studies.evaluations}
+        left = [entry.name for entry in suite.recommenders if entry.name not in found] if suite else []
+        if left:
+            raise UserError(f"not evaluated in time: {', '.join(left)}")
 
 
 def render_pages(folder: Path, out: Path, say: Callable[[str], None]) -> None:
@@ -244,7 +259,7 @@ def render_pages(folder: Path, out: Path, say: Callable[[str], None]) -> None:
     for job, its in files.items():
         place = out / job
         restore(its, place)
-        results = [str(place / name) for name in (RUN, "studies.json") if name in its]
+        results = [str(place / name) for name in (RUN, STUDIES) if name in its]
         if results:
             line = [sys.executable, "-m", "bench.report", *results, "--out", str(place)]
             done = subprocess.run(line, check=False, capture_output=True, text=True)  # noqa: S603 - our own command

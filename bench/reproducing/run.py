@@ -148,7 +148,7 @@ class Steps:
             pass
 
     def _leaks(self) -> None:
-        name = self.plan.numbering
+        name = self.plan.numbering if self.plan.suite.leaks else None
         for source, dataset in self.plan.datasets.items():
             out = self.plan.leaks(dataset)
             if name is not None and read_part(out) is None and not self.plan.kept.leaks(dataset):
@@ -166,7 +166,7 @@ class Steps:
             named = [word for key, value in work.chosen.items() for word in ("--set", f"{key}={value}")]
             argv = ["bench.train", work.entry.name, *source, *named, *threads, "--out", str(work.folder)]
             argv += ["--again"] if (work.folder / CARD).exists() else []  # by another recipe
-            argv += ["--max-minutes", f"{work.recipe.max_minutes:g}"]
+            argv += ["--max-minutes", repr(work.recipe.max_minutes)]
             argv += ["--decoder", self.plan.decoder] if self._generates(work) else []
             self._command(f"training {work.name}", argv, log)
         if work.studies(work.results) is None:

@@ -342,7 +342,7 @@ class ListAudit(Model):
         users: Users whose last timed list was compared with the evaluated one.
         identical: Lists equal place by place.
         ties: Lists that differ only where scores are equal to within what the dtype rounds (1e-4 in float32).
-        different: All others; more than 0 makes the case an error.
+        different: All others; in float32 any makes the case an error, in shorter formats more than a tenth.
 
     """
 

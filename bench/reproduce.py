@@ -160,7 +160,7 @@ def _do_queue(
         deadline=asked.deadline,
         say=say,
     )
-    queue.share(size)
+    queue.size(size)
     with _alone(run.state.home):
         for folder in (asked.kept, asked.out if (asked.out / LIST).is_file() else None):
             if folder is not None:

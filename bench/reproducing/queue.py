@@ -26,6 +26,21 @@ SHORTEST_S = 0.2
 """Timed seconds of a case, however small the share of a size."""
 
 
+class Size(BaseModel):
+    """A preset that a queue may be run at.
+
+    Attributes:
+        share: Of the minutes of each job, of training and of timed seconds, that is taken.
+        dataset: In the place of every suite's datasets, where the size is a rehearsal; None leaves them.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    share: float = Field(gt=0, le=100)
+    dataset: str | None = None
+
+
 class Job(BaseModel):
     """One thing to do, with all that it needs.
 
@@ -62,12 +77,12 @@ class Job(BaseModel):
             raise ValueError("a part goes with the name of a suite")
         return self
 
-    def measured(self, size: str, share: float, *, on_cuda: bool) -> Suite | None:
+    def measured(self, preset: str, size: Size, *, on_cuda: bool) -> Suite | None:
         """Return the suite that the job measures, at a size.
 
         Args:
-            size: Preset; takes the place of ``{size}`` in settings.
-            share: Of the minutes of training and of the timed seconds that the queue gives.
+            preset: Takes the place of ``{size}`` in settings.
+            size: What the queue says of that preset.
             on_cuda: Whether there is a GPU.
 
         Returns:
@@ -87,8 +102,8 @@ class Job(BaseModel):
             suite = suite.model_copy(update={"parts": parts})
 
         def at_size(entry: Entry) -> Entry:
-            named = {key: size if value == "{size}" else value for key, value in entry.settings.items()}
-            minutes = entry.train_minutes and entry.train_minutes * share
+            named = {key: preset if value == "{size}" else value for key, value in entry.settings.items()}
+            minutes = entry.train_minutes and entry.train_minutes * size.share
             decoders = [decoder.format(decoder="compiled" if on_cuda else "exact") for decoder in entry.decoders]
             return entry.model_copy(update={"settings": named, "train_minutes": minutes, "decoders": decoders})
 
@@ -101,9 +116,10 @@ class Job(BaseModel):
                     )
                     for part in suite.parts
                 ],
-                "train_minutes": suite.train_minutes and suite.train_minutes * share,
-                "case_seconds": max(min(SHORTEST_S, suite.case_seconds), suite.case_seconds * share),
+                "train_minutes": suite.train_minutes and suite.train_minutes * size.share,
+                "case_seconds": max(min(SHORTEST_S, suite.case_seconds), suite.case_seconds * size.share),
             }
+            | ({"datasets": [size.dataset], "min_count": 0} if size.dataset else {})
         )
 
 
@@ -112,7 +128,7 @@ class Queue(BaseModel):
 
     Attributes:
         description: One line.
-        sizes: Presets that the jobs may be run at, with the share of their minutes that each takes.
+        sizes: Presets that the jobs may be run at; the first is the one that their minutes are of.
         jobs: The most valuable first.
 
     """
@@ -120,7 +136,7 @@ class Queue(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     description: str
-    sizes: dict[str, float] = Field(min_length=1)
+    sizes: dict[str, Size] = Field(min_length=1)
     jobs: list[Job] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -130,16 +146,16 @@ class Queue(BaseModel):
             raise ValueError("two jobs have one name")
         return self
 
-    def share(self, size: str) -> float:
-        """Return which share of its minutes a job takes at a size.
+    def size(self, preset: str) -> Size:
+        """Return what the queue says of a preset.
 
         Raises:
             UserError: The queue does not know the size.
 
         """
-        if size not in self.sizes:
-            raise UserError(f"--size {size}: this queue runs at {', '.join(self.sizes)}")
-        return self.sizes[size]
+        if preset not in self.sizes:
+            raise UserError(f"--size {preset}: this queue runs at {', '.join(self.sizes)}")
+        return self.sizes[preset]
 
 
 class Row(Model):
@@ -258,7 +274,7 @@ class State:
             retry: Names of jobs that failed and are to be tried again.
 
         """
-        share = queue.share(self.size)
+        share = queue.size(self.size).share
         for job in queue.jobs:
             over = self.row(job) is not None and job.name not in retry
             if over or (job.needs_cuda and not on_cuda):

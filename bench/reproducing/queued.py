@@ -22,6 +22,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import bench
+from bench.cases import Suite
 from bench.home import atomic, home
 from bench.loading import Loading
 from bench.measure import machine
@@ -154,7 +155,7 @@ class Run:
             words = self._words(job, folder)
         except UserError as error:
             return FAILED, str(error)
-        allowed_s = 60 * OVERRUN * job.minutes * self.queue.share(self.state.size)
+        allowed_s = 60 * OVERRUN * job.minutes * self.queue.size(self.state.size).share
         end = time.monotonic() + allowed_s
         end = end if self.deadline is None else min(end, self.deadline)
         log = folder / LOG
@@ -190,8 +191,8 @@ class Run:
             UserError: It needs a checkout, and there is none; or its suite is none.
 
         """
-        size, share = self.state.size, self.queue.share(self.state.size)
-        suite = job.measured(size, share, on_cuda=self.on_cuda)
+        size, share = self.state.size, self.queue.size(self.state.size).share
+        suite = self._suite(job)
         data = self.loading.resolved().words()
         if suite is None:
             values = {"device": self.device, "size": size, "out": str(folder), "root": str(ROOT)}
@@ -211,6 +212,9 @@ class Run:
         storage = f"--benchmark-storage=file://{(folder / 'stored').resolve()}"
         options = ["--suite", str(path), "--min-count", str(suite.min_count), storage]
         return ["pytest", str(ROOT / "bench"), "--benchmark-only", "-q", *options, *device, *data]
+
+    def _suite(self, job: Job) -> Suite | None:
+        return job.measured(self.state.size, self.queue.size(self.state.size), on_cuda=self.on_cuda)
 
     def _collect(self, job: Job, folder: Path) -> None:
         """Bring together what the job left: its results file, the cards of its weights, the logs of its steps.
@@ -236,7 +240,7 @@ class Run:
         for log in made.glob("logs/*.log"):
             (folder / "logs").mkdir(exist_ok=True)
             (folder / "logs" / log.name).write_bytes(log.read_bytes())
-        suite = job.measured(self.state.size, self.queue.share(self.state.size), on_cuda=self.on_cuda)
+        suite = self._suite(job)
         found = {one.case.recommender for one in store.read_studies(folder / STUDIES).studies.evaluations}
         left = [entry.name for entry in suite.recommenders if entry.name not in found] if suite else []
         if left:
@@ -275,7 +279,7 @@ def table_of(run: Run) -> Table:
         run: The queue, and what of it is done.
 
     """
-    share = run.queue.share(run.state.size)
+    share = run.queue.size(run.state.size).share
     following = run.state.next(run.queue, run.left, on_cuda=run.on_cuda, retry=set())
     table = Table(title=f"{run.name} at {run.state.size}: {run.queue.description}", title_justify="left", box=None)
     for name in ("job", "minutes", "state", "what it gives"):

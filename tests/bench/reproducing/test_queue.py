@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from bench import cases
-from bench.reproducing.queue import DONE, FAILED, ROW, Job, Queue, Row, State, digest, queues, read_queue
+from bench.reproducing.queue import DONE, FAILED, ROW, Job, Queue, Row, Size, State, digest, queues, read_queue
 from models.backbones import is_preset
 from models.errors import UserError
 
 GPU = read_queue("gpu")
+HEAD = "description = ''\nsizes = {compact={share=1.0}}\n"
 
 
 def job(name="one", **changes):
@@ -36,7 +37,7 @@ def test_the_gpu_queue_has_jobs_of_minutes_in_the_order_of_their_worth():
     names = [one.name for one in GPU.jobs]
     assert names[:3] == ["cuda-tests", "beauty-p5", "beauty-tiger"]
     assert all(one.minutes <= (5 if one.trains else 3) for one in GPU.jobs)
-    assert GPU.sizes["t5-small"] == 1
+    assert GPU.sizes["t5-small"].share == 1
     assert all(is_preset(size) for size in GPU.sizes)
     assert queues() == {"gpu": GPU.description}
 
@@ -44,7 +45,7 @@ def test_the_gpu_queue_has_jobs_of_minutes_in_the_order_of_their_worth():
 @pytest.mark.parametrize("one", [one for one in GPU.jobs if one.suite is not None], ids=lambda one: one.name)
 @pytest.mark.parametrize(("size", "device"), [("t5-small", "cuda"), ("compact", "cpu")])
 def test_each_suite_of_the_gpu_queue_names_cases_that_there_are(one, size, device):
-    suite = one.measured(size, GPU.share(size), on_cuda=device == "cuda")
+    suite = one.measured(size, GPU.size(size), on_cuda=device == "cuda")
     for dataset in suite.datasets:
         groups = cases.expand(
             suite, dataset, device=torch.device(device), threads=1, chosen={}, untrained=bool(suite.untrained)
@@ -60,26 +61,28 @@ def test_a_size_scales_minutes_and_seconds_and_fills_in_names():
     entry = {"name": "p5", "settings": {"preset": "{size}"}, "decoders": ["{decoder}"], "train_minutes": 2}
     suite = {"description": "x", "datasets": ["synthetic"], "recommenders": [entry], "case_seconds": 3}
     one = job(command=[], suite=suite)
-    scaled = one.measured("t5-small", 0.5, on_cuda=True)
+    scaled = one.measured("t5-small", Size(share=0.5), on_cuda=True)
     assert scaled.recommenders[0].settings == {"preset": "t5-small"}
     assert scaled.recommenders[0].decoders == ["compiled"]
     assert (scaled.recommenders[0].train_minutes, scaled.case_seconds) == (1, 1.5)
-    assert one.measured("compact", 0.01, on_cuda=False).recommenders[0].decoders == ["exact"]
-    assert one.measured("compact", 0.01, on_cuda=False).case_seconds == 0.2
-    assert job().measured("compact", 1, on_cuda=False) is None
+    assert one.measured("compact", Size(share=0.01), on_cuda=False).recommenders[0].decoders == ["exact"]
+    assert one.measured("compact", Size(share=0.01), on_cuda=False).case_seconds == 0.2
+    rehearsed = one.measured("compact", Size(share=1, dataset="synthetic-50"), on_cuda=False)
+    assert (rehearsed.datasets, rehearsed.min_count) == (["synthetic-50"], 0)
+    assert job().measured("compact", Size(share=1), on_cuda=False) is None
 
 
 def test_one_part_of_a_named_suite_is_taken():
-    found = job(command=[], suite="gpu", part="T5-base, 20 beams").measured("t5-small", 1, on_cuda=True)
+    found = job(command=[], suite="gpu", part="T5-base, 20 beams").measured("t5-small", Size(share=1), on_cuda=True)
     assert [part.title for part in found.parts] == ["T5-base, 20 beams"]
     with pytest.raises(UserError, match="suite gpu has no part 'nope'"):
-        job(command=[], suite="gpu", part="nope").measured("t5-small", 1, on_cuda=True)
+        job(command=[], suite="gpu", part="nope").measured("t5-small", Size(share=1), on_cuda=True)
 
 
 def test_the_first_job_that_is_not_over_and_ends_in_time_comes_next(state):
     queue = Queue(
         description="x",
-        sizes={"compact": 0.5},
+        sizes={"compact": Size(share=0.5)},
         jobs=[job("gpu", needs_cuda=True), job("long", minutes=8), job("short"), job("last")],
     )
 
@@ -114,17 +117,23 @@ def test_a_job_that_was_changed_or_whose_row_is_torn_is_not_over(state):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("description = ''\nsizes = {compact=1.0}\njobs = 3", "jobs: "),
-        ("description = ''\nsizes = {compact=1.0}\njobs = []", "jobs: "),
+        (HEAD + "jobs = 3", "jobs: "),
+        (HEAD + "jobs = []", "jobs: "),
         ("[[jobs]]\nname = 'a'", "description: "),
-        ("description = ''\nsizes = {compact=1.0}\n[[jobs]]\nname='A b'\ndoes=''\nminutes=1\ncommand=['x']", "name: "),
-        ("description = ''\nsizes = {compact=1.0}\n[[jobs]]\nname='a'\ndoes=''\nminutes=1", "a command or a suite"),
         (
-            "description = ''\nsizes = {compact=1.0}\n[[jobs]]\nname='a'\ndoes=''\nminutes=1\ncommand=['x']\npart='y'",
+            HEAD + "[[jobs]]\nname='A b'\ndoes=''\nminutes=1\ncommand=['x']",
+            "name: ",
+        ),
+        (
+            HEAD + "[[jobs]]\nname='a'\ndoes=''\nminutes=1",
+            "a command or a suite",
+        ),
+        (
+            HEAD + "[[jobs]]\nname='a'\ndoes=''\nminutes=1\ncommand=['x']\npart='y'",
             "a part goes with the name of a suite",
         ),
         (
-            "description = ''\nsizes = {compact=1.0}\n" + "[[jobs]]\nname='a'\ndoes=''\nminutes=1\ncommand=['x']\n" * 2,
+            HEAD + "" + "[[jobs]]\nname='a'\ndoes=''\nminutes=1\ncommand=['x']\n" * 2,
             "two jobs have one name",
         ),
     ],
@@ -150,4 +159,4 @@ def test_what_is_no_queue_is_left_to_suites(tmp_path):
 
 def test_a_size_that_the_queue_does_not_know_is_refused():
     with pytest.raises(UserError, match="--size t5-base: this queue runs at t5-small, compact"):
-        GPU.share("t5-base")
+        GPU.size("t5-base")

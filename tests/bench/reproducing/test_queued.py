@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 
 QUICK = """
 description = "quick"
-sizes = { compact = 1.0, t5-small = 0.5 }
+sizes = { compact = { share = 1.0 }, t5-small = { share = 0.5 } }
 
 [[jobs]]
 name = "names"
@@ -64,7 +64,7 @@ command = ["bench.kernels", "popularity", "--device", "{device}", "--out", "{out
 
 TRAINS = """
 description = "trains"
-sizes = { compact = 1.0 }
+sizes = { compact = { share = 1.0 } }
 
 [[jobs]]
 name = "beside"
@@ -168,7 +168,7 @@ def test_what_an_earlier_call_brought_back_is_kept_on_another_machine(monkeypatc
 def test_a_budget_is_kept_and_what_is_cut_is_told():
     """No job is begun that would end too late, and one that takes longer than it said is ended."""
     Path("late.toml").write_text(
-        "description = 'x'\nsizes = { compact = 1.0 }\n"
+        "description = 'x'\nsizes = { compact = { share = 1.0 } }\n"
         "[[jobs]]\nname = 'late'\ndoes = 'sleeps'\nminutes = 0.05\n"
         """command = ['timeit', '-n1', '-r1', "__import__('time').sleep(60)"]\n"""
         "[[jobs]]\nname = 'next'\ndoes = 'lists'\nminutes = 0.04\ncommand = ['bench', '--names']\n"

@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import interrupts
+from bench.ground import interrupts
 
 if sys.argv[:1] == ["-m"]:  # as in `python -m bench.train`, whose own imports take seconds
     interrupts.quit_quietly()

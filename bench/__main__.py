@@ -9,7 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import cases, commands, data
+from bench import data
+from bench.cli import ending
+from bench.suites import cases
 from models import registry
 from models.backbones import PRESETS
 
@@ -64,4 +66,4 @@ def _show(console: Console, title: str, rows: Mapping[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    commands.run(app)
+    ending.run(app)

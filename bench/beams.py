@@ -11,18 +11,18 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench import commands
-from bench.bounds import BeamWidth, Seed, Threads, Users, number
+from bench.cli import ending
+from bench.cli.loading import Loading, with_loading
+from bench.cli.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
 from bench.data.dataset import Split
-from bench.loading import Loading, with_loading
-from bench.opening import command_of, open_recommender
-from bench.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
-from bench.outputs import check_out_file, write_file
-from bench.provenance import provenance
+from bench.ground.bounds import BeamWidth, Seed, Threads, Users, number
+from bench.ground.outputs import check_out_file, write_file
 from bench.quality import beams, evaluate
-from bench.results.decoders import LADDER
-from bench.results.record import Metric
-from bench.results.studies import BeamStudy, Studies
+from bench.records.decoders import LADDER
+from bench.records.record import Metric
+from bench.records.studies import BeamStudy, Studies
+from bench.running.opening import command_of, open_recommender
+from bench.running.provenance import provenance
 from models.errors import UserError
 from models.recommender import EXHAUSTIVE, Scores
 
@@ -135,4 +135,4 @@ def _quality(metrics: dict[str, Metric]) -> list[str]:
 
 
 if __name__ == "__main__":
-    commands.run(app)
+    ending.run(app)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.face import Measured
+from bench.face.replay import Measured
 
 
 def bench_decoder(benchmark: BenchmarkFixture, measured: Measured) -> None:

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.report.page import write_report
-from bench.results.record import (
+from bench.records.record import (
     Case,
     Flops,
     Latency,
@@ -25,7 +24,8 @@ from bench.results.record import (
     Weights,
     WeightsKind,
 )
-from bench.results.store import Run
+from bench.records.store import Run
+from bench.report.run.page import write_report
 
 SAMPLES, TURNS = 1000, 20
 

@@ -18,13 +18,13 @@ from torch.nn import functional
 from torch.utils.data import RandomSampler
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from bench.batches import LengthGroupedBatches
+from bench.cli.options import choose_device, set_threads
 from bench.data.dataset import Dataset
+from bench.face.session import loading_of, read_numbers
 from bench.measure import memory
-from bench.options import choose_device, set_threads
-from bench.recipes import Recipe, resolve
-from bench.session import loading_of, read_numbers
-from bench.training import in_bfloat16, plain_attention
+from bench.training.batches import LengthGroupedBatches
+from bench.training.loop import in_bfloat16, plain_attention
+from bench.training.recipes import Recipe, resolve
 from models import registry
 from models.losses import catalogue_cross_entropy
 from models.recommender import Examples, TrainableRecommender

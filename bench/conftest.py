@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from bench import interrupts
+from bench.ground import interrupts
 
 interrupts.quit_quietly()  # what follows is imported for seconds, before pytest would catch Ctrl-C
 # isort: split
@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 
-from bench import commands, loading
-from bench.face import Measured, Replay, print_summary, save_without_benchmarks
-from bench.home import home
-from bench.results.store import FAILED
-from bench.session import Session
-from bench.storing import AtomicStorage, store_atomically
+from bench.cli import ending, loading
+from bench.face.replay import Measured, Replay, save_without_benchmarks
+from bench.face.session import Session
+from bench.face.storing import AtomicStorage, store_atomically
+from bench.face.summary import print_summary
+from bench.ground.home import home
+from bench.records.store import FAILED
 from models.errors import UserError
 from models.recommender import Scores, SeenItems
 
@@ -168,7 +169,7 @@ def measured(request: pytest.FixtureRequest) -> Measured:
     try:
         return Measured(request.config.stash[SESSION].record(name, selected), replay)
     except UserError as error:
-        pytest.exit(f"error: {error}", returncode=commands.USAGE)
+        pytest.exit(f"error: {error}", returncode=ending.USAGE)
     except KeyboardInterrupt:
         pytest.exit(f"{interrupts.LINE}: the same command goes on", returncode=interrupts.STATUS)
 
@@ -195,7 +196,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         if storage is None or storage.failed is None:
             ours.finish()
         else:
-            session.exitstatus = commands.USAGE
+            session.exitstatus = ending.USAGE
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -8,9 +8,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import commands
+from bench.cli import ending
+from bench.cli.options import choose_device
 from bench.measure.fitness import Finding, Level, examine
-from bench.options import choose_device
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -54,4 +54,4 @@ def _table(findings: list[Finding]) -> Table:
 
 
 if __name__ == "__main__":
-    commands.run(app)
+    ending.run(app)

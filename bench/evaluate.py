@@ -13,16 +13,16 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench import commands
-from bench.bounds import BatchSize, BeamWidth, ListLength, Seed, Threads, number
+from bench.cli import ending
+from bench.cli.loading import Loading, with_loading
+from bench.cli.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
 from bench.data.dataset import Dataset, Split
-from bench.loading import Loading, with_loading
-from bench.opening import command_of, open_recommender
-from bench.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
-from bench.outputs import check_out_file, write_file
-from bench.provenance import provenance
-from bench.results.record import Quality
-from bench.results.studies import Evaluation, Studies
+from bench.ground.bounds import BatchSize, BeamWidth, ListLength, Seed, Threads, number
+from bench.ground.outputs import check_out_file, write_file
+from bench.records.record import Quality
+from bench.records.studies import Evaluation, Studies
+from bench.running.opening import command_of, open_recommender
+from bench.running.provenance import provenance
 from models.recommender import Scores, SeenItems
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -118,4 +118,4 @@ def _table(results: dict[str, Quality], dataset: Dataset) -> Table:
 
 
 if __name__ == "__main__":
-    commands.run(app)
+    ending.run(app)

@@ -12,17 +12,18 @@ from rich.console import Console
 from rich.table import Table
 from torch.profiler import ProfilerActivity
 
-from bench import checkpoints, commands
-from bench.bounds import BatchSize, BeamWidth, ListLength, Rounds, Threads, number
+from bench.cli import ending
+from bench.cli.loading import Loading, with_loading
+from bench.cli.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
 from bench.data.dataset import Dataset, Split
-from bench.loading import Loading, with_loading
+from bench.ground.bounds import BatchSize, BeamWidth, ListLength, Rounds, Threads, number
+from bench.ground.outputs import check_out_folder, write_folder
 from bench.measure.phases import quiet_profile
 from bench.measure.subject import user_batches
-from bench.opening import open_recommender
-from bench.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
-from bench.outputs import check_out_folder, write_folder
-from bench.recipes import resolve
-from bench.report.spreadsheets import csv_bytes
+from bench.report.drawing.spreadsheets import csv_bytes
+from bench.running.opening import open_recommender
+from bench.training import checkpoints
+from bench.training.recipes import resolve
 from models import registry
 from models.recommender import PHASE, Recommender, Scores
 
@@ -128,4 +129,4 @@ def _table(name: str, frame: pd.DataFrame, calls: int) -> Table:
 
 
 if __name__ == "__main__":
-    commands.run(app)
+    ending.run(app)

@@ -11,17 +11,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import commands
-from bench.bounds import Seed, number
+from bench.cli import ending
+from bench.cli.loading import Loading, with_loading
+from bench.cli.options import parse_settings
 from bench.data.dataset import Split
-from bench.loading import Loading, with_loading
-from bench.opening import command_of
-from bench.options import parse_settings
-from bench.outputs import check_out_file, write_file
-from bench.provenance import provenance
+from bench.ground.bounds import Seed, number
+from bench.ground.outputs import check_out_file, write_file
 from bench.quality import leaks
-from bench.recipes import resolve
-from bench.results.studies import LeakProbe, Studies
+from bench.records.studies import LeakProbe, Studies
+from bench.running.opening import command_of
+from bench.running.provenance import provenance
+from bench.training.recipes import resolve
 from models import registry
 from models.errors import UserError
 from models.identified import NumbersItems
@@ -87,4 +87,4 @@ def _table(probes: list[LeakProbe]) -> Table:
 
 
 if __name__ == "__main__":
-    commands.run(app)
+    ending.run(app)

@@ -22,18 +22,18 @@ import typer
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from bench import commands
-from bench.bounds import Minutes, Rounds, Users, number
-from bench.loading import Loading, with_loading
-from bench.opening import command_of
-from bench.options import choose_device
-from bench.outputs import check_out_file, check_out_folder, write_file
+from bench.cli import ending
+from bench.cli.loading import Loading, with_loading
+from bench.cli.options import choose_device
+from bench.ground.bounds import Minutes, Rounds, Users, number
+from bench.ground.outputs import check_out_file, check_out_folder, write_file
 from bench.reproducing.kept import RUN, STUDIES, read_kept
 from bench.reproducing.packed import LIST
 from bench.reproducing.plan import make_plan
 from bench.reproducing.queue import Queue, State, read_queue
 from bench.reproducing.queued import Run, render_pages, table_of
 from bench.reproducing.run import Options, StepFailedError, Steps, signed, signed_studies
+from bench.running.opening import command_of
 from models.errors import UserError
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -215,4 +215,4 @@ def _reproduce(steps: Steps, at_once: int, *, measure: bool, render: bool, out: 
 
 
 if __name__ == "__main__":
-    commands.run(app)
+    ending.run(app)

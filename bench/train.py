@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from bench import checkpoints, commands
-from bench.bounds import BeamWidth, Epochs, Minutes, Seed, Threads, number
-from bench.loading import Loading, with_loading
-from bench.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
-from bench.recipes import Recipe, resolve
+from bench.cli import ending
+from bench.cli.loading import Loading, with_loading
+from bench.cli.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
+from bench.ground.bounds import BeamWidth, Epochs, Minutes, Seed, Threads, number
+from bench.training import checkpoints
+from bench.training.recipes import Recipe, resolve
 from models import registry
 from models.recommender import Scores
 
@@ -54,7 +55,7 @@ def main(
     recipe = _changed(recipe, max_minutes=max_minutes, epochs=epochs)
     serving = serving_for(recommender, registry.load(recommender), decoder, beam_width, scores)
     folder = out or checkpoints.folder_for(recommender, built_with, loaded)
-    from bench.training import train_unless_done  # transformers' Trainer takes seconds to import
+    from bench.training.loop import train_unless_done  # transformers' Trainer takes seconds to import
 
     try:
         card = train_unless_done(
@@ -76,4 +77,4 @@ def _changed(recipe: Recipe, **changes: float | None) -> Recipe:
 
 
 if __name__ == "__main__":
-    commands.run(app)
+    ending.run(app)

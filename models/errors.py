@@ -4,5 +4,5 @@
 class UserError(Exception):
     """Something the user can put right: the message says what is wrong, where, and what to do.
 
-    Commands print it as one line and exit with status 2 (see `bench.commands.run`).
+    Commands print it as one line and exit with status 2 (see `bench.cli.ending.run`).
     """

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from bench import interrupts
+from bench.ground import interrupts
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is first imported, which is later
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from bench import recipes
-from bench.audit import same_up_to_ties
 from bench.measure import flops
 from bench.measure.memory import weight_bytes
 from bench.measure.subject import Subject
+from bench.running.audit import same_up_to_ties
+from bench.training import recipes
 from models import registry
 from models.errors import UserError
 from models.recommender import PADDING, History, SeenItems, Serving, TrainableRecommender

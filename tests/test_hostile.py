@@ -11,10 +11,13 @@ import typer
 
 import bench.gate.__main__
 import bench.report.__main__
-from bench import beams, cases, checkpoints, commands, evaluate, identifiers, leaks, reproduce, train
-from bench.checkpoints import CARD, Card
-from bench.planning import Job, lay_out
-from bench.recipes import resolve
+from bench import beams, evaluate, identifiers, leaks, reproduce, train
+from bench.cli import ending
+from bench.suites import cases
+from bench.suites.planning import Job, lay_out
+from bench.training import checkpoints
+from bench.training.checkpoints import CARD, Card
+from bench.training.recipes import resolve
 from tests.bench.data.conftest import write_amazon, write_movielens_zip, write_pair, write_recbole
 from tests.bench.factories import make_run, write_results
 from tests.tiny import build
@@ -32,7 +35,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("BENCH_DATA", raising=False)
-    monkeypatch.setattr("bench.interrupts.ignore", lambda: None)
+    monkeypatch.setattr("bench.ground.interrupts.ignore", lambda: None)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     yield tmp_path
@@ -44,7 +47,7 @@ def ends(app, words, monkeypatch, capsys):
     """Run a command line as `python -m` does; return its status, once it is seen to be told as it must be."""
     monkeypatch.setattr("sys.argv", ["command", *words])
     with pytest.raises(SystemExit) as ended:  # anything else that is raised would be a traceback
-        commands.run(app)
+        ending.run(app)
     said = capsys.readouterr().err
     errors = [line for line in said.splitlines() if line.startswith("error: ")]
     assert "Traceback" not in said
@@ -214,7 +217,7 @@ def test_changed_results(place, monkeypatch, capsys):
 
     @app.command()
     def read(path: Path) -> None:
-        from bench.results import store
+        from bench.records import store
 
         store.read_all([path])
 

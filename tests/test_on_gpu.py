@@ -5,7 +5,7 @@ import torch
 
 from bench.measure import energy, memory, phases
 from bench.measure.subject import Subject
-from bench.results.record import Memory
+from bench.records.record import Memory
 from models import registry
 from models.int8 import round_weights
 from models.recommender import Serving, TrainableRecommender

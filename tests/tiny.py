@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from bench import recipes
 from bench.data.dataset import Dataset, Source
+from bench.training import recipes
 from models import registry
 from models.recommender import Catalogue, History, Item, Serving
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.data.prepare import Prepared
-from bench.home import atomic, home
+from bench.ground.home import atomic, home
 from models.recommender import Item
 
 VERSION = 3

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data.files import sha256
-from bench.home import atomic, home
+from bench.ground.home import atomic, home
 from models.errors import UserError
 
 RETRIES = 2

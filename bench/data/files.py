@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bench.textfiles import check_regular
+from bench.ground.textfiles import check_regular
 from models.errors import UserError
 
 if TYPE_CHECKING:

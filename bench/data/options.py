@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from bench.bounds import Count, HistoryLength, Items, Seed, Users, in_words
+from bench.ground.bounds import Count, HistoryLength, Items, Seed, Users, in_words
 from models.errors import UserError
 
 LEAVE_ONE_OUT = "leave-one-out"

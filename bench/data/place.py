@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Self
 
 from bench.data.reading import Reading
-from bench.textfiles import check_regular
+from bench.ground.textfiles import check_regular
 from models.errors import UserError
 
 ZIP_MAGIC = b"PK\x03\x04"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.bounds import Mebibytes
+from bench.ground.bounds import Mebibytes
 
 MAX_UNPACKED_MIB = 16_384
 """A file that unpacks to more is refused unless the user allows it: the largest of the known layouts has 12 GiB."""

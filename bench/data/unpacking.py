@@ -15,7 +15,7 @@ from typing import IO
 from bench.data.files import Content, content
 from bench.data.place import archive_of
 from bench.data.reading import Reading
-from bench.textfiles import check_regular
+from bench.ground.textfiles import check_regular
 from models.errors import UserError
 
 GZIP_MAGIC = b"\x1f\x8b"

@@ -12,21 +12,21 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bench import commands
-from bench.bounds import BatchSize, BeamWidth, ListLength, Minutes, Percent, Seconds, Threads, Users, number
+from bench.cli import ending
+from bench.cli.loading import Loading, with_loading
+from bench.cli.options import parse_settings
 from bench.gate import render
 from bench.gate.judge import Judge
 from bench.gate.process import WorkerProcess
 from bench.gate.run import Gate, Limits
 from bench.gate.sides import Side, base_side, head_side
 from bench.gate.stored import read_stored
-from bench.home import home
-from bench.loading import Loading, with_loading
-from bench.options import parse_settings
-from bench.outputs import check_out_folder, write_folder
-from bench.planning import Job
-from bench.results.gate import Check, GateResult
-from bench.results.paired import LEAST_PAIRS
+from bench.ground.bounds import BatchSize, BeamWidth, ListLength, Minutes, Percent, Seconds, Threads, Users, number
+from bench.ground.home import home
+from bench.ground.outputs import check_out_folder, write_folder
+from bench.records.gate import Check, GateResult
+from bench.statistics.process_pairs import LEAST_PAIRS
+from bench.suites.planning import Job
 from models.errors import UserError
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -193,4 +193,4 @@ def _show(result: GateResult, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    commands.run(app)
+    ending.run(app)

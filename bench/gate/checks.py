@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from bench.audit import TOLERANCE, Listed, same_up_to_ties
-from bench.results.gate import Check, Facts, RankedUser, Violation
+from bench.records.gate import Check, Facts, RankedUser, Violation
+from bench.running.audit import TOLERANCE, Listed, same_up_to_ties
 
 MEMORY_SLACK = 0.001
 """Share by which peak memory may grow: allocators round sizes up."""

@@ -9,10 +9,10 @@ import numpy as np
 
 from bench.gate.checks import compare_facts, unsteady
 from bench.gate.pairs import Ledger
-from bench.results import paired
-from bench.results.gate import CaseResult, Check, Facts, Process, Role, Verdict, Violation
-from bench.results.paired import Comparison
-from bench.results.record import Case
+from bench.records.gate import CaseResult, Check, Facts, Process, Role, Verdict, Violation
+from bench.records.record import Case
+from bench.statistics import process_pairs
+from bench.statistics.process_pairs import Comparison
 
 NOISY = "the same code differs from itself"
 
@@ -63,7 +63,7 @@ class Judge:
         }
         slower = _adjusted({name: one.p_slower for name, (one, _) in compared.items()})
         faster = _adjusted({name: one.p_faster for name, (one, _) in compared.items()})
-        risk = paired.risk_at(number)
+        risk = process_pairs.risk_at(number)
         results = []
         for name in dict.fromkeys([*head, *base]):
             result = self._facts(ledger, name, head.get(name), base.get(name))
@@ -89,14 +89,16 @@ class Judge:
         head, base = self._sides(ledger, name)
         again = ledger.processes[name][Role.AGAIN]
         if self.stored:
-            return paired.compare_with_stored(head, base, margin=margin), paired.compare_pairs(
+            return process_pairs.compare_with_stored(head, base, margin=margin), process_pairs.compare_pairs(
                 again, head, margin=margin
             )
-        return paired.compare_pairs(head, base, margin=margin), paired.compare_pairs(again, base, margin=margin)
+        return process_pairs.compare_pairs(head, base, margin=margin), process_pairs.compare_pairs(
+            again, base, margin=margin
+        )
 
     def _tail(self, ledger: Ledger, name: str) -> object:
         head, base = self._sides(ledger, name)
-        return None if self.stored else paired.tail_ratio(head, base)
+        return None if self.stored else process_pairs.tail_ratio(head, base)
 
     def _verdict(
         self, name: str, found: tuple[Comparison, Comparison], adjusted: tuple[float, float], margin: float, risk: float
@@ -110,8 +112,8 @@ class Judge:
         if name in self.given:
             return {"verdict": self.given[name]}
         slower, faster = adjusted
-        verdict = paired.decide(comparison, margin=margin, p_slower=slower, p_faster=faster, risk=risk)
-        itself = paired.decide(noise, margin=margin, p_slower=noise.p_slower, p_faster=noise.p_faster, risk=risk)
+        verdict = process_pairs.decide(comparison, margin=margin, p_slower=slower, p_faster=faster, risk=risk)
+        itself = process_pairs.decide(noise, margin=margin, p_slower=noise.p_slower, p_faster=noise.p_faster, risk=risk)
         if verdict is not Verdict.SAME and itself in (Verdict.SLOWER, Verdict.FASTER):
             said = f"{NOISY} by {noise.estimate.ratio - 1:+.1%}: other work disturbs this machine"
             return {"verdict": Verdict.AMBIGUOUS, "why": said}
@@ -164,7 +166,7 @@ def _timing(
         "noise": noise.estimate,
         "p_slower": slower,
         "p_faster": faster,
-        "detectable": paired.detectable(spread, comparison.pairs, risk=risk / cases, margin=margin),
+        "detectable": process_pairs.detectable(spread, comparison.pairs, risk=risk / cases, margin=margin),
         "why": "",
     }
 
@@ -207,4 +209,4 @@ def _absence(head: Case | None, base: Case | None, failures: Mapping[Role, str])
 
 
 def _adjusted(p_values: dict[str, float]) -> dict[str, float]:
-    return dict(zip(p_values, paired.holm(list(p_values.values())), strict=True))
+    return dict(zip(p_values, process_pairs.holm(list(p_values.values())), strict=True))

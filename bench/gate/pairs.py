@@ -21,9 +21,9 @@ from typing import Any
 
 from bench.gate.process import CaseFailedError, Worker, WorkerDiedError
 from bench.gate.sides import Side, check_different, check_origins, code_of
-from bench.planning import Job
-from bench.results.gate import PROTOCOL, Facts, Process, Role
-from bench.results.record import Case
+from bench.records.gate import PROTOCOL, Facts, Process, Role
+from bench.records.record import Case
+from bench.suites.planning import Job
 from models.errors import UserError
 
 ORDERS = {

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 from rich.table import Table
 
-from bench.results.gate import CaseResult, Estimate, Facts, GateResult, Role, Verdict
+from bench.records.gate import CaseResult, Estimate, Facts, GateResult, Role, Verdict
 
 COLUMNS = ("case", "verdict", "head / base [95 %]", "margin", "p95", "itself", "sees", "FLOPs", "ops", "peak")
 

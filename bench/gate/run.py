@@ -14,15 +14,14 @@ from bench.gate.judge import Judge
 from bench.gate.pairs import Ledger, Pairs
 from bench.gate.process import Worker
 from bench.gate.sides import Side, fingerprint
-from bench.planning import Job
-from bench.results.gate import GateResult, Role, Verdict
+from bench.records.gate import GateResult, Role, Verdict
+from bench.suites.planning import Job
 
 GROWTH = 1.5
 """By how much the number of pairs grows from one look to the next."""
 
 HARNESS = (
-    "bench/worker.py", "bench/planning.py", "bench/cases.py", "bench/building.py", "bench/options.py",
-    "bench/measure/*.py",
+    "bench/worker.py", "bench/running/*.py", "bench/suites/*.py", "bench/cli/options.py", "bench/measure/*.py",
 )  # fmt: skip
 """What measures: where it differs, two sides did not measure alike."""
 

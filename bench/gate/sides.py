@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.home import home
+from bench.ground.home import home
 from models.errors import UserError
 
 CODE = ("*.py", "*.toml")

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from bench.cli.options import choose_device
 from bench.gate.judge import Stored
+from bench.ground.textfiles import read_text
 from bench.measure import machine
-from bench.options import choose_device
-from bench.results import store
-from bench.results.gate import Facts, GateResult, Process, Role
-from bench.results.record import Flops, Record
-from bench.textfiles import read_text
+from bench.records import store
+from bench.records.gate import Facts, GateResult, Process, Role
+from bench.records.record import Flops, Record
 from models.errors import UserError
 
 SAME_MACHINE = ("system", "processor", "cores", "memory GiB", "GPU")

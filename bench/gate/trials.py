@@ -21,14 +21,14 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from bench import commands
+from bench.cli import ending
 from bench.gate.judge import Judge
 from bench.gate.pairs import Ledger
 from bench.gate.sides import Side, base_side
-from bench.home import atomic, home
-from bench.results.gate import CaseResult, GateResult, Process, Role, Verdict
-from bench.results.paired import LEAST_PAIRS
-from bench.results.record import Case
+from bench.ground.home import atomic, home
+from bench.records.gate import CaseResult, GateResult, Process, Role, Verdict
+from bench.records.record import Case
+from bench.statistics.process_pairs import LEAST_PAIRS
 from models import registry
 from models.errors import UserError
 
@@ -267,4 +267,4 @@ def _process(kept: tuple[np.ndarray, np.ndarray], factor: float) -> Process:
 
 
 if __name__ == "__main__":
-    commands.run(app)
+    ending.run(app)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import torch
 
-from bench.results.record import Unavailable
+from bench.records.record import Unavailable
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ import torch
 
 from bench.measure import nvml, proc
 from bench.measure.clock import Clock
-from bench.results.conditions import Energy
-from bench.results.record import Unavailable
+from bench.records.conditions import Energy
+from bench.records.record import Unavailable
 
 UPDATES = 20
 """A window that a counter moved in so often is known to a twentieth at worst."""
@@ -39,7 +39,7 @@ class Counter(Protocol):
 
     @property
     def source(self) -> str:
-        """What counts, as `bench.results.record.Energy` calls it."""
+        """What counts, as `bench.records.record.Energy` calls it."""
 
     def joules(self) -> float:
         """Return the joules since some moment that stays the same.

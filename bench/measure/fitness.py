@@ -19,7 +19,7 @@ import torch
 
 from bench.measure import energy, proc
 from bench.measure.proc import Ticks
-from bench.results.record import Unavailable
+from bench.records.record import Unavailable
 
 FEW_CORES = 4
 """Fewer, and the system's own work has no core to itself."""

@@ -22,7 +22,7 @@ from bench.measure.fvcore_count import fvcore_flops
 from bench.measure.operators import PROFILER
 from bench.measure.subject import Subject
 from bench.measure.traffic import Ledger, Traffic, move
-from bench.results.record import Flops, Unavailable
+from bench.records.record import Flops, Unavailable
 from models.recommender import PHASE
 
 

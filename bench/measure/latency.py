@@ -24,8 +24,8 @@ from bench.measure.outcome import CaseTimeoutError, Failure, Step, deadline, fai
 from bench.measure.state import Watch, disturbed
 from bench.measure.subject import Subject
 from bench.measure.warmup import LONG_S, WarmUp, warm_up
-from bench.results.conditions import Conditions, MachineState
-from bench.results.record import Latency, Unavailable
+from bench.records.conditions import Conditions, MachineState
+from bench.records.record import Latency, Unavailable
 from models.recommender import History, Recommendations
 
 MOST_REPEATED = 3

@@ -17,7 +17,7 @@ from torch import nn
 from bench.measure import nvml
 from bench.measure.phases import quiet_profile
 from bench.measure.subject import Subject
-from bench.results.record import Memory, Unavailable
+from bench.records.record import Memory, Unavailable
 from models.recommender import PHASE
 
 _STATUS = Path("/proc/self/status")

@@ -10,7 +10,7 @@ from types import FrameType
 
 import torch
 
-from bench.results.record import Outcome
+from bench.records.record import Outcome
 from models.contract import BrokenListError
 from models.errors import UserError
 

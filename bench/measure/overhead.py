@@ -8,8 +8,8 @@ import numpy as np
 
 from bench.measure.clock import Clock, Timed
 from bench.measure.subject import Subject
-from bench.results.conditions import Overhead
-from bench.results.record import Unavailable
+from bench.records.conditions import Overhead
+from bench.records.record import Unavailable
 
 BLOCK_S = 0.002
 """How long a block of calls lasts: short, so that both ways see the same machine."""

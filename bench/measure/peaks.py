@@ -18,10 +18,10 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field, TypeAdapter, ValidationError
 
-from bench.home import atomic, home
+from bench.ground.home import atomic, home
 from bench.measure import machine, proc
 from bench.measure.clock import Clock
-from bench.results.conditions import Roofline
+from bench.records.conditions import Roofline
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

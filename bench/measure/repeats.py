@@ -9,8 +9,8 @@ import numpy as np
 
 from bench.measure.clock import Clock
 from bench.measure.subject import Subject
-from bench.results.conditions import Repeats
-from bench.results.record import Unavailable
+from bench.records.conditions import Repeats
+from bench.records.record import Unavailable
 from models.recommender import History
 
 LEAST_PAIRS, MOST_PAIRS = 6, 32

@@ -15,7 +15,7 @@ import torch
 
 from bench.measure import machine, nvml, proc
 from bench.measure.proc import TICK_S, Ticks
-from bench.results.conditions import MachineState
+from bench.records.conditions import MachineState
 
 STOLEN = 0.02
 """Share of the time that the host may give to other virtual machines unnoticed."""

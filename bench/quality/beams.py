@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from bench.quality import evaluate
 from bench.quality.evaluate import Lists
-from bench.results.record import Metric
-from bench.results.studies import Beam
+from bench.records.record import Metric
+from bench.records.studies import Beam
 from models.recommender import PADDING, History, Recommender
 
 CUTOFF = 10

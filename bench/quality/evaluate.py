@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.quality import ranks as ranking
-from bench.quality.ranks import Floats, Ints, Ranks
-from bench.results.record import Hits, Metric, Quality
+from bench.records.record import Hits, Metric, Quality
+from bench.statistics import ranks as ranking
+from bench.statistics.ranks import Floats, Ints, Ranks
 from models.contract import check_lists
 from models.recommender import PADDING, History, Recommendations, Recommender, SeenItems
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.quality.evaluate import interval, per_user_metrics
-from bench.quality.ranks import Ranks
-from bench.results.record import Metric
+from bench.records.record import Metric
+from bench.statistics.ranks import Ranks
 from models.recommender import History
 
 

@@ -11,17 +11,17 @@ from typing import Annotated
 
 import typer
 
-from bench import commands
-from bench.bounds import Percent, number
-from bench.outputs import check_out_folder
-from bench.report.comparing_page import write_comparison
-from bench.report.comparison import MARGIN
-from bench.report.formats import Format, names
-from bench.report.history_page import write_history
-from bench.report.money import read_prices
-from bench.report.page import write_report
-from bench.report.writing import page_names
-from bench.results import store
+from bench.cli import ending
+from bench.ground.bounds import Percent, number
+from bench.ground.outputs import check_out_folder
+from bench.records import store
+from bench.report.comparing.comparison import MARGIN
+from bench.report.comparing.page import write_comparison
+from bench.report.drawing.writing import page_names
+from bench.report.history.page import write_history
+from bench.report.run.formats import Format, names
+from bench.report.run.money import read_prices
+from bench.report.run.page import write_report
 from models.errors import UserError
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -43,7 +43,7 @@ def main(
         list[Format] | None, typer.Option("--format", help="Kind of file; may be repeated. Default: all.")
     ] = None,
     prices: Annotated[
-        Path | None, typer.Option(help="What an hour of a device costs, like bench/report/prices.toml.")
+        Path | None, typer.Option(help="What an hour of a device costs, like bench/report/run/prices.toml.")
     ] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Hold results files against the first one.")] = False,
     history: Annotated[bool, typer.Option("--history", help="Follow each case through all stored runs.")] = False,
@@ -75,4 +75,4 @@ def main(
 
 
 if __name__ == "__main__":
-    commands.run(app)
+    ending.run(app)

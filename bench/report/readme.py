@@ -16,11 +16,15 @@ from urllib.parse import quote
 import pandas as pd
 import typer
 
-from bench import commands
-from bench.home import atomic
-from bench.report.findings import CLAIMANT, times
-from bench.report.joining import with_whole_quality
-from bench.report.labels import (
+from bench.cli import ending
+from bench.ground.home import atomic
+from bench.records import store
+from bench.records.decoders import REFERENCE, is_exact, keeps_the_beams
+from bench.records.record import Flops, Quality, Record
+from bench.report.drawing.rendering import md_text
+from bench.report.reading.findings import CLAIMANT, times
+from bench.report.reading.joining import with_whole_quality
+from bench.report.reading.labels import (
     NOT_AVAILABLE,
     case_labels,
     dataset_name,
@@ -30,13 +34,9 @@ from bench.report.labels import (
     milliseconds,
     significant,
 )
-from bench.report.ratios import latency_of, measured, metric, ratio_of
-from bench.report.rendering import md_text
-from bench.results import store
-from bench.results.compare import Ratio
-from bench.results.decoders import REFERENCE, is_exact, keeps_the_beams
-from bench.results.paired_quality import quality_difference
-from bench.results.record import Flops, Quality, Record
+from bench.report.reading.ratios import latency_of, measured, metric, ratio_of
+from bench.statistics.latency import Ratio
+from bench.statistics.quality import quality_difference
 from models.errors import UserError
 
 COMMAND = "python -m bench.report.readme"
@@ -301,4 +301,4 @@ def _markdown(frame: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    commands.run(app)
+    ending.run(app)

@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.data.dataset import Dataset
-from bench.recipes import Recipe
-from bench.results import store
-from bench.results.record import Provenance, Record
-from bench.results.studies import BeamStudy, Evaluation, LeakProbe, Studies
+from bench.records import store
+from bench.records.record import Provenance, Record
+from bench.records.studies import BeamStudy, Evaluation, LeakProbe, Studies
+from bench.training.recipes import Recipe
 from models.recommender import Settings
 
 RUN, STUDIES = "run.json", "studies.json"

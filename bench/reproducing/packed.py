@@ -7,10 +7,10 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from bench.outputs import write_folder
+from bench.ground.outputs import write_folder
+from bench.ground.textfiles import read_text
+from bench.records.model import Model
 from bench.reproducing.queue import ROW, Row
-from bench.results.model import Model
-from bench.textfiles import read_text
 from models.errors import UserError
 
 LIST = "queue.json"

@@ -10,14 +10,15 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from bench import cases, checkpoints
-from bench.cases import Entry, Part, Suite
+from bench.cli.loading import Loading
 from bench.data.dataset import Dataset
-from bench.home import home
-from bench.loading import Loading
-from bench.recipes import Recipe, resolve
+from bench.ground.home import home
+from bench.records.studies import Ablation, Studies
 from bench.reproducing.kept import Kept
-from bench.results.studies import Ablation, Studies
+from bench.suites import cases
+from bench.suites.cases import Entry, Part, Suite
+from bench.training import checkpoints
+from bench.training.recipes import Recipe, resolve
 from models import registry
 from models.backbones import PRESETS, is_preset
 from models.errors import UserError

@@ -9,12 +9,12 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bench import cases
-from bench.bounds import Minutes, in_words
-from bench.cases import Entry, Suite
-from bench.home import home
-from bench.results.model import Model, NonNegative
-from bench.textfiles import read_text
+from bench.ground.bounds import Minutes, in_words
+from bench.ground.home import home
+from bench.ground.textfiles import read_text
+from bench.records.model import Model, NonNegative
+from bench.suites import cases
+from bench.suites.cases import Entry, Suite
 from models.errors import UserError
 
 QUEUES = Path(__file__).with_name("queues")

@@ -22,15 +22,15 @@ from rich.markup import escape
 from rich.table import Table
 
 import bench
-from bench.cases import Suite
-from bench.home import atomic, home
-from bench.loading import Loading
+from bench.cli.loading import Loading
+from bench.ground.home import atomic, home
 from bench.measure import machine
+from bench.records import store
 from bench.reproducing.kept import RUN, STUDIES
 from bench.reproducing.packed import Listed, pack, restore, unpack
 from bench.reproducing.queue import DONE, FAILED, ROW, TIMED_OUT, Job, Queue, Row, State, digest
 from bench.reproducing.run import PATIENCE_S, POLL_S, quiet_environment, signed
-from bench.results import store
+from bench.suites.cases import Suite
 from models.errors import UserError
 
 ROOT = Path(bench.__file__).resolve().parent.parent

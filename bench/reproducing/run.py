@@ -15,12 +15,12 @@ from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
 
-from bench.checkpoints import CARD
-from bench.home import atomic, home
-from bench.loading import Loading
+from bench.cli.loading import Loading
+from bench.ground.home import atomic, home
+from bench.records import store
+from bench.records.studies import BeamStudy, Evaluation, LeakProbe, Studies
 from bench.reproducing.plan import Plan, Work, read_part
-from bench.results import store
-from bench.results.studies import BeamStudy, Evaluation, LeakProbe, Studies
+from bench.training.checkpoints import CARD
 from models import registry
 
 Signed = TypeVar("Signed", Evaluation, BeamStudy, LeakProbe)

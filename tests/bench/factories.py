@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.quality.evaluate import per_user_metrics
-from bench.quality.ranks import Ranks
-from bench.results.record import (
+from bench.records.record import (
     Case,
     Flops,
     Hits,
@@ -28,7 +27,8 @@ from bench.results.record import (
     Weights,
     WeightsKind,
 )
-from bench.results.studies import Ablation, Beam, BeamStudy, Evaluation, LeakProbe, Studies
+from bench.records.studies import Ablation, Beam, BeamStudy, Evaluation, LeakProbe, Studies
+from bench.statistics.ranks import Ranks
 
 
 def make_case(recommender: str = "lite-llm4rec", **changes: Any) -> Case:

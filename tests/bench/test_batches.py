@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.batches import LengthGroupedBatches
+from bench.training.batches import LengthGroupedBatches
 
 
 def cut(order, size):

@@ -3,8 +3,8 @@
 import pytest
 import typer
 
-from bench import bounds
-from bench.bounds import checked, parser
+from bench.ground import bounds
+from bench.ground.bounds import checked, parser
 from models.errors import UserError
 
 KINDS = {name: kind for name, kind in vars(bounds).items() if name[0].isupper() and hasattr(kind, "__metadata__")}

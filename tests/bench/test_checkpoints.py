@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from bench import checkpoints
-from bench.checkpoints import CARD, Card
-from bench.planning import Job, lay_out
-from bench.recipes import resolve
+from bench.suites.planning import Job, lay_out
+from bench.training import checkpoints
+from bench.training.checkpoints import CARD, Card
+from bench.training.recipes import resolve
 from models.errors import UserError
 from models.origins import origin
 from tests.tiny import build

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from bench import commands
+from bench.cli import ending
 from models.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -43,16 +43,16 @@ def ending_with(error: BaseException) -> typer.Typer:
 def test_what_the_user_can_put_right_is_one_line(error, status, line, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["command"])
     with pytest.raises(SystemExit) as ended:
-        commands.run(ending_with(error))
+        ending.run(ending_with(error))
     assert ended.value.code == status
     assert capsys.readouterr().err == line
 
 
 def test_an_interrupted_command_ends_with_status_130(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["command"])
-    monkeypatch.setattr("bench.interrupts.ignore", lambda: None)
+    monkeypatch.setattr("bench.ground.interrupts.ignore", lambda: None)
     with pytest.raises(SystemExit) as ended:
-        commands.run(ending_with(KeyboardInterrupt()))
+        ending.run(ending_with(KeyboardInterrupt()))
     assert ended.value.code == 130
     assert capsys.readouterr().err == "interrupted\n"
 
@@ -60,7 +60,7 @@ def test_an_interrupted_command_ends_with_status_130(monkeypatch, capsys):
 def test_a_wrong_option_is_one_line_too(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["command", "--nosuch"])
     with pytest.raises(SystemExit) as ended:
-        commands.run(ending_with(UserError("not reached")))
+        ending.run(ending_with(UserError("not reached")))
     assert ended.value.code == 2
     assert capsys.readouterr().err == "error: No such option: --nosuch (--help lists the options)\n"
 
@@ -68,7 +68,7 @@ def test_a_wrong_option_is_one_line_too(monkeypatch, capsys):
 def test_the_status_that_a_command_chose_is_kept(monkeypatch):
     monkeypatch.setattr("sys.argv", ["command"])
     with pytest.raises(SystemExit) as ended:
-        commands.run(ending_with(typer.Exit(3)))
+        ending.run(ending_with(typer.Exit(3)))
     assert ended.value.code == 3
 
 
@@ -76,10 +76,10 @@ def test_the_status_that_a_command_chose_is_kept(monkeypatch):
 def test_a_defect_is_not_hidden(error, monkeypatch):
     monkeypatch.setattr("sys.argv", ["command"])
     with pytest.raises(type(error)):
-        commands.run(ending_with(error))
+        ending.run(ending_with(error))
 
 
-@pytest.mark.parametrize("module", ["bench", "numpy", "torch", "pandas", "bench.data", "bench.trainer"])
+@pytest.mark.parametrize("module", ["bench", "numpy", "torch", "pandas", "bench.data", "bench.training.trainer"])
 def test_ctrl_c_is_one_line_whatever_is_being_imported(module, tmp_path):
     """Python tells of each module once it is imported; at one of them the user has had enough."""
     command = [

@@ -10,8 +10,8 @@ import pytest
 
 import bench
 import bench.conftest
-import bench.training
-from bench.results.record import Outcome, Record, Unavailable, WeightsKind
+import bench.training.loop
+from bench.records.record import Outcome, Record, Unavailable, WeightsKind
 
 pytest_plugins = ["pytester"]
 
@@ -309,7 +309,7 @@ def test_a_run_in_which_every_case_failed_is_saved_too(face):
 
 def test_what_a_killed_run_had_finished_is_not_measured_again(face, monkeypatch):
     """The first of two groups is kept when the second is interrupted, and comes from there in the next run."""
-    from bench.runner import Runner
+    from bench.running.runner import Runner
 
     measure = Runner.measure
 
@@ -336,7 +336,7 @@ def test_what_a_killed_run_had_finished_is_not_measured_again(face, monkeypatch)
 
 def test_timings_of_a_group_survive_a_kill_before_their_costs_are_known(face, monkeypatch):
     """Of two cases that were timed side by side the second's counting is interrupted: neither is timed again."""
-    from bench.runner import Runner
+    from bench.running.runner import Runner
 
     costs = Runner._costs
 
@@ -476,7 +476,7 @@ def test_a_full_disk_leaves_no_torn_file_and_loses_nothing(face, monkeypatch):
 
 
 def test_ctrl_c_while_measuring_is_one_line_and_status_130(face, monkeypatch):
-    from bench.runner import Runner
+    from bench.running.runner import Runner
 
     def interrupted(self, group, **how):
         raise KeyboardInterrupt

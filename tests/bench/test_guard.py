@@ -5,12 +5,12 @@ import time
 import pytest
 import torch
 
-from bench import guard as guards
-from bench.guard import Guard
-from bench.planning import Job, lay_out
-from bench.results.record import Memory, Outcome
-from bench.runner import Options
-from bench.unfinished import NOT_AGAIN
+from bench.records.record import Memory, Outcome
+from bench.running import guard as guards
+from bench.running.guard import Guard
+from bench.running.runner import Options
+from bench.running.unfinished import NOT_AGAIN
+from bench.suites.planning import Job, lay_out
 
 TIMEOUT_S = 20
 SOUND = ("Constant", "ByNumber", "ByNumberBackwards")

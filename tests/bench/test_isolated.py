@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.isolated import own_memory
-from bench.planning import Job, lay_out
-from bench.results.record import Memory, Unavailable
+from bench.records.record import Memory, Unavailable
+from bench.running.isolated import own_memory
+from bench.suites.planning import Job, lay_out
 
 MIB = 2**20
 

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from bench.results import store
-from bench.results.gate import GateResult
-from bench.results.record import Outcome, Record
+from bench.records import store
+from bench.records.gate import GateResult
+from bench.records.record import Outcome, Record
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("BENCH_KILLS", "2"))

@@ -6,9 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from bench import beams, evaluate, identifiers, leaks, reproduce, train
+from bench.cli.loading import Loading, add_to, option_name, with_loading
 from bench.gate.__main__ import app as gate
-from bench.loading import Loading, add_to, option_name, with_loading
-from bench.planning import Job
+from bench.suites.planning import Job
 from models.errors import UserError
 
 APPS = {"train": train.app, "evaluate": evaluate.app, "beams": beams.app, "leaks": leaks.app, "gate": gate}

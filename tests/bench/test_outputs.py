@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import outputs
-from bench.outputs import MANIFEST, check_out_file, check_out_folder, manifest_of, write_file, write_folder
+from bench.ground import outputs
+from bench.ground.outputs import MANIFEST, check_out_file, check_out_folder, manifest_of, write_file, write_folder
 from models.errors import UserError
 
 OURS = '{"kind": "lite-llm4rec-studies"}'

@@ -8,17 +8,19 @@ import torch
 from typer.testing import CliRunner
 
 from baselines.generative.p5 import P5
-from bench import audit, cases, checkpoints
-from bench.agreement import Agreements
-from bench.audit import agree, audit_lists, evaluated_lists, same_up_to_ties, timed_lists
-from bench.building import sharing_weights
-from bench.cases import Entry, Suite
-from bench.face import Replay
+from bench.face.replay import Replay
 from bench.quality.evaluate import Lists
-from bench.quality.ranks import Ranks
-from bench.recipes import resolve
-from bench.results.record import FULL_VOCAB, Case, Outcome, Provenance, Record, WeightsKind
-from bench.unfinished import Unfinished
+from bench.records.record import FULL_VOCAB, Case, Outcome, Provenance, Record, WeightsKind
+from bench.running import audit
+from bench.running.agreement import Agreements
+from bench.running.audit import agree, audit_lists, evaluated_lists, same_up_to_ties, timed_lists
+from bench.running.building import sharing_weights
+from bench.running.unfinished import Unfinished
+from bench.statistics.ranks import Ranks
+from bench.suites import cases
+from bench.suites.cases import Entry, Suite
+from bench.training import checkpoints
+from bench.training.recipes import resolve
 from models import registry
 from models.errors import UserError
 from models.recommender import EXHAUSTIVE, History, Recommendations, Scores, SeenItems, Serving

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bench import beams, checkpoints, data, evaluate, leaks, reproduce, train
-from bench.loading import Loading
+from bench import beams, data, evaluate, leaks, reproduce, train
+from bench.cli.loading import Loading
+from bench.records.studies import Studies
 from bench.reproducing import run
 from bench.reproducing.kept import RUN, STUDIES, read_kept
 from bench.reproducing.plan import make_plan
 from bench.reproducing.run import Options, OutOfTimeError, StepFailedError, Steps, signed, signed_studies
-from bench.results.studies import Studies
+from bench.training import checkpoints
 from models.errors import UserError
 from tests.bench.factories import make_failure, make_record, write_results
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bench import beams, checkpoints, commands, leaks, train
-from bench.results.studies import Studies
+from bench import beams, leaks, train
+from bench.cli import ending
+from bench.records.studies import Studies
+from bench.training import checkpoints
 from tests.bench.test_train_evaluate import _tiny  # noqa: F401 - the same forty users
 
 TINY = ["--threads", "1", "--max-minutes", "0.01"]
@@ -57,7 +59,7 @@ def test_beams_holds_a_trained_model_against_all_items():
 def test_what_cannot_be_studied_is_one_line(app, words, said, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["bench", *words])
     with pytest.raises(SystemExit) as end:
-        commands.run(app)
+        ending.run(app)
     assert end.value.code == 2
     error = capsys.readouterr().err.strip()
     assert said in error

@@ -6,12 +6,12 @@ import pytest
 import torch
 from rich.console import Console
 
-from bench import cases
-from bench.cases import Entry, Planned, Suite, read_suite
-from bench.options import serving_of
-from bench.planning import Job, lay_out
-from bench.results.record import Phase
-from bench.speedups import speedup_table, speedups, where_time_goes
+from bench.cli.options import serving_of
+from bench.face.speedups import speedup_table, speedups, where_time_goes
+from bench.records.record import Phase
+from bench.suites import cases
+from bench.suites.cases import Entry, Planned, Suite, read_suite
+from bench.suites.planning import Job, lay_out
 from models.errors import UserError
 from tests.bench.factories import make_case, make_record
 

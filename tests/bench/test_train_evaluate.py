@@ -13,11 +13,14 @@ from transformers import TrainerCallback
 from typer.testing import CliRunner
 
 from baselines.generative.tiger import Tiger
-from bench import cases, checkpoints, commands, data, evaluate, options, recipes, train, training
-from bench.recipes import Recipe
-from bench.results import paired_quality
-from bench.results.studies import Studies
-from bench.trainer import Arguments, TimeBudget
+from bench import data, evaluate, train
+from bench.cli import ending, options
+from bench.records.studies import Studies
+from bench.statistics import quality as paired_quality
+from bench.suites import cases
+from bench.training import checkpoints, loop, recipes
+from bench.training.recipes import Recipe
+from bench.training.trainer import Arguments, TimeBudget
 from models.errors import UserError
 from models.recommender import Scores, Serving
 
@@ -75,7 +78,7 @@ def stops(monkeypatch):
     """Put an interruption into the Trainer's callbacks."""
     callback = _Stops()
     callback.began = []
-    budget = training.TimeBudget
+    budget = loop.TimeBudget
 
     class Interrupted(budget):
         def on_train_begin(self, args, state, control, **_):
@@ -86,7 +89,7 @@ def stops(monkeypatch):
             super().on_step_end(args, state, control)
             callback.on_step_end(args, state, control)
 
-    monkeypatch.setattr(training, "TimeBudget", Interrupted)
+    monkeypatch.setattr(loop, "TimeBudget", Interrupted)
     return callback
 
 
@@ -107,7 +110,7 @@ def test_training_leaves_one_folder_with_weights_recipe_and_metrics(stops):
 def test_validation_is_ranked_as_asked_and_the_card_says_how(monkeypatch):
     """The folder does not depend on the decoder: it decides when training stops, not what is learned."""
     seen = []
-    monkeypatch.setattr(training.evaluate, "rank_users", noting(seen, training.evaluate.rank_users))
+    monkeypatch.setattr(loop.evaluate, "rank_users", noting(seen, loop.evaluate.rank_users))
     arguments = ["p5", "--threads", "1", "--max-minutes", "0.0001", "--decoder", "reference", "--beam-width", "10"]
     result = CliRunner().invoke(train.app, [*arguments, "--scores", "renormalised"])
     assert result.exit_code == 0, result.output
@@ -210,7 +213,7 @@ def test_the_last_step_of_a_cooled_training_hardly_learns(monkeypatch):
             super().on_step_end(args, state, control, **told)
             rates.append(told["lr_scheduler"].get_last_lr()[0])
 
-    monkeypatch.setattr(training, "TimeBudget", Noting)
+    monkeypatch.setattr(loop, "TimeBudget", Noting)
     assert trained().exit_code == 0
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] < 0.2 * rates[0] <= 0.2 * cooled.learning_rate
@@ -220,7 +223,7 @@ def test_the_last_step_of_a_cooled_training_hardly_learns(monkeypatch):
 def test_bfloat16_is_used_where_recipe_and_cpu_have_it_and_attention_is_given_back(has, is_used, monkeypatch):
     low = RECIPE.model_copy(update={"bf16_on_cpu": True})
     monkeypatch.setattr(train, "resolve", lambda *given: (recipes.resolve(*given)[0], low))
-    monkeypatch.setattr(training.torch.cpu, "get_capabilities", lambda: has)
+    monkeypatch.setattr(loop.torch.cpu, "get_capabilities", lambda: has)
     kinds, forward = set(), Tiger.forward
 
     def noting_forward(self, input_ids, attention_mask, labels):
@@ -274,7 +277,7 @@ def refused(app, arguments, monkeypatch, capsys):
     """Run a command line as `python -m` does; return the one line it ends with."""
     monkeypatch.setattr("sys.argv", ["command", *arguments])
     with pytest.raises(SystemExit) as end:
-        commands.run(app)
+        ending.run(app)
     assert end.value.code == 2
     said = capsys.readouterr().err.strip().splitlines()
     assert "Traceback" not in "".join(said)
@@ -341,7 +344,7 @@ def test_an_interrupted_command_ends_with_status_130(monkeypatch, capsys):
     monkeypatch.setattr(data, "load", interrupt)
     monkeypatch.setattr("sys.argv", ["command", "popularity"])
     with pytest.raises(SystemExit) as end:
-        commands.run(evaluate.app)
+        ending.run(evaluate.app)
     assert end.value.code == 130
     assert "Traceback" not in capsys.readouterr().err
 
@@ -456,7 +459,7 @@ def test_who_comes_second_waits_for_the_first_and_finds_its_checkpoint(tmp_path)
     script = f"""
         import shutil, time
         from pathlib import Path
-        from bench.training import alone
+        from bench.training.loop import alone
         place = Path({str(tmp_path / "second")!r})
         with alone(place):
             print("held", flush=True)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from bench.home import home
+from bench.ground.home import home
 from bench.quality.evaluate import Lists
-from bench.quality.ranks import Ranks
-from bench.results.record import Outcome
-from bench.unfinished import Unfinished
+from bench.records.record import Outcome
+from bench.running.unfinished import Unfinished
+from bench.statistics.ranks import Ranks
 from tests.bench.factories import make_case, make_record
 
 OK = make_record("popularity")

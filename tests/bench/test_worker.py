@@ -2,8 +2,8 @@
 
 import pytest
 
-from bench.planning import Job
-from bench.worker import Worker
+from bench.running.worker import Worker
+from bench.suites.planning import Job
 from models.errors import UserError
 
 

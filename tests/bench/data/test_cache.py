@@ -6,7 +6,7 @@ import pytest
 
 from bench import data
 from bench.data import cache, loading
-from bench.home import home
+from bench.ground.home import home
 
 from .conftest import ROWS, write_pair
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench import data
 from bench.data import download
-from bench.home import home
+from bench.ground.home import home
 from models.errors import UserError
 
 from .conftest import sequences, write_amazon, write_movielens_zip

@@ -7,7 +7,7 @@ import torch
 
 from bench import data
 from bench.data import Split
-from bench.provenance import provenance
+from bench.running.provenance import provenance
 from models.errors import UserError
 
 from .conftest import write_pair, write_recbole

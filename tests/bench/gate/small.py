@@ -4,7 +4,7 @@ import numpy as np
 
 from bench.gate.pairs import Ledger
 from bench.gate.process import CaseFailedError, WorkerDiedError
-from bench.results.gate import PROTOCOL, Facts, Process, RankedUser, Role
+from bench.records.gate import PROTOCOL, Facts, Process, RankedUser, Role
 from tests.bench.factories import make_case
 
 TURNS = 12

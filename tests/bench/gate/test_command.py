@@ -227,7 +227,7 @@ def test_a_full_disk_costs_the_file_and_not_the_verdict(repository, monkeypatch)
 
     edit(repository / "suite.toml", "mine:Other", "mine:Another")
     edit(repository / "mine.py", "class Other(", "class Another(")
-    monkeypatch.setattr("bench.outputs.atomic", full)
+    monkeypatch.setattr("bench.ground.outputs.atomic", full)
     result = gate()
     assert result.exit_code == 1
     assert "No space left on device; what was computed could not be kept anywhere" in said(result)

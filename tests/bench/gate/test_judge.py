@@ -9,7 +9,7 @@ from bench.gate import render
 from bench.gate.checks import compare_facts
 from bench.gate.judge import Judge
 from bench.gate.stored import read_stored
-from bench.results.gate import Check, GateResult, RankedUser, Role, Verdict
+from bench.records.gate import Check, GateResult, RankedUser, Role, Verdict
 from models.errors import UserError
 from tests.bench.factories import make_case, make_quality, make_record, write_results
 from tests.bench.gate.small import facts, ledger, side

@@ -8,8 +8,8 @@ from bench.gate.judge import Judge
 from bench.gate.pairs import ORDERS, Pairs, _deal
 from bench.gate.run import Gate, Limits
 from bench.gate.sides import Side
-from bench.planning import Job
-from bench.results.gate import PROTOCOL, Role, Verdict
+from bench.records.gate import PROTOCOL, Role, Verdict
+from bench.suites.planning import Job
 from models.errors import UserError
 from tests.bench.factories import make_case
 from tests.bench.gate.small import DIED, FAILED, FakeWorker

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from bench.gate import trials
 from bench.gate.judge import Judge
 from bench.gate.sides import Side
-from bench.results.gate import GateResult, Role
+from bench.records.gate import GateResult, Role
 from tests.bench.gate.small import ledger
 
 RECORDING = Path(__file__).with_name("data") / "same-code.npz"

@@ -9,8 +9,8 @@ from bench.measure.clock import Clock
 from bench.measure.overhead import harness_overhead
 from bench.measure.repeats import KEPT, repeated_requests
 from bench.measure.subject import Subject, fresh_batches, user_batches
-from bench.results.conditions import Overhead
-from bench.results.record import Unavailable
+from bench.records.conditions import Overhead
+from bench.records.record import Unavailable
 from models.recommender import History
 from tests.tiny import build, catalogue, walks
 

@@ -9,7 +9,7 @@ import torch
 
 from bench.measure import energy, nvml
 from bench.measure.energy import UPDATES, Rapl, find_counter, request_energy
-from bench.results.record import Unavailable
+from bench.records.record import Unavailable
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda")

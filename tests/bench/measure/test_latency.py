@@ -12,7 +12,7 @@ from bench.measure.clock import Clock, Timed
 from bench.measure.latency import Plan, Samples
 from bench.measure.outcome import Failure, deadline, failure
 from bench.measure.subject import Subject, user_batches
-from bench.results.record import Outcome, Unavailable
+from bench.records.record import Outcome, Unavailable
 from models.errors import UserError
 from models.recommender import History
 from tests.tiny import build, walks

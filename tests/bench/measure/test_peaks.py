@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 import torch
 
-from bench.home import home
+from bench.ground.home import home
 from bench.measure import peaks as module
 from bench.measure.peaks import Peaks, bound_s, peaks, roofline
 

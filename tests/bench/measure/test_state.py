@@ -10,7 +10,7 @@ import torch
 
 from bench.measure import nvml, state
 from bench.measure.state import Interval, Watch, disturbed, machine_state
-from bench.results.conditions import MachineState
+from bench.records.conditions import MachineState
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda")

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from bench import data
+from bench.cli.options import BEAM_WIDTH, serving_for
 from bench.data import Split
-from bench.options import BEAM_WIDTH, serving_for
 from bench.quality.evaluate import join, per_user_metrics, rank_users
-from bench.recipes import resolve
-from bench.training import train
+from bench.training.loop import train
+from bench.training.recipes import resolve
 from models import registry
 from models.recommender import Scores, TrainableRecommender
 from tests.bench.data.conftest import write_pair

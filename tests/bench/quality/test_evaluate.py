@@ -7,7 +7,7 @@ import torch
 from bench.data.dataset import Split
 from bench.quality import evaluate
 from bench.quality.evaluate import Lists
-from bench.quality.ranks import Ranks
+from bench.statistics.ranks import Ranks
 from models.recommender import History, SeenItems, Serving
 from tests.tiny import ITEMS, build, dataset, walks
 

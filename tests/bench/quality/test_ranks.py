@@ -5,8 +5,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from bench.quality import ranks as ranking
-from bench.quality.ranks import Ranks
+from bench.statistics import ranks as ranking
+from bench.statistics.ranks import Ranks
 
 METRICS = {"hit_rate": ranking.hit_rate, "ndcg": ranking.ndcg, "mrr": ranking.reciprocal_rank}
 

@@ -5,11 +5,11 @@ from functools import partial
 
 import pytest
 
-from bench.report.comparing_page import write_comparison
-from bench.report.history_page import write_history
-from bench.report.page import write_report
-from bench.results import store
-from bench.results.record import Outcome
+from bench.records import store
+from bench.records.record import Outcome
+from bench.report.comparing.page import write_comparison
+from bench.report.history.page import write_history
+from bench.report.run.page import write_report
 from tests.bench.factories import (
     make_case,
     make_failure,

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from bench.outputs import MANIFEST, write_folder
+from bench.ground.outputs import MANIFEST, write_folder
+from bench.records import store
 from bench.report.__main__ import app
-from bench.report.money import read_prices
-from bench.results import store
+from bench.report.run.money import read_prices
 from models.errors import UserError
 from tests.bench.factories import make_case, make_record, make_run, write_results
 

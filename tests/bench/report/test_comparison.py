@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from bench.records.record import Memory, Outcome, Unavailable, WeightsKind
+from bench.records.store import Run, read
 from bench.report.__main__ import app
-from bench.report.comparing_page import write_comparison
-from bench.report.comparison import QualityVerdict, Verdict, compare
-from bench.report.comparison_tables import change_text, costs
-from bench.report.comparison_words import cautions, summary
-from bench.report.matching import case_key, holdings, match
-from bench.report.sources import file_names, sources
-from bench.report.writing import COMMENT_LETTERS
-from bench.results.between_runs import OneRunEach
-from bench.results.record import Memory, Outcome, Unavailable, WeightsKind
-from bench.results.store import Run, read
+from bench.report.comparing.comparison import QualityVerdict, Verdict, compare
+from bench.report.comparing.matching import case_key, holdings, match
+from bench.report.comparing.page import write_comparison
+from bench.report.comparing.sources import file_names, sources
+from bench.report.comparing.tables import change_text, costs
+from bench.report.comparing.words import cautions, summary
+from bench.report.drawing.writing import COMMENT_LETTERS
+from bench.statistics.between_runs import OneRunEach
 from models.errors import UserError
 from tests.bench.factories import (
     make_case,

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 
-from bench.report.crossings import crossings, describe_crossings, draw_laws, find, overtaken, overtaking
-from bench.report.laws import growths
-from bench.report.scaling import draw_latency, sweeps
-from bench.results.growth import Form, Laws
+from bench.report.growth.crossings import crossings, describe_crossings, draw_laws, find, overtaken, overtaking
+from bench.report.growth.laws import growths
+from bench.report.growth.sweeps import draw_latency, sweeps
+from bench.statistics.growth import Form, Laws
 from tests.bench.factories import make_case, make_latency, make_record
 
 PLACES = np.geomspace(1, 10_000, 400)

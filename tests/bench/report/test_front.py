@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.report import bars, distributions, figures, fits, money, rendering
-from bench.report.findings import MOST_CLAIMANTS, claimants, comparisons
-from bench.report.front import MIDDLE, TAIL, front, front_of, points, seconds_of, statistic
-from bench.report.labels import with_interval
-from bench.results.compare import latency_median
-from bench.results.record import Outcome, Unavailable
+from bench.records.record import Outcome, Unavailable
+from bench.report.drawing import rendering
+from bench.report.reading.findings import MOST_CLAIMANTS, claimants, comparisons
+from bench.report.reading.labels import with_interval
+from bench.report.run import bars, distributions, figures, fits, money
+from bench.report.run.front import MIDDLE, TAIL, front, front_of, points, seconds_of, statistic
+from bench.statistics.latency import latency_median
 from tests.bench.factories import make_case, make_failure, make_latency, make_provenance, make_record, make_run
 from tests.bench.report.test_report import HOSTILE
 

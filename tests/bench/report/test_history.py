@@ -7,16 +7,16 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from bench.records.record import Outcome
+from bench.records.store import read, stored
 from bench.report.__main__ import app
-from bench.report.comparison import Past, Verdict
-from bench.report.history import history, moment, summary
-from bench.report.history_figures import PANELS, RUNS, draw
-from bench.report.history_page import write_history
-from bench.report.history_tables import changes, last, steps
-from bench.report.writing import COMMENT_LETTERS
-from bench.results.between_runs import Spread
-from bench.results.record import Outcome
-from bench.results.store import read, stored
+from bench.report.comparing.comparison import Past, Verdict
+from bench.report.drawing.writing import COMMENT_LETTERS
+from bench.report.history.figures import PANELS, RUNS, draw
+from bench.report.history.history import history, moment, summary
+from bench.report.history.page import write_history
+from bench.report.history.tables import changes, last, steps
+from bench.statistics.between_runs import Spread
 from models.errors import UserError
 from tests.bench.factories import (
     make_case,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bench.report.joining import same_lists, same_weights, timed_for, with_whole_quality
-from bench.results.record import Outcome, Unavailable, WeightsKind
+from bench.records.record import Outcome, Unavailable, WeightsKind
+from bench.report.reading.joining import same_lists, same_weights, timed_for, with_whole_quality
 from tests.bench.factories import (
     make_case,
     make_evaluation,

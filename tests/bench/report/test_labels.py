@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.report.labels import (
+from bench.records.record import Metric
+from bench.report.reading.labels import (
     Quantity,
     groups,
     mebibytes,
@@ -17,7 +18,6 @@ from bench.report.labels import (
     short_names,
     with_interval,
 )
-from bench.results.record import Metric
 from tests.bench.factories import make_case, make_record
 
 

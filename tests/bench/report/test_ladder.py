@@ -2,12 +2,12 @@
 
 import pytest
 
-from bench.report.answers import answer
-from bench.report.findings import distrust
-from bench.report.ladder import ladders, reference_of, strongest
-from bench.report.tables import ladder
-from bench.results.phases import kind_of, seconds_by_kind
-from bench.results.record import Agreement, Phase
+from bench.records.phases import kind_of, seconds_by_kind
+from bench.records.record import Agreement, Phase
+from bench.report.reading.findings import distrust
+from bench.report.reading.ladder import ladders, reference_of, strongest
+from bench.report.run.answers import answer
+from bench.report.run.tables import ladder
 from tests.bench.factories import make_case, make_record
 
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
-from bench.report.laws import describe_residuals, draw_residuals, duration, growths, law_text, laws
-from bench.report.money import read_prices
-from bench.report.page import write_report
-from bench.report.scaling import sweeps
-from bench.report.timed import timed_sections
-from bench.results.growth import Form, Laws
-from bench.results.store import read
+from bench.records.store import read
+from bench.report.growth.laws import describe_residuals, draw_residuals, duration, growths, law_text, laws
+from bench.report.growth.sweeps import sweeps
+from bench.report.run.money import read_prices
+from bench.report.run.page import write_report
+from bench.report.run.timed import timed_sections
+from bench.statistics.growth import Form, Laws
 from tests.bench.factories import make_case, make_latency, make_record, write_results
 
 BATCHES = (1, 4, 16, 64)

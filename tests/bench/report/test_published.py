@@ -2,9 +2,9 @@
 
 import pytest
 
-from bench.report.published import COLUMNS, published_beside, published_rows
-from bench.results.record import Metric, Quality, Weights, WeightsKind
-from bench.results.studies import Evaluation
+from bench.records.record import Metric, Quality, Weights, WeightsKind
+from bench.records.studies import Evaluation
+from bench.report.studies.published import COLUMNS, published_beside, published_rows
 from models.errors import UserError
 from models.registry import REGISTRY
 from tests.bench.factories import make_case, make_provenance

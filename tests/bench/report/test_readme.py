@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from bench.records.record import Hits, Unavailable, Weights, WeightsKind
+from bench.records.studies import Evaluation, Studies
 from bench.report.readme import END, START, app
-from bench.results.record import Hits, Unavailable, Weights, WeightsKind
-from bench.results.studies import Evaluation, Studies
 from models.errors import UserError
 from tests.bench.factories import make_case, make_failure, make_provenance, make_quality, make_record, write_results
 

@@ -8,15 +8,15 @@ from urllib.parse import unquote
 
 import pytest
 
-from bench.outputs import MANIFEST
-from bench.report.answers import answer, headline, leads
-from bench.report.findings import comparisons, distrust
-from bench.report.labels import case_labels, groups, operations, significant
-from bench.report.page import write_report
-from bench.report.phases import describe_phases, draw_phases
-from bench.results.phases import KINDS
-from bench.results.record import Outcome, Phase, Quality, Unavailable, WeightsKind
-from bench.results.store import read
+from bench.ground.outputs import MANIFEST
+from bench.records.phases import KINDS
+from bench.records.record import Outcome, Phase, Quality, Unavailable, WeightsKind
+from bench.records.store import read
+from bench.report.reading.findings import comparisons, distrust
+from bench.report.reading.labels import case_labels, groups, operations, significant
+from bench.report.run.answers import answer, headline, leads
+from bench.report.run.page import write_report
+from bench.report.run.phases import describe_phases, draw_phases
 from tests.bench.factories import (
     make_case,
     make_failure,

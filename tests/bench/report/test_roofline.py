@@ -2,11 +2,11 @@
 
 import pytest
 
-from bench.report.money import read_prices
-from bench.report.roofline import attained, describe, limits
-from bench.report.tables import costs
-from bench.results.conditions import Conditions, Energy, MachineState, Overhead, Repeats, Roofline
-from bench.results.record import Memory, Unavailable
+from bench.records.conditions import Conditions, Energy, MachineState, Overhead, Repeats, Roofline
+from bench.records.record import Memory, Unavailable
+from bench.report.run.money import read_prices
+from bench.report.run.roofline import attained, describe, limits
+from bench.report.run.tables import costs
 from tests.bench.factories import make_latency, make_record
 from tests.bench.report.test_report import render
 

@@ -3,10 +3,10 @@
 import pytest
 from matplotlib import pyplot as plt
 
-from bench.report.money import read_prices
-from bench.report.scaling import describe, draw_latency, draw_memory, has_memory, sweeps
-from bench.report.timed import timed_sections
-from bench.results.record import Memory, Weights
+from bench.records.record import Memory, Weights
+from bench.report.growth.sweeps import describe, draw_latency, draw_memory, has_memory, sweeps
+from bench.report.run.money import read_prices
+from bench.report.run.timed import timed_sections
 from tests.bench.factories import make_case, make_provenance, make_record
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from bench.report.formats import Format
-from bench.report.page import MOST_LETTERS, write_report
-from bench.results.record import Outcome, Unavailable
-from bench.results.store import read
+from bench.records.record import Outcome, Unavailable
+from bench.records.store import read
+from bench.report.run.formats import Format
+from bench.report.run.page import MOST_LETTERS, write_report
 from tests.bench.factories import make_case, make_failure, make_latency, make_quality, make_record, write_results
 from tests.bench.report.test_report import Page
 

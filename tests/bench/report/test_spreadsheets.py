@@ -5,7 +5,7 @@ import io
 import pandas as pd
 import pytest
 
-from bench.report.spreadsheets import csv_bytes
+from bench.report.drawing.spreadsheets import csv_bytes
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1"])

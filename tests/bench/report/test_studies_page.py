@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bench.outputs import MANIFEST
+from bench.ground.outputs import MANIFEST
+from bench.records import store
+from bench.records.studies import Ablation, Studies
 from bench.report.__main__ import app
-from bench.report.page import write_report
-from bench.results import store
-from bench.results.studies import Ablation, Studies
+from bench.report.run.page import write_report
 from tests.bench.factories import (
     make_beam_study,
     make_evaluation,

@@ -3,10 +3,10 @@
 import pytest
 from matplotlib import pyplot as plt
 
-from bench.report import ablations, beams, leaks, tradeoff
-from bench.report.variants import variants
-from bench.results.record import Unavailable
-from bench.results.studies import Ablation
+from bench.records.record import Unavailable
+from bench.records.studies import Ablation
+from bench.report.studies import ablations, beams, leaks, tradeoff
+from bench.report.studies.variants import variants
 from tests.bench.factories import (
     LEAKY,
     make_ablated,

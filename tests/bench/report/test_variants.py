@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from bench.report.quality import LARGEST, SMALLEST, answer_of, beside_cost, over_seeds, p_value
-from bench.report.variants import ranked, variants
-from bench.results.paired_quality import quality_difference
+from bench.report.studies.quality import LARGEST, SMALLEST, answer_of, beside_cost, over_seeds, p_value
+from bench.report.studies.variants import ranked, variants
+from bench.statistics.quality import quality_difference
 from tests.bench.factories import (
     make_evaluation,
     make_provenance,

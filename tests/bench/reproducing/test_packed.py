@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from bench.outputs import MANIFEST
+from bench.ground.outputs import MANIFEST
 from bench.reproducing import packed
 from bench.reproducing.packed import LIST, Listed, pack, restore, unpack
 from bench.reproducing.queue import ROW

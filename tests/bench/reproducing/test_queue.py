@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from bench import cases
 from bench.reproducing.queue import DONE, FAILED, ROW, Job, Queue, Row, Size, State, digest, queues, read_queue
+from bench.suites import cases
 from models.backbones import is_preset
 from models.errors import UserError
 

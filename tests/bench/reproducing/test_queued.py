@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from bench import reproduce
-from bench.checkpoints import Card
+from bench.records import store
 from bench.reproducing.packed import unpack
-from bench.results import store
+from bench.training.checkpoints import Card
 from models.errors import UserError
 from tests.bench.data.conftest import write_pair
 

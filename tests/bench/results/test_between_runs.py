@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.report.comparison import Past, run_ratio
-from bench.results.between_runs import OneRunEach, Side, Spread, mean_between_runs, ratio_between_runs, spread
-from bench.results.compare import Median, Ratio
+from bench.report.comparing.comparison import Past, run_ratio
+from bench.statistics.between_runs import OneRunEach, Side, Spread, mean_between_runs, ratio_between_runs, spread
+from bench.statistics.latency import Median, Ratio
 from tests.bench.factories import make_provenance, make_record
 
 BETWEEN, WITHIN = 0.02, 0.002

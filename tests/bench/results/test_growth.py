@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
-from bench.results.compare import medians_side_by_side
-from bench.results.growth import LEAST_EXPONENT, MOST_EXPONENT, PARAMETERS, Form, Laws, choose, fit, has_law, usable
+from bench.statistics.growth import LEAST_EXPONENT, MOST_EXPONENT, PARAMETERS, Form, Laws, choose, fit, has_law, usable
+from bench.statistics.latency import medians_side_by_side
 from tests.bench.factories import make_latency
 
 X = np.array([1.0, 4.0, 16.0, 64.0, 256.0])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bench.results.compare import Ratio, latency_median
-from bench.results.intervals import Interval, geometric_mean, weighted_sum
+from bench.statistics.intervals import Interval, geometric_mean, weighted_sum
+from bench.statistics.latency import Ratio, latency_median
 from tests.bench.factories import make_latency
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bench.results.record import Hits, Quality
-from bench.results.relative_quality import relative_change
+from bench.records.record import Hits, Quality
+from bench.statistics.relative_quality import relative_change
 from tests.bench.factories import make_quality, make_ranked_quality
 
 

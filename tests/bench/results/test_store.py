@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bench.home import home
-from bench.results import store
+from bench.ground.home import home
+from bench.records import store
 from models.errors import UserError
 from tests.bench.factories import make_record, make_run, make_studies, write_results, write_studies
 

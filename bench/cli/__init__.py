@@ -1,0 +1,1 @@
+"""What commands have in common: options, data options, and how each command ends."""

@@ -1,0 +1,1 @@
+"""What is stored of a case, a study or a gate, and the store."""

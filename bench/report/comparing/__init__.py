@@ -1,0 +1,1 @@
+"""The page that holds results files against the first of them."""

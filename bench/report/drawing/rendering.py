@@ -1,0 +1,116 @@
+"""Templates and what they need: tables as HTML and Markdown, figures inside the page, its scripts and styles."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from bench.report.reading.labels import Quantity
+from bench.report.run.figures import Drawing
+
+SPECIAL = re.compile(r"\[[+\-\d., ]+\](?![(\[:])|[\\`*_~$|\[\]]")
+"""Intervals, which stay as they are, and what Markdown reads as markup; HTML's characters are escaped apart."""
+
+MISSING = ""
+"""What a quantity that was not measured is sorted by: it comes last either way."""
+
+ASSETS = resources.files("bench.report.drawing") / "assets"
+
+
+def environment(*, html: bool) -> Environment:
+    """Return an environment with our templates and filters."""
+    made = Environment(
+        loader=PackageLoader("bench.report.drawing"),
+        autoescape=html,  # noqa: S701 - Markdown has an escape of its own, `md_text`
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters |= {"html_table": _html_table, "md_table": _md_table, "inline_svg": _inline_svg, "md": md_text}
+    made.filters |= {"md_code": _md_code, "embedded": embedded}
+    made.globals |= {"asset": _asset, "library": _library}
+    return made
+
+
+def _html_table(frame: pd.DataFrame) -> Markup:
+    """Render a table; every cell is escaped, the first column heads its row, quantities carry what they sort by."""
+    numeric = [any(isinstance(cell, Quantity) for cell in frame[name]) for name in frame.columns]
+    head = Markup("").join(
+        Markup('<th scope="col"{}>{}</th>').format(_class(of_numbers), name)
+        for name, of_numbers in zip(frame.columns, numeric, strict=True)
+    )
+    rows = []
+    for first, *others in frame.itertuples(index=False):
+        cells = Markup("").join(
+            Markup("<td{}>{}</td>").format(_order(value) if of_numbers else "", value)
+            for value, of_numbers in zip(others, numeric[1:], strict=True)
+        )
+        rows.append(Markup('<tr><th scope="row">{}</th>{}</tr>').format(first, cells))
+    return Markup('<table class="data"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>').format(
+        head, Markup("\n").join(rows)
+    )
+
+
+def _class(of_numbers: bool) -> Markup:
+    return Markup(' class="number"') if of_numbers else Markup("")
+
+
+def _order(value: object) -> Markup:
+    order = repr(float(value.value)) if isinstance(value, Quantity) else MISSING
+    return Markup(' class="number" data-order="{}"').format(order)
+
+
+def _md_table(frame: pd.DataFrame) -> str:
+    """Render a table in GitHub's Markdown."""
+    lines = [list(frame.columns), ["---"] * len(frame.columns), *frame.itertuples(index=False)]
+    return "\n".join("| " + " | ".join(md_text(str(value)) for value in line) + " |" for line in lines)
+
+
+def md_text(text: str) -> str:
+    """Escape what Markdown or HTML would read as markup, and keep to one line."""
+    plain = str(escape(" ".join(text.split()))).replace("&#34;", '"').replace("&#39;", "'")
+    return SPECIAL.sub(lambda found: found[0] if len(found[0]) > 1 else f"\\{found[0]}", plain)
+
+
+def _md_code(text: str) -> str:
+    """Quote code; where it could end the quotation, it is escaped instead."""
+    return f"<code>{md_text(text)}</code>" if "`" in text else f"`{text}`"
+
+
+def _inline_svg(drawing: Drawing) -> Markup:
+    """Return the SVG element alone, named for screen readers, its internal names made its own."""
+    text = drawing.svg.decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r'\bid="', f'id="{drawing.name}-', text)
+    text = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{drawing.name}-", text)
+    label = Markup('<svg role="img" aria-label="{}"').format(f"{drawing.title}. {drawing.text}")
+    return label + Markup(text.removeprefix("<svg"))  # noqa: S704 - matplotlib escapes the texts it draws
+
+
+def embedded(value: Any) -> Markup:
+    """Write JSON inside a script element, which no text in it can end."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704 - as said
+
+
+@cache
+def _asset(name: str) -> Markup:
+    """Return one of our own styles or scripts."""
+    return Markup((ASSETS / name).read_text(encoding="utf-8"))  # noqa: S704 - ours
+
+
+@cache
+def _library(name: str) -> Markup:
+    """Return a file of DataTables, as the package `itables` carries it: styles as they are, scripts in base64."""
+    content = (resources.files("itables") / "html" / name).read_bytes()
+    text = base64.b64encode(content).decode() if name.endswith(".js") else content.decode()
+    return Markup(text)  # noqa: S704 - a library's

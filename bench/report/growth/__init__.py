@@ -1,0 +1,1 @@
+"""How cost grows with what is swept: sweeps, laws, crossings."""

@@ -1,0 +1,280 @@
+"""How latency and memory grow with beam width, batch, history and catalogue, where a run has several of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from bench.records.record import Memory, Record
+from bench.report.drawing.canvas import WIDTH_IN, legend, looks_by_name
+from bench.report.reading.labels import decoder_name, machine_name
+from bench.report.reading.ratios import latency_of
+
+POINTS = 3
+"""Fewest values of a quantity that make a line."""
+
+HISTORY_SETTINGS = ("max_history", "max_length")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Cases that differ in one quantity, in lines of cases that differ in nothing else.
+
+    Attributes:
+        quantity: What differs.
+        setting: What all cases have in common.
+        lines: Values and records by what recommends, ascending.
+        level: Records that the quantity does not touch: one-pass recommenders have no beams.
+
+    """
+
+    quantity: str
+    setting: str
+    lines: dict[str, list[tuple[float, Record]]]
+    level: dict[str, Record]
+
+
+def _history(record: Record) -> float | None:
+    settings = record.weights.settings if record.weights is not None else {}
+    longest = next((settings[name] for name in HISTORY_SETTINGS if name in settings), None)
+    return None if longest is None else float(longest)
+
+
+def _catalogue(record: Record) -> float | None:
+    """Return the size of a generated catalogue: real ones differ in their histories, too."""
+    facts = record.provenance.dataset
+    items = facts.get("items")
+    return float(items) if facts.get("synthetic") and items is not None else None
+
+
+QUANTITIES: dict[str, tuple[Callable[[Record], float | None], tuple[str, ...]]] = {
+    "beam width": (lambda record: record.case.beam_width, ("beam_width",)),
+    "batch size": (lambda record: record.case.batch_size, ("batch_size",)),
+    "longest history, items": (_history, ("settings",)),
+    "catalogue, items": (_catalogue, ("dataset", "loaded_with")),
+}
+"""How each quantity is read from a record, and the parts of a case that go with it."""
+
+
+def sweeps(records: Sequence[Record]) -> list[Sweep]:
+    """Find every quantity of which some recommender was measured at `POINTS` values or more."""
+    found = []
+    for quantity, (value_of, fields) in QUANTITIES.items():
+        by_setting: dict[str, dict[str, dict[float, Record]]] = {}
+        for record in records:
+            value = value_of(record)
+            if value is not None:
+                line = by_setting.setdefault(_setting(record, quantity), {}).setdefault(_line(record, fields), {})
+                line[value] = record
+        for setting, lines in by_setting.items():
+            long = [sorted(line.items()) for line in lines.values() if len(line) >= POINTS]
+            if long:
+                names = _names([line[0][1] for line in long], fields)
+                named = dict(zip(names, long, strict=True))
+                beams = {line[0][1].case.beam_width for line in long} - {None}
+                whole = f"{setting}, beam {beams.pop()}" if len(beams) == 1 and quantity != "beam width" else setting
+                found.append(Sweep(quantity, whole, named, _level(records, quantity, setting)))
+    return found
+
+
+def _level(records: Sequence[Record], quantity: str, setting: str) -> dict[str, Record]:
+    if quantity != "beam width":
+        return {}
+    level = [record for record in records if record.case.decoder is None and _setting(record, quantity) == setting]
+    return dict(zip(_names(level, ()), level, strict=True))
+
+
+def _line(record: Record, fields: tuple[str, ...]) -> str:
+    """Return what all cases of a line have in common, the settings that set the history's length aside."""
+    case = record.case.model_dump(mode="json", exclude=set(fields))
+    if "settings" in fields:
+        case["settings"] = {key: value for key, value in record.case.settings.items() if key not in HISTORY_SETTINGS}
+    return repr(sorted(case.items()))
+
+
+def _setting(record: Record, quantity: str) -> str:
+    """Name what all lines of a panel have in common, for readers."""
+    case = record.case
+    words = ["" if quantity == "catalogue, items" else case.dataset, case.device, case.dtype]
+    words += ["" if quantity == "batch size" else f"batch {case.batch_size}", f"top {case.k}", machine_name(record)]
+    return ", ".join(word for word in words if word)
+
+
+def titles(found: Sequence[Sweep]) -> tuple[list[str], str]:
+    """Return each panel's own part of its setting, and what all panels have in common."""
+    settings = [sweep.setting.split(", ") for sweep in found]
+    common = [word for word in settings[0] if all(word in words for words in settings)] if settings else []
+    return [", ".join(word for word in words if word not in common) for words in settings], ", ".join(common)
+
+
+def _names(records: Sequence[Record], fields: tuple[str, ...]) -> list[str]:
+    """Name the lines that begin with `records`: recommender, decoder, and what else tells those of a recommender apart.
+
+    Args:
+        records: One a line, all of one panel.
+        fields: What is swept.
+
+    """
+    parts = [_parts(record, fields) for record in records]
+    names = []
+    for words in parts:
+        common = set.intersection(*(set(others) for others in parts if others[0] == words[0]))
+        told = words[:HEAD] + [word for word in words[HEAD:] if word not in common]
+        names.append(", ".join(word for word in told if word))
+    assert len(set(names)) == len(names), "cases that differ in nothing else than what is swept are one line"
+    return names
+
+
+HEAD = 2
+"""Parts of a name that are always said: recommender, and decoder or that it is captured."""
+
+
+def _parts(record: Record, fields: tuple[str, ...]) -> list[str]:
+    """Return recommender and decoder, then all else that may tell two lines of a panel apart."""
+    case = record.case
+    swept = HISTORY_SETTINGS if "settings" in fields else ()
+    served = decoder_name(record) if case.decoder else "captured" if case.captured else ""
+    words = [case.recommender, served]
+    words += [f"{name} {value}" for name, value in sorted(case.settings.items()) if name not in swept]
+    words += [f"beam {case.beam_width}" if case.beam_width and "beam_width" not in fields else ""]
+    words += [f"{case.weights.value} weights", f"{case.threads} threads", f"seen items: {case.seen}"]
+    loaded = [f"{name} {value}" for name, value in case.loaded_with.items()]
+    return words + ([] if "dataset" in fields else loaded)
+
+
+Over = Callable[[Axes, Sweep, Mapping[str, tuple[Any, str]]], None]
+"""Draws over one panel, given the sweep and the colour and marker of each line."""
+
+
+def draw_latency(found: Sequence[Sweep], over: Over | None = None) -> Figure:
+    """Draw latency against each quantity, one panel a sweep.
+
+    Args:
+        found: What is drawn.
+        over: Draws what goes through the points, in milliseconds; without it straight lines do.
+
+    """
+    return _draw(found, "latency of a request, ms", lambda record: np.array(latency_of(record).samples_s) * 1e3, over)
+
+
+def draw_memory(found: Sequence[Sweep]) -> Figure:
+    """Draw what a request adds to memory against each quantity, one panel a sweep."""
+    return _draw(found, "memory of a request, MiB", _mebibytes)
+
+
+def has_memory(sweep: Sweep) -> bool:
+    """Tell whether some line of a sweep has `POINTS` measured memories."""
+    return any(sum(_mebibytes(record).size > 0 for _, record in line) >= POINTS for line in sweep.lines.values())
+
+
+def _mebibytes(record: Record) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    memory = record.memory
+    known = isinstance(memory, Memory) and memory.request_bytes is not None and memory.request_bytes > 0
+    return np.array([memory.request_bytes / 2**20] if known and isinstance(memory, Memory) else [])
+
+
+def latencies(found: Sequence[Sweep]) -> pd.DataFrame:
+    """Return the data behind the figure of latency: percentiles in seconds."""
+    return _data(found, "latency_s", lambda record: np.array(latency_of(record).samples_s))
+
+
+def memories(found: Sequence[Sweep]) -> pd.DataFrame:
+    """Return the data behind the figure of memory, in MiB."""
+    return _data(found, "request_mebibytes", _mebibytes)
+
+
+def _data(
+    found: Sequence[Sweep], unit: str, samples_of: Callable[[Record], np.ndarray[tuple[int], np.dtype[np.float64]]]
+) -> pd.DataFrame:
+    rows = []
+    for sweep in found:
+        points: list[tuple[str, float | None, Record]]
+        points = [(name, value, record) for name, line in sweep.lines.items() for value, record in line]
+        points += [(name, None, record) for name, record in sweep.level.items()]
+        for name, value, record in points:
+            samples = samples_of(record)
+            if samples.size:
+                low, middle, high = np.percentile(samples, [5, 50, 95])
+                row = {"quantity": sweep.quantity, "setting": sweep.setting, "line": name, "value": value}
+                rows.append(row | {f"{unit}_p5": low, f"{unit}_p50": middle, f"{unit}_p95": high})
+    return pd.DataFrame(rows)
+
+
+def _draw(
+    found: Sequence[Sweep],
+    unit: str,
+    samples_of: Callable[[Record], np.ndarray[tuple[int], np.dtype[np.float64]]],
+    over: Over | None = None,
+) -> Figure:
+    columns = min(2, len(found))
+    rows = -(-len(found) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH_IN, 3.0 * rows + 0.2), squeeze=False)
+    looks = looks_of_lines(found)
+    handles = {}
+    own, common = titles(found)
+    figure.suptitle(common, fontsize=8, fontweight="normal")
+    for axis, sweep, title in zip(axes.flat, found, own, strict=False):
+        values = sorted({value for line in sweep.lines.values() for value, _ in line})
+        lines = sweep.lines | {name: [(value, record) for value in values] for name, record in sweep.level.items()}
+        for name, line in lines.items():
+            known = [(value, samples_of(record)) for value, record in line]
+            points = [(value, *np.percentile(samples, [5, 50, 95])) for value, samples in known if samples.size]
+            if not points:
+                continue
+            place, low, middle, high = np.array(points).T
+            colour, marker = looks[name]
+            style = "--" if name in sweep.level else "-" if over is None else "none"
+            (handles[name],) = axis.plot(
+                place, middle, linestyle=style, marker=marker, color=colour, markersize=5, linewidth=1.4
+            )
+            axis.fill_between(place, low, high, color=colour, alpha=0.15, linewidth=0)
+        if over is not None:
+            over(axis, sweep, looks)
+        _logarithmic(axis, values)
+        axis.set_xlabel(sweep.quantity)
+        axis.set_ylabel(unit)
+        axis.set_title(title, fontsize=8, fontweight="normal")
+    for axis in axes.flat[len(found) :]:
+        axis.set_visible(False)
+    legend(figure, list(handles.values()), list(handles))
+    return figure
+
+
+def looks_of_lines(found: Sequence[Sweep]) -> dict[str, tuple[Any, str]]:
+    """Give each line of these sweeps a colour and a marker, the same in all figures."""
+    return looks_by_name(list(dict.fromkeys(name for sweep in found for name in (*sweep.lines, *sweep.level))))
+
+
+def log_values(axis: Axes, values: Sequence[float]) -> None:
+    """Make the horizontal axis one of these values on a log scale."""
+    axis.set_xscale("log")
+    axis.set_xticks(values, [f"{value:,.10g}" for value in values])
+    axis.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _logarithmic(axis: Axes, values: Sequence[float]) -> None:
+    log_values(axis, values)
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(10, subs=(1.0,)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def describe(found: Sequence[Sweep]) -> str:
+    """Say in words what the latencies do, from the smallest to the largest value."""
+    parts = []
+    for sweep in found:
+        for name, line in sweep.lines.items():
+            (least, first), (most, last) = line[0], line[-1]
+            factor = latency_of(last).p50_s / latency_of(first).p50_s
+            ends = f"at {sweep.quantity} {most:,.10g} as at {least:,.10g}"
+            parts.append(f"{name} ({sweep.setting}): {factor:.2g} times as long {ends}")
+    return "Median latency. " + "; ".join(parts) + "."

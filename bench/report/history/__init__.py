@@ -1,0 +1,1 @@
+"""The page that follows each case through all stored runs."""

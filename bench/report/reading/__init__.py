@@ -1,0 +1,1 @@
+"""What records say: labels, ratios, the ladder of decoders, findings."""

@@ -1,0 +1,168 @@
+"""The answer in words: one sentence for all that was measured, and one for each group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.records.record import Quality, Record, WeightsKind
+from bench.report.reading.findings import claimants, recall_gain, times
+from bench.report.reading.labels import (
+    caption,
+    dataset_name,
+    groups,
+    listed,
+    machine_name,
+    milliseconds,
+    short_names,
+    significant,
+)
+from bench.report.reading.ladder import reference_of, strongest
+from bench.report.reading.ratios import latency_of, measured, metric, ratio_of
+from bench.statistics.latency import Ratio
+
+
+@dataclass(frozen=True)
+class Lead:
+    """A one-pass case against the strongest generative one of its group.
+
+    Attributes:
+        fast: The one-pass case.
+        slow: The strongest generative one.
+        ratio: Latency of `slow` over `fast`.
+        reference: What the papers run in place of `slow`; None where that was not measured, or is `slow`.
+        to_reference: Latency of `reference` over `fast`.
+        recall: Relative change of Recall@10 from `slow` to `fast`, in percent; None without quality.
+
+    """
+
+    fast: Record
+    slow: Record
+    ratio: Ratio
+    reference: Record | None
+    to_reference: Ratio | None
+    recall: float | None
+
+
+def leads(group: Sequence[Record]) -> list[Lead]:
+    """Hold the claimant of a group, or else its best one-pass case, against the strongest generative one."""
+    one_pass = [record for record in group if record.case.decoder is None]
+    chosen = claimants(one_pass)
+    if not chosen and one_pass:
+        chosen = [max(one_pass, key=lambda record: (metric(record, "NDCG@10") or 0.0, -latency_of(record).p50_s))]
+    rivals = ((fast, strongest(fast, group)) for fast in _served_best(chosen))
+    return [_lead(fast, slow, group) for fast, slow in rivals if slow is not None]
+
+
+def _served_best(records: Sequence[Record]) -> list[Record]:
+    """Return the records without those whose case is served faster one by one, or as a graph."""
+
+    def alike(first: Record, second: Record) -> bool:
+        return first.case.model_copy(update={"captured": second.case.captured}) == second.case
+
+    ways = ([other for other in records if alike(one, other)] for one in records)
+    best = [min(several, key=lambda record: latency_of(record).p50_s) for several in ways]
+    return list({id(record): record for record in best}.values())
+
+
+def _lead(fast: Record, slow: Record, group: Sequence[Record]) -> Lead:
+    found = reference_of(slow, group)
+    reference = None if found is slow else found
+    to_reference = None if reference is None else ratio_of(reference, fast)
+    return Lead(fast, slow, ratio_of(slow, fast), reference, to_reference, recall_gain(fast, slow))
+
+
+def headline(records: Sequence[Record]) -> str | None:
+    """Say in one sentence what one pass gains on beam search over all groups; None where nothing can be compared."""
+    found = [lead for group in groups(measured(records)).values() for lead in leads(group)]
+    if not found:
+        return None
+    names = dict.fromkeys(lead.fast.case.recommender for lead in found)
+    text = (
+        f"{listed(list(names))} answered {_span([lead.ratio for lead in found])} as fast as the strongest beam search"
+    )
+    references = [lead.to_reference for lead in found if lead.to_reference is not None]
+    if references:
+        text += f" and {_span(references)} as fast as the papers' decoder"
+    changes = sorted(lead.recall for lead in found if lead.recall is not None)
+    if changes:
+        ends = [f"{change:+.0f} %" for change in (changes[0], changes[-1])]
+        text += f", with {' to '.join(dict.fromkeys(ends))} Recall@10"
+        if any(_seen(lead.slow) is not None for lead in found):
+            text += ", in part over weights that saw less than an epoch"
+    return f"{text}: {_where([lead.fast for lead in found])}."
+
+
+def _span(ratios: Sequence[Ratio]) -> str:
+    """Write one ratio with its interval, or the least and the greatest of several."""
+    if len(ratios) == 1:
+        return times(ratios[0])
+    values = sorted(ratio.value for ratio in ratios)
+    ends = dict.fromkeys(significant(value, 2) for value in (values[0], values[-1]))
+    return f"{' to '.join(ends)} times"
+
+
+def _where(records: Sequence[Record]) -> str:
+    datasets = list(dict.fromkeys(map(dataset_name, records)))
+    machines = list(dict.fromkeys(map(machine_name, records)))
+    batches = sorted({record.case.batch_size for record in records})
+    data = listed(datasets) if len(datasets) < 4 else f"{len(datasets)} datasets"  # noqa: PLR2004 - fit a line
+    sizes = f"batch {batches[0]}" + (f" to {batches[-1]}" if len(batches) > 1 else "")
+    return f"{data}, {sizes}, {listed(machines)}"
+
+
+def answer(records: Sequence[Record]) -> list[str]:
+    """Say in plain sentences what was found, one a group."""
+    sentences = []
+    found = groups(measured(records))
+    for name, short in short_names(found).items():
+        group = found[name]
+        ranked = [record for record in group if metric(record, "NDCG@10") is not None]
+        ranked = [record for record in ranked if not record.labels] or ranked  # what leaks is not the best
+        untrained = any(record.case.weights is WeightsKind.UNTRAINED for record in group)
+        saved = "".join(map(_against_beams, leads(group)))
+        if ranked and not untrained:
+            sentences.append(f"{short}: {_best(ranked)}{saved}")
+        else:
+            fastest = min(group, key=lambda record: latency_of(record).p50_s)
+            time = milliseconds(latency_of(fastest).p50_s)
+            sentences.append(f"{short}: cost alone was measured; the fastest is {caption(fastest)}, {time}.{saved}")
+    return sentences or ["No case could be measured; see what failed."]
+
+
+def _best(ranked: list[Record]) -> str:
+    best = max(ranked, key=lambda record: metric(record, "NDCG@10") or 0.0)
+    assert isinstance(best.quality, Quality)
+    bound = best.quality.metrics["NDCG@10"].low
+    reaching = [record for record in ranked if (metric(record, "NDCG@10") or 0.0) >= bound]
+    fastest = min(reaching, key=lambda record: latency_of(record).p50_s)
+    text = f"best NDCG@10 {_quality_and_time(best)} a request (median)"
+    if fastest is best:
+        return f"{text}; nothing faster comes within its interval."
+    return f"{text}; fastest within its interval {_quality_and_time(fastest)}."
+
+
+def _quality_and_time(record: Record) -> str:
+    value, time = significant(metric(record, "NDCG@10") or 0.0), milliseconds(latency_of(record).p50_s)
+    return f"{value}, {caption(record)}, {time}"
+
+
+def _against_beams(lead: Lead) -> str:
+    """Say how fast a one-pass case is beside the strongest generative one, and beside what the papers run."""
+    recall = "" if lead.recall is None else f", with {lead.recall:+.0f} % Recall@10"
+    if recall and (seen := _seen(lead.slow)) is not None:
+        recall += f" over weights that saw {100 * seen:.0f} % of an epoch"
+    text = f" {caption(lead.fast)} is {_beside(lead.ratio)} as {caption(lead.slow)}"
+    if lead.reference is not None and lead.to_reference is not None:
+        text += f" and {_beside(lead.to_reference)} as {caption(lead.reference)}, the papers' decoder"
+    return f"{text}{recall}."
+
+
+def _seen(record: Record) -> float | None:
+    return record.weights.part_of_an_epoch if record.weights is not None else None
+
+
+def _beside(ratio: Ratio) -> str:
+    if ratio.value < 1:
+        return f"{times(Ratio(1 / ratio.value, 1 / ratio.high, 1 / ratio.low))} as slow"
+    return f"{times(ratio)} as fast"

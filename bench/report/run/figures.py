@@ -1,0 +1,205 @@
+"""Figures from records, each as SVG, as PNG, in words, and as the numbers behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from bench.records.record import Flops, Record
+from bench.report.drawing.canvas import STYLE, rendered
+from bench.report.drawing.spreadsheets import csv_bytes
+from bench.report.reading.labels import case_labels, groups
+from bench.report.reading.ratios import measured
+from bench.report.run import bars, distributions, front, phases, roofline
+
+MOST_ROWS = 40
+"""Cases that a figure with a row a case can show."""
+MOST_PANELS, MOST_LINES = 8, 20
+"""Groups that a figure with a panel a group can show, and cases in each."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure ready to be written.
+
+    Attributes:
+        name: Of its files.
+        title: What it shows.
+        text: For those who cannot see it.
+        svg: As SVG.
+        png: As PNG.
+        data: What is drawn, as CSV.
+        left_out: Cases that lack what it shows.
+        crowded_out: How many cases it has no room for.
+
+    """
+
+    name: str
+    title: str
+    text: str
+    svg: bytes
+    png: bytes
+    data: bytes
+    left_out: tuple[str, ...] = ()
+    crowded_out: int = 0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of figure of records.
+
+    Attributes:
+        name: Of its files.
+        title: What it shows.
+        draw: Makes it.
+        text: Says it in words.
+        data: Returns what is drawn.
+        has: Tells whether a record can be drawn.
+        room: Returns those records that there is room for.
+
+    """
+
+    name: str
+    title: str
+    draw: Callable[[Sequence[Record]], Figure]
+    text: Callable[[Sequence[Record]], str]
+    data: Callable[[Sequence[Record]], pd.DataFrame]
+    has: Callable[[Record], bool]
+    room: Callable[[Sequence[Record]], list[Record]]
+
+
+def _rows(records: Sequence[Record]) -> list[Record]:
+    return list(records[:MOST_ROWS])
+
+
+def _panels(records: Sequence[Record]) -> list[Record]:
+    found = list(groups(records).values())[:MOST_PANELS]
+    return [record for group in found for record in group[:MOST_LINES]]
+
+
+def _always(_: Record) -> bool:
+    return True
+
+
+def _with_phases(record: Record) -> bool:
+    return isinstance(record.phases, list)
+
+
+def _with_flops(record: Record) -> bool:
+    return isinstance(record.flops, Flops)
+
+
+KINDS = (
+    Kind(
+        name="quality_latency",
+        title="Quality against latency",
+        draw=front.draw_front,
+        text=front.describe_front,
+        data=front.points,
+        has=front.has_quality,
+        room=_panels,
+    ),
+    Kind(
+        name="distribution",
+        title="How latencies are distributed",
+        draw=distributions.draw_distributions,
+        text=distributions.describe_distributions,
+        data=distributions.quantiles,
+        has=_always,
+        room=_panels,
+    ),
+    Kind(
+        name="latency",
+        title="Latency by case",
+        draw=bars.draw_latency,
+        text=bars.describe_latency,
+        data=distributions.quantiles,
+        has=_always,
+        room=_rows,
+    ),
+    Kind(
+        name="phases",
+        title="Where the time of a request goes",
+        draw=phases.draw_phases,
+        text=phases.describe_phases,
+        data=phases.seconds,
+        has=_with_phases,
+        room=_rows,
+    ),
+    Kind(
+        name="cost",
+        title="Operations and memory by case",
+        draw=bars.draw_cost,
+        text=bars.describe_cost,
+        data=bars.costs,
+        has=_with_flops,
+        room=_rows,
+    ),
+    Kind(
+        name="roofline",
+        title="How near requests come to what the machine can do",
+        draw=roofline.draw_roofline,
+        text=roofline.describe,
+        data=roofline.points,
+        has=roofline.has_roofline,
+        room=_panels,
+    ),
+)
+
+
+def draw_all(records: Sequence[Record]) -> dict[str, Drawing]:
+    """Draw every figure that has something to show, by name; the same records give the same bytes."""
+    shown = measured(records)
+    labels = case_labels(records) if records else []
+    drawings = {}
+    for kind in KINDS:
+        able = [record for record in shown if kind.has(record)]
+        if not able:
+            continue
+        fitting = kind.room(able)
+        known = set(map(id, able))
+        drawings[kind.name] = drawn(
+            kind.name,
+            kind.title,
+            partial(kind.draw, fitting),
+            kind.text(fitting),
+            kind.data(fitting),
+            left_out=[label for label, record in zip(labels, records, strict=True) if id(record) not in known],
+            crowded_out=len(able) - len(fitting),
+        )
+    return drawings
+
+
+def drawn(
+    name: str,
+    title: str,
+    draw: Callable[[], Figure],
+    text: str,
+    data: pd.DataFrame,
+    *,
+    left_out: Sequence[str] = (),
+    crowded_out: int = 0,
+) -> Drawing:
+    """Draw one figure in our style.
+
+    Args:
+        name: Of its files.
+        title: What it shows.
+        draw: Makes it.
+        text: For those who cannot see it.
+        data: What is drawn.
+        left_out: Cases that lack what it shows.
+        crowded_out: How many cases it has no room for.
+
+    """
+    with plt.style.context([STYLE]):
+        figure = draw()
+        svg, png = rendered(figure, "svg"), rendered(figure, "png")
+        plt.close(figure)
+    numbers = csv_bytes(data)
+    return Drawing(name, title, text, svg, png, numbers, tuple(left_out), crowded_out)

@@ -1,0 +1,83 @@
+"""The files that a report is written as."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Collection, Sequence
+from enum import StrEnum
+
+import pandas as pd
+
+from bench.records.record import Record
+from bench.report.drawing.spreadsheets import csv_bytes
+from bench.report.run import tables
+from bench.report.run.figures import Drawing
+from bench.report.studies.sections import Section
+
+
+class Format(StrEnum):
+    """A kind of file."""
+
+    HTML = "html"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    PARQUET = "parquet"
+    LATEX = "latex"
+    SVG = "svg"
+    PNG = "png"
+
+
+NAMES = {
+    Format.HTML: ("index.html",),
+    Format.MARKDOWN: ("report.md",),
+    Format.CSV: ("results.csv", "phases.csv"),
+    Format.PARQUET: ("results.parquet",),
+}
+"""Files of a report whose names do not depend on what it holds."""
+
+
+def names(wanted: Collection[Format]) -> list[str]:
+    """Return the files that a report of these kinds is going to write, as far as that is known before."""
+    return [name for kind in wanted for name in NAMES.get(kind, ())]
+
+
+def values(records: Sequence[Record], wanted: Collection[Format]) -> dict[str, bytes]:
+    """Return every scalar of every case as files, by name."""
+    if not records:
+        return {}
+    made: dict[str, bytes] = {}
+    if Format.CSV in wanted:
+        made["results.csv"] = csv_bytes(tables.all_values(records))
+        made["phases.csv"] = csv_bytes(tables.phases(records))
+    if Format.PARQUET in wanted:
+        target = io.BytesIO()
+        tables.all_values(records).to_parquet(target, index=False)
+        made["results.parquet"] = target.getvalue()
+    return made
+
+
+def drawings(found: Sequence[Drawing], wanted: Collection[Format]) -> dict[str, bytes]:
+    """Return figures, and the numbers behind them, as files."""
+    made: dict[str, bytes] = {}
+    for one in found:
+        made |= {f"figures/{one.name}.svg": one.svg} if Format.SVG in wanted else {}
+        made |= {f"figures/{one.name}.png": one.png} if Format.PNG in wanted else {}
+        made |= {f"figures/{one.name}.csv": one.data} if Format.CSV in wanted else {}
+    return made
+
+
+def latex(found: Sequence[Section]) -> dict[str, bytes]:
+    """Return the tables of the page as LaTeX, for the packages booktabs and textcomp."""
+    made = {}
+    for section in found:
+        for table in section.tables:
+            name = re.sub(r"\W+", "-", f"{section.anchor} {table.title}".lower()).strip("-")
+            made[f"tables/{name}.tex"] = _latex(table.frame).encode()
+    return made
+
+
+def _latex(frame: pd.DataFrame) -> str:
+    text = frame.map(str)
+    styled = text.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
+    return str(styled.to_latex(hrules=True, column_format="l" * len(frame.columns)))

@@ -1,0 +1,323 @@
+"""The results as tables: every scalar for a spreadsheet, the telling ones for readers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from bench.records.conditions import Overhead, Repeats, Roofline
+from bench.records.record import Agreement, Flops, ListAudit, Memory, Quality, Record
+from bench.records.studies import Evaluation
+from bench.report.reading.findings import FULL_PRECISION, comparisons, percent_saved, recall_change
+from bench.report.reading.labels import (
+    NOT_AVAILABLE,
+    Quantity,
+    caption,
+    case_labels,
+    dataset_name,
+    decoder_name,
+    mebibytes,
+    metric_of,
+    milliseconds,
+    number,
+    operations,
+    share,
+    significant,
+    whole,
+    with_interval,
+)
+from bench.report.reading.ladder import Rung, ladders
+from bench.report.reading.ratios import is_measured, latency_of, measured
+from bench.report.run import money
+from bench.report.run.money import Price
+from bench.statistics.between_runs import OneRunEach
+from bench.statistics.intervals import Estimated
+
+PHASE_COLUMNS = [
+    "case", "phase", "seconds_under_profiler", "flops_per_user", "bytes_per_user", "lower_bound_s", "share_attained",
+    "flop_per_byte",
+]  # fmt: skip
+
+
+def all_values(records: Sequence[Record]) -> pd.DataFrame:
+    """Return one row a case with every scalar, units in the columns' names; missing values stay missing."""
+    return pd.DataFrame([_values(record) for record in records]).convert_dtypes()  # counts stay whole beside gaps
+
+
+def _values(record: Record) -> dict[str, object]:
+    case, latency, weights = record.case, record.latency, record.weights
+    row: dict[str, object] = {
+        "case": case.name,
+        "suite": record.suite,
+        "recommender": case.recommender,
+        "variant": case.variant,
+        "dataset": case.dataset,
+        "loaded_with": ", ".join(f"{name} {value}" for name, value in case.loaded_with.items()),
+        "synthetic": record.provenance.dataset.get("synthetic"),
+        "preset": case.settings.get("preset"),
+        "weights": case.weights.value,
+        "device": case.device,
+        "dtype": case.dtype,
+        "batch_size": case.batch_size,
+        "k": case.k,
+        "seen_items": case.seen,
+        "decoder": case.decoder,
+        "beam_width": case.beam_width,
+        "scores": case.scores,
+        "threads": case.threads,
+        "outcome": record.outcome.value,
+        "detail": record.detail,
+        "labels": "; ".join(record.labels),
+    }
+    row |= {"parameters": weights and weights.parameters, "parameter_bytes": weights and weights.parameter_bytes}
+    row["checkpoint"] = weights and weights.checkpoint
+    for name in ("rounds", "mean_s", "p50_s", "p90_s", "p95_s", "p99_s", "device_s", "users_per_second"):
+        row[f"latency_{name}" if name.endswith("_s") else name] = _number(getattr(latency, name, None))
+    flops = record.flops if isinstance(record.flops, Flops) else None
+    row["flops_per_user"] = flops and flops.per_user
+    row["flops_per_user_one_forward"] = flops and flops.forward_per_user
+    row["fvcore_flops_per_user_one_forward"] = flops and _number(flops.fvcore_per_user)
+    row["closed_form_flops_per_user_one_forward"] = flops and _number(flops.closed_form_per_user)
+    row["operators_per_request"] = flops and flops.operators
+    memory = record.memory if isinstance(record.memory, Memory) else None
+    row |= {"peak_bytes": memory and memory.peak_bytes, "request_bytes": memory and memory.request_bytes}
+    row |= {"process_bytes": memory and _number(memory.process_bytes)}
+    row["energy_j_per_1000_users"] = _number(record.energy_j_per_1000_users)
+    row["idle_power_w"] = record.energy and record.energy.idle_power_w
+    row |= _trust_values(record)
+    row |= {"index_s": record.index and record.index.seconds, "index_bytes": record.index and record.index.bytes}
+    row |= _quality_values(record)
+    audit = record.audit if isinstance(record.audit, ListAudit) else None
+    row |= {f"audited_{name}": audit and getattr(audit, name) for name in ListAudit.model_fields}
+    agreement = record.agreement
+    row |= {f"agreement_{name}": agreement and getattr(agreement, name) for name in Agreement.model_fields}
+    source = record.provenance
+    return row | {"commit": source.commit, "uncommitted_changes": source.dirty, "started": source.started}
+
+
+def _trust_values(record: Record) -> dict[str, object]:
+    """Return what tells how far the latency can be trusted, and how near it comes to the machine's limit."""
+    latency, seen = record.latency, record.conditions
+    work = record.roofline if isinstance(record.roofline, Roofline) else None
+    return {
+        "host_overhead_s": _number(getattr(latency, "host_overhead_s", None)),
+        "warmup_rounds": getattr(latency, "warmup_rounds", None),
+        "stationary": getattr(latency, "stationary", None),
+        "bytes_moved_per_request": work and work.bytes,
+        "lower_bound_s": work and work.bound_s,
+        "timing_overhead_s": record.overhead.seconds if isinstance(record.overhead, Overhead) else None,
+        "repeated_over_fresh": record.repeats.ratio if isinstance(record.repeats, Repeats) else None,
+        "involuntary_switches": seen and seen.involuntary_switches,
+        "other_cores": seen and seen.other_cores,
+        "repeated_turns": seen and seen.repeated_turns,
+        "disturbed_turns": seen and seen.disturbed_turns,
+        "unstable": seen and seen.unstable,
+    }
+
+
+def _quality_values(record: Record) -> dict[str, object]:
+    quality = record.quality
+    if not isinstance(quality, Quality):
+        return {}
+    row: dict[str, object] = {"users_ranked": quality.users}
+    for name, value in quality.metrics.items():
+        row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+    return row | {"coverage": quality.coverage, "valid_rate": quality.valid_rate}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def results(records: Sequence[Record]) -> pd.DataFrame:
+    """Return one row a case for readers: quality with intervals beside cost, units in the cells."""
+    labels = case_labels(records)
+    rows = [{"case": label} | _cells(record) for label, record in zip(labels, records, strict=True)]
+    return pd.DataFrame(rows, dtype=object)
+
+
+def _cells(record: Record) -> dict[str, str]:
+    latency, weights = record.latency, record.weights
+    quality = record.quality if isinstance(record.quality, Quality) else None
+    metrics = {} if quality is None else quality.metrics
+    flops = record.flops if isinstance(record.flops, Flops) else None
+    memory = record.memory if isinstance(record.memory, Memory) else None
+    tail = None if latency is None else latency.p95_s
+    return {
+        "data": dataset_name(record),
+        "weights": record.case.weights.value,
+        "NDCG@10": metric_of(metrics, "NDCG@10"),
+        "HR@10": metric_of(metrics, "HR@10"),
+        "coverage": NOT_AVAILABLE if quality is None else share(quality.coverage),
+        "p50": NOT_AVAILABLE if latency is None else milliseconds(latency.p50_s),
+        "p95": NOT_AVAILABLE if tail is None else milliseconds(tail),
+        "FLOPs/user": NOT_AVAILABLE if flops is None else operations(flops.per_user),
+        "peak memory": NOT_AVAILABLE if memory is None else mebibytes(memory.peak_bytes),
+        "parameters": NOT_AVAILABLE if weights is None else whole(weights.parameters),
+        "outcome": record.outcome.value,
+    }
+
+
+def costs(records: Sequence[Record], prices: Sequence[Price]) -> pd.DataFrame:
+    """Return one row a measured case: operations, bytes, energy and money; columns that nobody fills are left out."""
+    shown = [(label, one) for label, one in zip(case_labels(records), records, strict=True) if is_measured(one)]
+    frame = pd.DataFrame([{"case": label} | _cost_cells(record, prices) for label, record in shown], dtype=object)
+    return frame.drop(columns=[name for name in frame.columns if (frame[name] == NOT_AVAILABLE).all()])
+
+
+def _cost_cells(record: Record, prices: Sequence[Price]) -> dict[str, str]:
+    flops = record.flops if isinstance(record.flops, Flops) else None
+    memory = record.memory if isinstance(record.memory, Memory) else None
+    work = record.roofline if isinstance(record.roofline, Roofline) else None
+    held = memory.process_bytes if memory is not None and isinstance(memory.process_bytes, int) else None
+    joules, index, energy = _number(record.energy_j_per_1000_users), record.index, record.energy
+    operators = None if flops is None else flops.operators
+    parts = {} if memory is None else memory.parts
+    return {
+        "per million users": money.cell(record, prices),
+        "FLOPs/user": NOT_AVAILABLE if flops is None else operations(flops.per_user),
+        "operators": NOT_AVAILABLE if operators is None else whole(operators),
+        "moved": NOT_AVAILABLE if work is None else mebibytes(work.bytes),
+        "peak memory": NOT_AVAILABLE if memory is None else mebibytes(memory.peak_bytes),
+        "of which the request": NOT_AVAILABLE if memory is None else mebibytes(memory.request_bytes),
+        "made of": ", ".join(f"{name} {mebibytes(size)}" for name, size in parts.items()) or NOT_AVAILABLE,
+        "process memory": NOT_AVAILABLE if held is None else mebibytes(held),
+        "J/1000 users": NOT_AVAILABLE if joules is None else number(joules),
+        "power": NOT_AVAILABLE if energy is None else f"{energy.power_w:.0f} W ({energy.idle_power_w:.0f} W idle)",
+        "indexing": NOT_AVAILABLE if index is None else milliseconds(index.seconds),
+        "index": NOT_AVAILABLE if index is None else mebibytes(index.bytes),
+    }
+
+
+PAPER = [
+    {
+        "source": f"paper, {version}",
+        "one pass": "Lite-LLM4Rec",
+        "beam search": "not known to us",
+        "setting": "ML-1M; hardware and batch size not known to us",
+        "time saved": saved,
+        "times as fast": times_as_fast,
+        "Recall@10 change": "+46.8 %",
+    }
+    for version, saved, times_as_fast in (("first version", "97.28 %", "36.8"), ("published version", "99.48 %", "192"))
+]
+"""What arXiv 2402.09543 claims; times as fast = 1 / (1 - time saved)."""
+
+
+def claims(records: Sequence[Record]) -> pd.DataFrame:
+    """Return the paper's two claims and what was measured of them, one row a comparison."""
+    rows = [
+        {
+            "source": "measured here",
+            "one pass": caption(one.fast),
+            "beam search": caption(one.slow),
+            "setting": one.group,
+            "time saved": Quantity(percent_saved(one.ratio), one.ratio.saved_percent[0]),
+            "times as fast": ratio_cell(one.ratio),
+            "Recall@10 change": recall_change(one),
+        }
+        for one in comparisons(records)
+    ]
+    return pd.DataFrame([*PAPER, *rows], dtype=object)
+
+
+def ladder(records: Sequence[Record]) -> pd.DataFrame:
+    """Return the rungs of every ladder of decoders, one row a rung."""
+    return pd.DataFrame([_rung_cells(rung) for rungs in ladders(records) for rung in rungs], dtype=object)
+
+
+def _rung_cells(rung: Rung) -> dict[str, str]:
+    record = rung.record
+    return {
+        "recommender and setting": rung.setting,
+        "decoder": decoder_name(record),
+        "p50": milliseconds(latency_of(record).p50_s),
+        "times as fast as reference": ratio_cell(rung.to_reference),
+        "times as fast as the rung below": _beside(rung),
+        **_agreement_cells(record),
+        "NDCG@10 difference": NOT_AVAILABLE
+        if rung.ndcg_change is None
+        else Quantity(f"{rung.ndcg_change:+.4f}", rung.ndcg_change),
+    }
+
+
+def _agreement_cells(record: Record) -> dict[str, str]:
+    """Tell how far lists agree; where weights are rounded, scores lie too close for an order of ties to be told."""
+    names, found = ("lists compared with", "identical lists", "overlap of lists"), record.agreement
+    if found is None:
+        return dict.fromkeys(names, NOT_AVAILABLE)
+    told = found.ties and record.case.dtype == FULL_PRECISION
+    ties = f", {found.ties / found.users:.1%} but for ties" if told else ""
+    cells = (f"{found.compared_with}, {found.users} users", f"{found.identical / found.users:.1%}{ties}")
+    return dict(zip(names, (*cells, f"{found.overlap:.1%}"), strict=True))
+
+
+def _beside(rung: Rung) -> str:
+    """Write how much faster a rung is than the one below, which is named: rows may be sorted."""
+    if rung.before is None or rung.to_before is None:
+        return NOT_AVAILABLE
+    return Quantity(f"{ratio_cell(rung.to_before)}, {decoder_name(rung.before)}", rung.to_before.value)
+
+
+def ratio_cell(ratio: Estimated | OneRunEach | None) -> str:
+    """Write a ratio with its interval, or without where there is none."""
+    if isinstance(ratio, OneRunEach):
+        return Quantity(significant(ratio.value), ratio.value)
+    return NOT_AVAILABLE if ratio is None else with_interval(ratio.value, ratio.low, ratio.high)
+
+
+def phases(records: Sequence[Record]) -> pd.DataFrame:
+    """Return one row for each phase of each case, in the order of the request."""
+    rows = [
+        {
+            "case": record.case.name,
+            "phase": phase.name,
+            "seconds_under_profiler": phase.seconds,
+            "flops_per_user": phase.flops_per_user,
+            "bytes_per_user": phase.bytes_per_user,
+            "lower_bound_s": phase.bound_s,
+            "share_attained": phase.bound_s / phase.seconds if phase.bound_s is not None and phase.seconds else None,
+            "flop_per_byte": phase.flops_per_user / phase.bytes_per_user
+            if phase.flops_per_user is not None and phase.bytes_per_user
+            else None,
+        }
+        for record in measured(records)
+        if isinstance(record.phases, list)
+        for phase in record.phases
+    ]
+    return pd.DataFrame(rows, columns=PHASE_COLUMNS)
+
+
+def failures(records: Sequence[Record]) -> pd.DataFrame:
+    """Return the cases without numbers, and why."""
+    failed = [record for record in records if not is_measured(record)]
+    return pd.DataFrame(
+        [{"case": record.case.name, "outcome": record.outcome.value, "detail": record.detail} for record in failed]
+    )
+
+
+def settings(records: Sequence[Record | Evaluation]) -> pd.DataFrame:
+    """Return weights, training and settings, one row a recommender and seed."""
+    rows: dict[str, dict[str, str]] = {}
+    for record in records:
+        if record.weights is None:
+            continue
+        seed = record.case.settings.get("seed")
+        key = f"{caption(record)} on {dataset_name(record)}" + (f", seed {seed}" if seed else "")
+        rows.setdefault(
+            key,
+            {
+                "recommender": key,
+                "settings": _pairs(record.weights.settings),
+                "training": _pairs(record.weights.training) or "none",
+                "tokenizer": record.weights.tokenizer or "none",
+                "checkpoint": record.weights.checkpoint or "none",
+            },
+        )
+    return pd.DataFrame(list(rows.values()))
+
+
+def _pairs(values: dict[str, str | int | float | bool | None]) -> str:
+    shown = {name: significant(value, 4) if isinstance(value, float) else value for name, value in values.items()}
+    return ", ".join(f"{name} {value}" for name, value in shown.items() if value not in (None, ""))

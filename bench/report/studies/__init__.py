@@ -1,0 +1,1 @@
+"""Sections about quality: studies, seeds, beams, leaks, ablations, published numbers."""

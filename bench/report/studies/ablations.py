@@ -1,0 +1,165 @@
+"""What each part of a recommender gives and costs: its variations held against one base."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bench.records.record import Quality, Record, Weights
+from bench.records.studies import Ablation, Evaluation
+from bench.report.reading.joining import TEST, same_weights
+from bench.report.reading.labels import (
+    NONE,
+    NOT_AVAILABLE,
+    Quantity,
+    Told,
+    dataset_name,
+    machine_name,
+    metric_of,
+    milliseconds,
+    with_interval,
+)
+from bench.report.reading.ratios import latency_of, measured, ratio_of
+from bench.report.studies.quality import training_of
+from bench.report.studies.variants import Variant
+from bench.statistics.latency import Ratio
+from bench.statistics.relative_quality import Change, relative_change
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One row of an ablation.
+
+    Attributes:
+        name: `Case.variant`.
+        quality: Of the evaluation, or where there is none, of what was timed; None where there is neither.
+        change: Of NDCG@10 against the base's; None for the base itself, and where it cannot be told.
+        record: What was timed at the base's smallest batch; None where nothing was.
+        ratio: Its latency over the base's; None as `change`.
+        weights: None where nothing is known of the variation.
+        labels: Cautions.
+
+    """
+
+    name: str
+    quality: Quality | None
+    change: Change | None
+    record: Record | None
+    ratio: Ratio | None
+    weights: Weights | None
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part that was varied, on one dataset.
+
+    Attributes:
+        title: What is varied.
+        dataset: Its name.
+        base: What the others are held against.
+        others: In the suite's order.
+
+    """
+
+    title: str
+    dataset: str
+    base: Variation
+    others: tuple[Variation, ...]
+
+
+def parts(ablations: Sequence[Ablation], found: Sequence[Variant], records: Sequence[Record]) -> list[Part]:
+    """Fill in what was evaluated and timed of each ablation.
+
+    Args:
+        ablations: Which variants belong together.
+        found: What was evaluated.
+        records: What was timed.
+
+    """
+    return [_part(ablation, found, records) for ablation in ablations]
+
+
+def _part(ablation: Ablation, found: Sequence[Variant], records: Sequence[Record]) -> Part:
+    here = [one for one in found if _is_on(one, ablation.dataset)]
+    timed = [record for record in measured(records) if record.case.dataset_variant == ablation.dataset]
+    wanted = set(ablation.weights.values())
+    own = [seed for variant in here for seed in variant.seeds if not wanted or seed.weights.sha256 in wanted]
+    base = _variation(ablation.base, None, own, timed)
+    others = tuple(_variation(name, base, own, timed) for name in ablation.others)
+    told: list[Told] = [*(one.shown for one in here), *timed]
+    return Part(ablation.title, dataset_name(told[0]) if told else ablation.dataset, base, others)
+
+
+def _is_on(variant: Variant, dataset: str) -> bool:
+    return variant.shown.case.dataset_variant == dataset and variant.shown.quality.split == TEST
+
+
+def _variation(name: str, base: Variation | None, found: Sequence[Evaluation], timed: Sequence[Record]) -> Variation:
+    preset = None if base is None or base.weights is None else base.weights.settings.get("preset")
+    shown = [one for one in found if one.case.variant == name]
+    shown = sorted(shown, key=lambda one: one.weights.settings.get("preset") != preset)  # the base's before all
+    evaluation = shown[0] if shown else None
+    own = [record for record in timed if record.case.variant == name]
+    if evaluation is not None:
+        own = [record for record in own if same_weights(record, evaluation)]
+    record = _beside(own, None if base is None else base.record)
+    source = evaluation or record
+    quality = source.quality if source is not None and isinstance(source.quality, Quality) else None
+    change = ratio = None
+    if base is not None and base.quality is not None and quality is not None:
+        change = relative_change(quality, base.quality)
+    if base is not None and base.record is not None and record is not None:
+        ratio = ratio_of(record, base.record)
+    labels = () if source is None else tuple(source.labels)
+    return Variation(name, quality, change, record, ratio, source.weights if source is not None else None, labels)
+
+
+def _beside(own: Sequence[Record], base: Record | None) -> Record | None:
+    """Return the case of the smallest batch, or the one that was timed as the base was, in its run before others."""
+    if base is None:
+        return min(own, key=lambda record: record.case.batch_size, default=None)
+    alike = [record for record in own if _setting(record) == _setting(base)]
+    return min(alike, key=lambda record: record.provenance.started != base.provenance.started, default=None)
+
+
+def _setting(record: Record) -> tuple[object, ...]:
+    case = record.case
+    return case.batch_size, case.device, case.dtype, case.threads, case.k, case.seen, machine_name(record)
+
+
+def table(part: Part) -> pd.DataFrame:
+    """Return one row a variation, the base first."""
+    frame = pd.DataFrame([_cells(one, is_base=one is part.base) for one in (part.base, *part.others)], dtype=object)
+    return frame.drop(columns=[name for name in ("cautions",) if (frame[name] == NONE).all()])
+
+
+def _cells(one: Variation, *, is_base: bool) -> dict[str, str]:
+    change, ratio, record = one.change, one.ratio, one.record
+    empty = "base" if is_base else NOT_AVAILABLE
+    quality = {} if one.quality is None else one.quality.metrics
+    time = None
+    if record is not None:
+        seconds = latency_of(record).p50_s
+        time = Quantity(f"{milliseconds(seconds)} (batch {record.case.batch_size})", seconds)
+    return {
+        "recommender": one.name,
+        "NDCG@10": metric_of(quality, "NDCG@10"),
+        "change of NDCG@10": percent(change) if change is not None else empty if quality else NOT_AVAILABLE,
+        "p50": time or NOT_AVAILABLE,
+        "p50 over the base's": with_interval(ratio.value, ratio.low, ratio.high)
+        if ratio is not None
+        else empty
+        if time
+        else NOT_AVAILABLE,
+        "training": NOT_AVAILABLE if one.weights is None else training_of(one.weights),
+        "cautions": "; ".join(one.labels) or NONE,
+    }
+
+
+def percent(change: Change) -> str:
+    """Write a relative change with its interval, in percent."""
+    value, low, high = (100 * share for share in (change.value, change.low, change.high))
+    return Quantity(f"{value:+z.1f} % [{low:+z.1f}, {high:+z.1f}]", value)

@@ -1,0 +1,76 @@
+"""What leaky item numbers give away: without any model, and with one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from bench.records.studies import Evaluation, LeakProbe
+from bench.report.reading.labels import NONE, NOT_AVAILABLE, generated, metric_of
+from bench.report.studies.variants import Variant, variant_key
+from bench.statistics.relative_quality import relative_change
+
+LEAKY, REPAIRED = "sequential-leaky", "sequential"
+"""Numberings that count whole sequences, test targets included, and the training part alone."""
+
+PROBED = ("HR@1", "HR@5", "HR@10")
+COMPARED = ("NDCG@10", "HR@10")
+
+
+def probes(found: Sequence[LeakProbe]) -> pd.DataFrame:
+    """Return what "the highest number of the history plus one" finds, one row a dataset and numbering."""
+    frame = pd.DataFrame(
+        [
+            {
+                "data": generated(probe.dataset, probe.provenance),
+                "numbering": probe.numbering,
+                **{name: metric_of(probe.metrics, name) for name in PROBED},
+                "users": f"{probe.users:,}",
+                "cautions": "; ".join(probe.labels) or NONE,
+            }
+            for probe in found
+        ]
+    )
+    return frame.drop(columns=[name for name in ("cautions",) if name in frame and (frame[name] == NONE).all()])
+
+
+def explained(found: Sequence[Variant]) -> pd.DataFrame:
+    """Return the quality of variants under leaky and under repaired numbers, and which share the leak explains.
+
+    That is (leaky - repaired) / leaky, over the users of both.
+    """
+    seeds = [evaluation for variant in found for evaluation in variant.seeds]
+    repaired = {_key(evaluation): evaluation for evaluation in seeds if _numbering(evaluation) == REPAIRED}
+    rows = []
+    for variant in found:
+        pairs = [
+            (one, repaired[_key(one)]) for one in variant.seeds if _numbering(one) == LEAKY and _key(one) in repaired
+        ]
+        if pairs:
+            leaky, other = pairs[0]
+            row = {"recommender": variant.name, "data": variant.dataset}
+            for name in COMPARED:
+                row[f"{name}, {LEAKY}"] = metric_of(leaky.quality.metrics, name)
+                row[f"{name}, {REPAIRED}"] = metric_of(other.quality.metrics, name)
+                row[f"explained, {name}"] = _share(leaky, other, name)
+            rows.append(row)
+    return pd.DataFrame(rows, dtype=object)
+
+
+def _numbering(evaluation: Evaluation) -> object:
+    return evaluation.weights.settings.get("numbering", evaluation.case.settings.get("numbering"))
+
+
+def _key(evaluation: Evaluation) -> str:
+    key = variant_key(evaluation)
+    settings = {name: value for name, value in key["settings"].items() if name != "numbering"}
+    return repr(key | {"settings": settings, "seed": evaluation.seed})
+
+
+def _share(leaky: Evaluation, repaired: Evaluation, name: str) -> str:
+    change = relative_change(repaired.quality, leaky.quality, name)
+    if change is None:
+        return NOT_AVAILABLE
+    value, low, high = (-100 * share for share in (change.value, change.high, change.low))
+    return f"{value:z.1f} % [{low:z.1f}, {high:z.1f}]"

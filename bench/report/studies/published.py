@@ -1,0 +1,195 @@
+"""What others published, beside what was evaluated here: the rows of ``published.toml``, matched to evaluations."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pandas as pd
+from pydantic import ConfigDict, Field, ValidationError
+
+from bench.records.model import Model
+from bench.records.record import FULL_VOCAB, Case, WeightsKind
+from bench.records.studies import Evaluation
+from bench.report.reading.labels import NOT_AVAILABLE, metric_of, significant
+from models.errors import UserError
+
+PUBLISHED = Path(__file__).with_name("published.toml")
+
+EXHAUSTIVE = "exhaustive"
+"""The decoder that scores every item; published rows go by a beam search unless they name it."""
+
+COLUMNS = [
+    "dataset", "published", "source", "their HR@5", "their NDCG@5", "their HR@10", "their NDCG@10", "ours",
+    "our HR@10", "our NDCG@10", "ours / theirs", "why they differ",
+]  # fmt: skip
+
+MetricName = Literal["HR@1", "HR@5", "NDCG@5", "HR@10", "NDCG@10", "HR@20", "NDCG@20"]
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Beside(Model):
+    """Which evaluations a published row stands beside. What else is named is a setting and must have that value.
+
+    Attributes:
+        recommender: Name in the registry.
+        decoder: Of generative recommenders; None takes any but the exhaustive one.
+
+    """
+
+    model_config = ConfigDict(strict=True, extra="allow")
+    __pydantic_extra__: dict[str, str | int | float | bool]
+
+    recommender: str
+    decoder: str | None = None
+
+    @property
+    def settings(self) -> dict[str, str | int | float | bool]:
+        """What else is named."""
+        return self.__pydantic_extra__
+
+    def fits(self, evaluation: Evaluation) -> bool:
+        """Tell whether an evaluation is of this recommender, decoder and these settings."""
+        case, settings = evaluation.case, evaluation.weights.settings
+        decoder = case.decoder != EXHAUSTIVE if self.decoder is None else case.decoder == self.decoder
+        same = all(settings.get(name) == value for name, value in self.settings.items())
+        return case.recommender == self.recommender and decoder and same
+
+
+class Published(Model):
+    """One row that somebody published: leave-one-out, the whole catalogue ranked.
+
+    Attributes:
+        dataset: Our name of the dataset.
+        method: Their name of the method.
+        source: Paper or repository, and the table or file.
+        metrics: As printed, shares of 1; only those printed.
+        beside: What of ours it stands beside.
+        differs: What is known to differ from ours, one sentence.
+        items: Size of their catalogue, where it is known and ours may have another.
+        misprint: Whether the row cannot be right as it stands.
+
+    """
+
+    model_config = ConfigDict(strict=True)
+
+    dataset: str
+    method: str
+    source: str
+    metrics: dict[MetricName, Share] = Field(min_length=1)
+    beside: Beside
+    differs: str
+    items: int | None = None
+    misprint: bool = False
+
+
+class _Table(Model):
+    row: list[Published]
+
+
+@cache
+def published_rows(path: Path = PUBLISHED) -> tuple[Published, ...]:
+    """Read the published rows, in the order of the file; a file is read once.
+
+    Raises:
+        UserError: The file is missing or damaged.
+
+    """
+    try:
+        return tuple(_Table(**tomllib.loads(path.read_text(encoding="utf-8"))).row)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read ({error}): install the package again") from error
+    except (tomllib.TOMLDecodeError, TypeError) as error:
+        raise UserError(f"{path} is no table of published rows ({error}): the file is damaged") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}: the file is damaged") from error
+
+
+def published_beside(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
+    """Return what was published beside what was evaluated, one row a published row that has a counterpart.
+
+    Of several evaluations that fit, the one nearest to the recommender as it comes is taken, see `_distance`.
+
+    Args:
+        evaluations: Of any dataset, recommender and seed; untrained weights and validation targets are passed over.
+
+    Returns:
+        Texts in `COLUMNS`, sorted by dataset, ours, and their NDCG@10, the highest first. "ours / theirs" is the ratio
+        of NDCG@10, or of HR@10 where only that was published; misprints have none. No rows where nothing fits.
+
+    """
+    usable = [
+        one for one in evaluations if one.quality.split == "test" and one.case.weights is not WeightsKind.UNTRAINED
+    ]
+    pairs = []
+    for row in published_rows():
+        fitting = [one for one in usable if one.case.dataset == row.dataset and row.beside.fits(one)]
+        if fitting:
+            pairs.append((row, min(fitting, key=lambda one: _distance(one, row))))
+    pairs.sort(key=lambda pair: (*_names(pair[1].case), -pair[0].metrics.get("NDCG@10", 0.0)))
+    return pd.DataFrame([_cells(row, ours) for row, ours in pairs], columns=COLUMNS, dtype=object)
+
+
+def _distance(evaluation: Evaluation, row: Published) -> tuple[int, ...]:
+    """Sort evaluations: their catalogue first, then fewest settings named, lowest seed, usual serving, most users."""
+    case = evaluation.case
+    other = row.items is not None and evaluation.provenance.dataset.get("items") != row.items
+    named = len(case.settings.keys() - {"preset", "seed"})
+    return (
+        other,
+        named,
+        evaluation.seed,
+        case.seen != "remove",
+        case.scores not in (None, FULL_VOCAB),
+        case.dtype != "float32",
+        -evaluation.quality.users,
+    )
+
+
+def _names(case: Case) -> tuple[str, str]:
+    return case.dataset_variant, case.variant
+
+
+def _cells(row: Published, ours: Evaluation) -> dict[str, str]:
+    dataset, variant = _names(ours.case)
+    return {
+        "dataset": dataset,
+        "published": f"{row.method} (misprint)" if row.misprint else row.method,
+        "source": row.source,
+        "their HR@5": _theirs(row, "HR@5"),
+        "their NDCG@5": _theirs(row, "NDCG@5"),
+        "their HR@10": _theirs(row, "HR@10"),
+        "their NDCG@10": _theirs(row, "NDCG@10"),
+        "ours": variant,
+        "our HR@10": metric_of(ours.quality.metrics, "HR@10"),
+        "our NDCG@10": metric_of(ours.quality.metrics, "NDCG@10"),
+        "ours / theirs": _ratio(row, ours),
+        "why they differ": row.differs + _catalogues(row, ours),
+    }
+
+
+def _theirs(row: Published, name: MetricName) -> str:
+    return f"{row.metrics[name]:.4f}" if name in row.metrics else NOT_AVAILABLE
+
+
+def _ratio(row: Published, ours: Evaluation) -> str:
+    """Write the ratio of NDCG@10, else of HR@10, which is then named."""
+    name: MetricName = "NDCG@10" if "NDCG@10" in row.metrics else "HR@10"
+    metric = ours.quality.metrics.get(name)
+    if row.misprint or metric is None or name not in row.metrics:
+        return NOT_AVAILABLE
+    told = "" if name == "NDCG@10" else " (HR@10)"
+    return f"{significant(metric.value / row.metrics[name])}{told}"
+
+
+def _catalogues(row: Published, ours: Evaluation) -> str:
+    """Say so where the catalogues are known to differ in size."""
+    items = ours.provenance.dataset.get("items")
+    if row.items is None or items is None or items == row.items:
+        return ""
+    return f" Their catalogue has {row.items:,} items, ours {items:,}."

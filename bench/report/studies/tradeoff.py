@@ -1,0 +1,138 @@
+"""Ablations drawn: quality lost against latency saved, each variation as a point relative to its base."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from bench.report.drawing.canvas import MARKERS, legend, panels_of
+from bench.report.reading.findings import times
+from bench.report.studies.ablations import Part, Variation, percent
+
+STEPS = ((1, 1.1, 1.25, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1,))
+"""Ticks of a decade, finest first."""
+
+FEW = 7
+"""Ticks that fit beside each other."""
+
+ENDS = {"": "value", "_low": "low", "_high": "high"}
+
+NARROWEST = 1.25
+"""The axis of latency reaches at least so many times above and below the base."""
+
+
+def drawn(part: Part) -> list[Variation]:
+    """Return the variations whose quality and latency are both known against the base's."""
+    return [one for one in part.others if one.change is not None and one.ratio is not None]
+
+
+def left_out(parts: Sequence[Part]) -> list[str]:
+    """Name the variations that cannot be drawn."""
+    missing = ((part, one) for part in parts for one in part.others if one not in drawn(part))
+    return [f"{part.title}: {one.name} on {part.dataset}" for part, one in missing]
+
+
+def draw(parts: Sequence[Part]) -> Figure:
+    """Draw the change of NDCG@10 against the latency over the base's, one panel a dataset."""
+    found: dict[str, list[Part]] = {}
+    for part in parts:
+        if drawn(part):
+            found.setdefault(part.dataset, []).append(part)
+    figure, panels = panels_of(list(found), 3.3)
+    looks = _looks(parts)
+    for dataset, axis in panels.items():
+        axis.axvline(1, color="#777777", linewidth=0.9)
+        axis.axhline(0, color="#777777", linewidth=0.9)
+        for part in found[dataset]:
+            for one in drawn(part):
+                _point(axis, one, *looks[part.title, one.name])
+        axis.plot(1, 0, marker="P", color="black", markersize=8, linestyle="none")
+        _ratios(axis)
+        axis.set_xlabel("latency over the base's (log scale; left: faster)")
+        axis.set_ylabel("change of NDCG@10, % (bar: 95 %)")
+    handles = [
+        Line2D([], [], marker=marker, color=colour, markersize=7, linestyle="none") for colour, marker in looks.values()
+    ]
+    bases = list(dict.fromkeys(part.base.name for group in found.values() for part in group))
+    handles.append(Line2D([], [], marker="P", color="black", markersize=8, linestyle="none"))
+    legend(figure, handles, [*(f"{title}: {name}" for title, name in looks), f"base: {' or '.join(bases)}"])
+    return figure
+
+
+def _looks(parts: Sequence[Part]) -> dict[tuple[str, str], tuple[Any, str]]:
+    """Give each part a colour that the colour-blind can tell apart, and each variation within it a marker."""
+    palette = sns.color_palette("colorblind")
+    names: dict[str, list[str]] = {}
+    for part in parts:
+        known = names.setdefault(part.title, [])
+        known += [one.name for one in drawn(part) if one.name not in known]
+    return {
+        (title, name): (palette[row % len(palette)], MARKERS[place % len(MARKERS)])
+        for row, (title, group) in enumerate(names.items())
+        for place, name in enumerate(group)
+    }
+
+
+def _point(axis: Axes, one: Variation, colour: Any, marker: str) -> None:
+    assert one.change is not None
+    assert one.ratio is not None
+    value, low, high = (100 * share for share in (one.change.value, one.change.low, one.change.high))
+    ratio = one.ratio
+    axis.errorbar(
+        ratio.value,
+        value,
+        xerr=[[ratio.value - ratio.low], [ratio.high - ratio.value]],
+        yerr=[[max(value - low, 0)], [max(high - value, 0)]],
+        fmt=marker,
+        color=colour,
+        markersize=7,
+        capsize=2,
+        linewidth=1.2,
+    )
+
+
+def _ratios(axis: Axes) -> None:
+    """Make the horizontal axis one of ratios on a log scale, with ticks that can be read."""
+    axis.set_xscale("log")
+    low, high = axis.get_xlim()
+    low, high = min(low, 1 / NARROWEST), max(high, NARROWEST)
+    axis.set_xlim(low, high)
+    for steps in STEPS:
+        ticks = [step * 10.0**power for power in range(-6, 7) for step in steps]
+        shown = [tick for tick in ticks if low <= tick <= high]
+        if len(shown) <= FEW:
+            break
+    axis.xaxis.set_major_locator(FixedLocator(shown))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+
+
+def points(parts: Sequence[Part]) -> pd.DataFrame:
+    """Return the data behind the figure, one row a variation: relative change of NDCG@10, latency over the base's."""
+    rows = []
+    for part in parts:
+        for one in drawn(part):
+            assert one.change is not None
+            assert one.ratio is not None
+            row = {"data": part.dataset, "part": part.title, "base": part.base.name, "variation": one.name}
+            row |= {f"ndcg_change{end}": getattr(one.change, of) for end, of in ENDS.items()}
+            rows.append(row | {f"latency_ratio{end}": getattr(one.ratio, of) for end, of in ENDS.items()})
+    return pd.DataFrame(rows)
+
+
+def describe(parts: Sequence[Part]) -> str:
+    """Say in words what the figure shows, with its numbers."""
+    told = [
+        f"{part.title}, {one.name} on {part.dataset}: {percent(one.change)} NDCG@10 at {times(one.ratio)} the latency"
+        for part in parts
+        for one in drawn(part)
+        if one.change is not None and one.ratio is not None
+    ]
+    return "Against the base. " + "; ".join(told) + "."

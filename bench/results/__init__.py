@@ -1,1 +1,0 @@
-"""The record, its store, and the statistics of comparing two."""

@@ -1,0 +1,388 @@
+"""Measures groups of cases in this process: weights, quality, latency in turns, then what one request costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from bench.cli.options import serving_of
+from bench.data.dataset import Dataset, Split
+from bench.measure import energy, flops, latency, memory, phases
+from bench.measure.clock import Clock
+from bench.measure.latency import PERCENTILE_ROUNDS, Plan, Samples
+from bench.measure.outcome import Failure, Step, deadline, failure, unwatched
+from bench.measure.overhead import harness_overhead
+from bench.measure.peaks import Peaks, bound_s, peaks, roofline
+from bench.measure.repeats import KEPT, repeated_requests
+from bench.measure.state import machine_state
+from bench.measure.subject import Subject, fresh_batches, user_batches
+from bench.measure.warmup import warm_up
+from bench.quality import evaluate
+from bench.records.conditions import MachineState, Repeats
+from bench.records.record import (
+    Case,
+    Index,
+    ListAudit,
+    Outcome,
+    Phase,
+    Provenance,
+    Quality,
+    Record,
+    Unavailable,
+    Weights,
+    WeightsKind,
+)
+from bench.running.agreement import Agreements
+from bench.running.audit import DIFFERENT, TOLERANCE, Listed, audit_lists, evaluated_lists, timed_lists
+from bench.running.building import Builder, labels_of
+from bench.running.provenance import provenance
+from bench.running.unfinished import Unfinished
+from bench.suites.cases import Planned, Suite
+from bench.suites.planning import Job
+from models.recommender import History
+
+
+class AnswersKeptError(Exception):
+    """A recommender is not as fast as it seems: it remembers what it answered."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What holds for all cases of a run.
+
+    Attributes:
+        job: What was asked for, for processes of their own.
+        suite: The suite, changed by what the user named.
+        device: Where everything runs.
+        timeout_s: What one case may take at each of its steps; None for any time.
+        memory_bytes: What the process that measures may allocate; None leaves that to the system.
+        quality_users: Users ranked for quality, a seeded sample; None for all.
+        command: As the user typed it.
+
+    """
+
+    job: Job
+    suite: Suite
+    device: torch.device
+    timeout_s: float | None
+    memory_bytes: int | None
+    quality_users: int | None
+    command: str
+
+
+@dataclass
+class Ready:
+    """A case whose requests are answered.
+
+    Attributes:
+        planned: Which.
+        subject: What answers its requests, warm.
+        weights: What the subject is made of.
+        index: What indexing took.
+        labels: Cautions.
+        repeats: Whether users who asked again were answered sooner, tried before anything else asked; None where the
+            case was timed before.
+        lists: The evaluated lists by user; None when quality was not measured.
+        quality: Quality, or why there is none; None where the case was timed before.
+
+    """
+
+    planned: Planned
+    subject: Subject
+    weights: Weights
+    index: Index
+    labels: list[str]
+    repeats: Repeats | Unavailable | None = None
+    lists: Listed | None = field(default=None, repr=False)
+    quality: Quality | Unavailable | None = None
+
+    @property
+    def case(self) -> Case:
+        """The case."""
+        return self.planned.case
+
+
+def failed(options: Options, dataset: Dataset, case: Case, why: Failure, *, started: str | None = None) -> Record:
+    """Return the record of a case that failed, such as one that ended the process in which it was measured.
+
+    Args:
+        options: What holds for all cases.
+        dataset: What it was to recommend from.
+        case: Which.
+        why: How it failed.
+        started: When measuring it began, ISO 8601; None takes the present.
+
+    """
+    return Record(
+        suite=options.job.suite,
+        case=case,
+        outcome=why.outcome,
+        detail=why.detail,
+        provenance=provenance(options.command, dataset, options.device, started or _now()),
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Runner:
+    """Measures the groups of one dataset.
+
+    Args:
+        options: What holds for all cases.
+        dataset: What is recommended from.
+        unfinished: Parts of this run that an interrupted one left.
+        progress: Told what goes on.
+        step: Told before the code of a recommender runs.
+        caught: What a recommender may raise without ending the run: every exception in a process that is there to
+            measure, those of errors alone where Ctrl-C is the user's.
+
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        dataset: Dataset,
+        unfinished: Unfinished,
+        progress: Callable[[str], None],
+        *,
+        step: Step = unwatched,
+        caught: type[BaseException] = Exception,
+    ) -> None:
+        self._options = options
+        self._dataset = dataset
+        self._unfinished = unfinished
+        self._progress = progress
+        self._step = step
+        self._caught = caught
+        self._clock = Clock(options.device, flush=options.suite.flush_cache)
+        self._builder = Builder(
+            dataset, device=options.device, train_minutes=options.suite.train_minutes, progress=progress
+        )
+        self._agreements = Agreements(unfinished)
+        self._ready: dict[str, Ready] = {}
+
+    def measure(self, group: Sequence[Planned], *, first_turn: int = 0) -> Iterator[Record]:
+        """Measure cases side by side, and yield each one's record when it is whole; those that fail come first.
+
+        What a process of its own tells of memory is not in them.
+
+        Args:
+            group: Cases of one group. Those of which `Unfinished.timed` knows the timing are not timed again.
+            first_turn: Number of the first turn in which the others are timed, see `latency.Plan`.
+
+        """
+        started = _now()
+        timed = {one.case.name: found for one in group if (found := self._unfinished.timed(one.case)) is not None}
+        for planned, found in self._timed([one for one in group if one.case.name not in timed], started, first_turn):
+            if found.outcome is Outcome.OK:
+                timed[planned.case.name] = found
+            else:
+                yield found
+        for planned in group:
+            if planned.case.name in timed:
+                yield self._whole(planned, timed[planned.case.name], started)
+
+    def _timed(self, group: list[Planned], started: str, first_turn: int) -> Iterator[tuple[Planned, Record]]:
+        """Get cases ready and time them in turns; yield each one's record so far, and keep it."""
+        ready: list[Ready] = []
+        for planned in group:
+            try:
+                ready.append(self._get_ready(planned))
+            except self._caught as error:  # a failed case is a row, not the end of the run
+                yield planned, self._failed(planned.case, failure(error), started)
+        if not ready:
+            return
+        suite = self._options.suite
+        plan = Plan(
+            case_s=suite.case_seconds,
+            min_rounds=max([PERCENTILE_ROUNDS.get(suite.percentile, 1), *(planned.min_rounds for planned in group)]),
+            timeout_s=self._options.timeout_s,
+            first_turn=first_turn,
+        )
+        before = machine_state(self._options.device)
+        subjects = [one.subject for one in ready]
+        found = latency.interleave(subjects, plan, self._clock, self._progress, step=self._step, caught=self._caught)
+        states = before, machine_state(self._options.device)
+        for one in ready:
+            samples = found[one.case.name]
+            if isinstance(samples, Samples):
+                self._agreements.add(one.case, one.lists or timed_lists(samples.answers))
+        records = [self._record(one, found[one.case.name], states, started) for one in ready]
+        for one, record in zip(ready, records, strict=True):
+            if record.outcome is Outcome.OK:
+                self._unfinished.keep_timed(record)
+                self._ready[one.case.name] = one
+        yield from zip((one.planned for one in ready), records, strict=True)
+
+    def _whole(self, planned: Planned, timed: Record, started: str) -> Record:
+        """Add to the timing of a case what else a request costs."""
+        try:
+            one = self._ready.pop(planned.case.name, None) or self._open(planned)
+            self._progress(f"counting operations and memory of {one.case.variant}")
+            limit_s = self._options.timeout_s
+            with self._step(one.case.name, "being counted", limit_s), deadline(limit_s):
+                return timed.model_copy(update=self._costs(one))
+        except self._caught as error:  # as above
+            return self._failed(planned.case, failure(error), started)
+
+    def _open(self, planned: Planned) -> Ready:
+        """Build, index and warm up."""
+        case, limit_s = planned.case, self._options.timeout_s
+        with self._step(case.name, "being trained", None):
+            self._builder.train(planned)
+        with self._step(case.name, "being built", limit_s), deadline(limit_s):
+            recommender, weights = self._builder.get(planned)
+        recommender.serving = serving_of(case)
+        self._progress(f"indexing for {case.variant}")
+        with self._step(case.name, "being indexed", limit_s), deadline(limit_s):
+            start = time.perf_counter()
+            recommender.index(self._dataset.catalogue)
+            self._clock.synchronise()
+            index = Index(seconds=time.perf_counter() - start, bytes=recommender.index_bytes)
+        histories, _ = self._dataset.queries(Split.TEST)
+        batches = user_batches(histories, case.batch_size)
+        subject = Subject(case.name, recommender, batches, case.k, self._options.device, len(self._dataset.catalogue))
+        with self._step(case.name, "warming up", limit_s), deadline(limit_s):
+            warm_up(subject, self._clock)
+        return Ready(planned, subject, weights, index, labels_of(recommender, case))
+
+    def _get_ready(self, planned: Planned) -> Ready:
+        """Build, index and warm up, see whether answers are kept, and rank users for quality."""
+        one, limit_s = self._open(planned), self._options.timeout_s
+        histories, _ = self._dataset.queries(Split.TEST)
+        fresh = fresh_batches(histories, one.subject.batches, one.case.batch_size)
+        with self._step(one.case.name, "answering the same users again", limit_s), deadline(limit_s):
+            repeats = repeated_requests(one.subject, fresh, self._clock)
+        if isinstance(repeats, Repeats) and repeats.high < KEPT:
+            said = f"a user who asks again is answered in {repeats.ratio:.2f} of the time: answers seem to be kept"
+            raise AnswersKeptError(said)
+        lists, quality = self._quality(one)
+        return replace(one, repeats=repeats, lists=lists, quality=quality)
+
+    def _quality(self, one: Ready) -> tuple[Listed | None, Quality | Unavailable]:
+        case = one.case
+        if case.weights is WeightsKind.UNTRAINED:
+            return None, Unavailable(unavailable="the weights are random (--untrained)")
+        histories, targets = self._dataset.queries(Split.TEST)
+        rows = evaluate.sample(len(histories), self._options.quality_users)
+        histories, targets = [histories[row] for row in rows], [targets[row] for row in rows]
+        key = case.model_dump(mode="json", exclude={"batch_size"}) | {"weights": one.weights.sha256, "users": len(rows)}
+        lists = self._unfinished.lists(key)
+        if lists is None:
+            lists = self._ranked(one, histories, targets)
+            self._unfinished.keep_lists(key, lists)
+        quality = evaluate.summarise(
+            lists,
+            histories,
+            targets,
+            items=len(self._dataset.catalogue),
+            split=Split.TEST.value,
+            seen=case.seen,
+        )
+        return evaluated_lists(lists), quality
+
+    def _ranked(self, one: Ready, histories: list[History], targets: list[int]) -> evaluate.Lists:
+        """Rank users batch by batch; each batch is a step, so that one that hangs is found."""
+        batches = evaluate.rank_users(
+            one.subject.recommender,
+            histories,
+            targets,
+            k=one.case.k,
+            batch_size=evaluate.BATCH,
+            device=self._options.device,
+            items=len(self._dataset.catalogue),
+        )
+        parts: list[evaluate.Lists] = []
+        while True:
+            limit_s = self._options.timeout_s
+            with self._step(one.case.name, "ranking users", limit_s), deadline(limit_s):
+                part = next(batches, None)
+            if part is None:
+                return evaluate.join(parts)
+            parts.append(part)
+            ranked = min(len(parts) * evaluate.BATCH, len(histories))
+            self._progress(f"ranking for {one.case.variant}: {ranked} of {len(histories)} users")
+
+    def _record(
+        self, one: Ready, timed: Samples | Failure, states: tuple[MachineState, MachineState], started: str
+    ) -> Record:
+        """Return what is known of a case once it is timed."""
+        if isinstance(timed, Failure):
+            return self._failed(one.case, timed, started)
+        audit = self._audit(one, timed)
+        if not isinstance(audit, Unavailable) and audit.different > DIFFERENT[one.case.dtype] * audit.users:
+            detail = f"{audit.different} of {audit.users} timed lists differ from the evaluated ones"
+            return self._failed(one.case, Failure(Outcome.ERROR, detail), started)
+        return Record(
+            suite=self._options.job.suite,
+            case=one.case,
+            outcome=Outcome.OK,
+            labels=one.labels,
+            weights=one.weights,
+            latency=latency.summarise(timed, one.case.batch_size, self._clock),
+            index=one.index,
+            quality=one.quality,
+            audit=audit,
+            repeats=one.repeats,
+            conditions=latency.conditions(timed, *states),
+            agreement=self._agreements.of(one.case),
+            provenance=self._provenance(started),
+        )
+
+    @staticmethod
+    def _audit(one: Ready, timed: Samples) -> ListAudit | Unavailable:
+        if one.lists is None:
+            return Unavailable(unavailable="no lists were evaluated that the timed ones could be compared with")
+        return audit_lists(one.lists, timed_lists(timed.answers), tolerance=TOLERANCE[one.case.dtype])
+
+    def _costs(self, one: Ready) -> dict[str, Any]:
+        """Measure what one request costs besides time, outside of the timed rounds."""
+        subject, device = one.subject, self._options.device
+        captured = subject.recommender.compiles
+        seconds = phases.phase_seconds(lambda: subject.request(0), device=device, captured=captured)
+        counted = flops.count_request(subject)
+        best = peaks(device, one.case.dtype, one.case.threads)
+        users = subject.batch_size
+        used = energy.request_energy(lambda: subject.request(0), users=users, device=device)
+        weight_bytes = one.weights.parameter_bytes
+        return {
+            "overhead": harness_overhead(subject, self._clock),
+            "memory": memory.request_memory(subject, weight_bytes=weight_bytes, alone=False),
+            "phases": [_phase(name, value, counted, users, best) for name, value in seconds.items()],
+            "flops": flops.opinions(subject, counted),
+            "roofline": roofline(
+                best,
+                flops=counted.total,
+                moved_bytes=counted.traffic.bytes,
+                touched_bytes=counted.traffic.touched_bytes,
+            ),
+            "energy": None if isinstance(used, Unavailable) else used,
+            "energy_j_per_1000_users": used if isinstance(used, Unavailable) else used.joules_per_1000_users,
+        }
+
+    def _failed(self, case: Case, why: Failure, started: str) -> Record:
+        return failed(self._options, self._dataset, case, why, started=started)
+
+    def _provenance(self, started: str) -> Provenance:
+        return provenance(self._options.command, self._dataset, self._options.device, started)
+
+
+def _phase(name: str, seconds: float, counted: flops.Counted, users: int, best: Peaks) -> Phase:
+    """Put what was counted of a phase beside its time."""
+    if name not in counted.phases:
+        return Phase(name=name, seconds=seconds)
+    traffic = counted.phase_traffic[name]
+    return Phase(
+        name=name,
+        seconds=seconds,
+        flops_per_user=counted.phases[name] / users,
+        bytes_per_user=traffic.bytes / users,
+        bound_s=bound_s(best, counted.phases[name], traffic.touched_bytes),
+    )

@@ -1,0 +1,226 @@
+"""Measures the cases of one checkout, told line by line what to do: see `bench.worker`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.cli.options import serving_of
+from bench.data.dataset import Dataset, Split
+from bench.measure import machine
+from bench.measure.clock import Clock
+from bench.measure.latency import Plan, Samples, take_turn
+from bench.measure.outcome import failure
+from bench.measure.state import Watch
+from bench.measure.subject import Subject, user_batches
+from bench.measure.warmup import warm_up
+from bench.records.gate import PROTOCOL, Facts, RankedUser
+from bench.records.record import Memory, Quality, Unavailable, WeightsKind
+from bench.running.building import Builder
+from bench.suites.cases import Planned
+from bench.suites.planning import Job, lay_out
+from bench.training import checkpoints, recipes
+from models import registry
+from models.errors import UserError
+from models.recommender import PADDING
+
+RANKED_USERS = 64
+
+
+class Worker:
+    """The state between two lines: a planned job, and at most one open case."""
+
+    def __init__(self) -> None:
+        self._planned: dict[str, tuple[Planned, Dataset]] = {}
+        self._builders: dict[str, Builder] = {}
+        self._device = torch.device("cpu")
+        self._clock = Clock(self._device)
+        self._plan = Plan()
+        self._open: tuple[Planned, Subject, Samples] | None = None
+        self._weights: Any = None
+
+    def answer(self, line: str) -> dict[str, Any]:
+        """Do what a line says."""
+        asked = json.loads(line)
+        does: dict[str, Callable[..., Any]] = {
+            "plan": self.plan, "open": self.open, "warm": self.warm, "turn": self.turn,
+            "facts": self.facts, "close": self.close,
+        }  # fmt: skip
+        what = does[asked.pop("do")]
+        try:
+            return {"ok": what(**asked)}
+        except UserError as error:
+            return {"refused": str(error)}
+        except Exception as error:  # noqa: BLE001 - a failed case is a row, not the end of the worker
+            why = failure(error)
+            return {"failed": f"{why.outcome}: {why.detail}"}
+
+    def plan(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Load the data and list the cases of a job."""
+        layout = lay_out(Job.model_validate(job))
+        _pin(layout.threads)
+        self._device = layout.device
+        self._clock = Clock(layout.device)
+        self._plan = Plan(case_s=layout.suite.case_seconds)
+        for piece in layout.pieces:
+            builder = Builder(piece.dataset, device=layout.device, train_minutes=None, progress=lambda _: None)
+            for planned in (one for group in piece.groups for one in group):
+                self._planned[planned.case.name] = planned, piece.dataset
+                self._builders[planned.case.name] = builder
+        return {
+            "protocol": PROTOCOL,
+            "cases": [[one.case.model_dump(mode="json"), one.margin] for one, _ in self._planned.values()],
+            "code": _origins([one.case.recommender for one, _ in self._planned.values()]),
+            "machine": machine.machine(layout.device) | {"threads": layout.threads},
+            "software": machine.software(),
+            "warnings": [
+                f"{piece.dataset.name}: {said}" for piece in layout.pieces for said in piece.dataset.source.warnings
+            ],
+        }
+
+    def open(self, case: str) -> None:
+        """Build and index a case."""
+        planned, dataset = self._planned[case]
+        _refuse_to_train(planned, dataset)
+        for builder in self._builders.values():
+            builder.keep_only(planned)
+        recommender, self._weights = self._builders[case].get(planned)
+        recommender.serving = serving_of(planned.case)
+        recommender.index(dataset.catalogue)
+        histories, _ = dataset.queries(Split.TEST)
+        batches = user_batches(histories, planned.case.batch_size)
+        subject = Subject(case, recommender, batches, planned.case.k, self._device, len(dataset.catalogue))
+        self._open = planned, subject, Samples(watch=Watch(self._device))
+
+    def warm(self) -> dict[str, Any]:
+        """Warm up, and say how many rounds the case should get in one process."""
+        planned, subject, samples = self._opened()
+        samples.warmup = warm_up(subject, self._clock)
+        plan = Plan(case_s=self._plan.case_s, min_rounds=planned.min_rounds)
+        request_s = samples.warmup.request_s
+        return {"rounds": plan.rounds(request_s), "request_s": request_s, "stationary": samples.warmup.stationary}
+
+    def turn(self, number: int, rounds: int) -> list[float]:
+        """Time some rounds; seconds of each."""
+        _, subject, samples = self._opened()
+        before = len(samples.timed)
+        take_turn(subject, samples, self._clock, number, rounds)
+        return [timed.wall_s for timed in samples.timed[before:]]
+
+    def facts(self, quality_users: int) -> dict[str, Any]:
+        """Count and rank what does not depend on the clock."""
+        from bench.measure.flops import count_request
+        from bench.measure.memory import allocated
+
+        planned, subject, _ = self._opened()
+        counted = count_request(subject)
+        found = Facts(
+            flops_per_user=counted.total / subject.batch_size,
+            operators=counted.operators,
+            parameters=self._weights.parameters,
+            peak_bytes=allocated(lambda: subject.request(0), device=subject.device).peak,
+            lists=_lists(subject),
+            quality=self._quality(planned, subject, quality_users),
+        )
+        return found.model_dump(mode="json")
+
+    def memory(self) -> Memory | Unavailable:
+        """Measure what a request takes, and what this process holds then."""
+        from bench.measure.memory import request_memory
+
+        _, subject, _ = self._opened()
+        subject.request(0)
+        return request_memory(subject, weight_bytes=self._weights.parameter_bytes, alone=True)
+
+    def close(self) -> dict[str, Any]:
+        """Let go of the open case, and say what the machine did while it was timed."""
+        seen = self._open[2].watch.total if self._open is not None and self._open[2].watch is not None else None
+        self._open = None
+        if seen is None:
+            return {}
+        return {"involuntary_switches": seen.involuntary_switches, "other_cores": seen.other_cores}
+
+    def _opened(self) -> tuple[Planned, Subject, Samples]:
+        assert self._open is not None, "open a case first"
+        return self._open
+
+    def _quality(self, planned: Planned, subject: Subject, users: int) -> Quality | None:
+        if planned.case.weights is not WeightsKind.TRAINED:
+            return None
+        from bench.quality import evaluate
+
+        _, dataset = self._planned[planned.case.name]
+        histories, targets = dataset.queries(Split.TEST)
+        rows = evaluate.sample(len(histories), users)
+        histories, targets = [histories[row] for row in rows], [targets[row] for row in rows]
+        parts = evaluate.rank_users(
+            subject.recommender,
+            histories,
+            targets,
+            k=planned.case.k,
+            batch_size=evaluate.BATCH,
+            device=subject.device,
+            items=subject.items,
+        )
+        lists = evaluate.join(list(parts))
+        return evaluate.summarise(
+            lists,
+            histories,
+            targets,
+            items=len(dataset.catalogue),
+            split=Split.TEST.value,
+            seen=planned.case.seen,
+        )
+
+
+def _origins(recommenders: list[str]) -> dict[str, str]:
+    """Return the files that the harness and the recommenders come from, by module."""
+    names = ["bench", "models", *(registry.load(name).__module__ for name in recommenders)]
+    files = {name: getattr(sys.modules.get(name), "__file__", None) for name in dict.fromkeys(names)}
+    return {name: str(Path(file).resolve()) for name, file in files.items() if file}
+
+
+def _pin(threads: int) -> None:
+    """Stay on the last cores, as many as there are threads, where the system allows it and others are left.
+
+    All workers then compare on the same cores: of a shared machine one core may be slower than another.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        usable = sorted(os.sched_getaffinity(0))
+        if threads < len(usable):
+            os.sched_setaffinity(0, usable[-threads:])
+
+
+def _refuse_to_train(planned: Planned, dataset: Dataset) -> None:
+    """Refuse a case whose weights would have to be trained: two sides that train differ by chance."""
+    case = planned.case
+    if case.weights is not WeightsKind.TRAINED or planned.checkpoint is not None:
+        return
+    settings, _ = recipes.resolve(case.recommender, case.dataset, dict(case.settings))
+    folder = checkpoints.folder_for(case.recommender, settings, dataset)
+    if not (folder / checkpoints.CARD).exists():
+        raise UserError(
+            f"{case.recommender} has no trained weights for {case.dataset}: train it, name --checkpoint FOLDER, "
+            "or measure random weights with --untrained"
+        )
+
+
+def _lists(subject: Subject) -> list[RankedUser]:
+    """Ask for the lists of the first users, batch by batch."""
+    lists: dict[int, RankedUser] = {}
+    for number, users in enumerate(subject.batches):
+        found = subject.request(number)
+        subject.check(number, found)
+        for history, items, scores in zip(users, found.items, found.scores, strict=True):
+            filled = items != PADDING
+            ranked = RankedUser(user=history.user, items=items[filled].tolist(), scores=scores[filled].tolist())
+            lists.setdefault(history.user, ranked)
+        if len(lists) >= RANKED_USERS:
+            break
+    return list(lists.values())

@@ -1,0 +1,1 @@
+"""Ratios, intervals and tests on numbers that were measured."""

@@ -1,0 +1,1 @@
+"""How weights come about: recipes, the loop, the trainer, batches, checkpoints."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from baselines.decoding.beams import Beams, Prompt
-from baselines.decoding.device_trie import DeviceTrie
+from baselines.decoding.device_trie import DeviceTrie, on_device
 from baselines.decoding.exact import run
 from baselines.decoding.stacks import stack_of
 from baselines.decoding.trie import Trie
@@ -47,7 +47,7 @@ def compiled(
 
     """
     inputs = _bucketed(prompt, seen_items, left=not model.config.is_encoder_decoder)
-    here = trie.on(prompt.mask.device)
+    here = on_device(trie, prompt.mask.device)
     sizes = tuple(None if value is None else value.shape for value in inputs)
     key = (id(model), width, scores, prompt.embeddings.dtype, sizes)  # a program holds its model: no id comes twice
     if key not in here.programs:

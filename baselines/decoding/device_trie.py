@@ -150,3 +150,17 @@ class DeviceTrie:
         first, leaves = self.first[flat], self.leaves[flat]
         seen = torch.searchsorted(places, first + leaves) - torch.searchsorted(places, first)
         return (seen == leaves).view(nodes.shape)
+
+
+def on_device(trie: Trie, device: torch.device) -> DeviceTrie:
+    """Return a trie's arrays on a device, copied there once.
+
+    Args:
+        trie: Whose.
+        device: Where to.
+
+    """
+    if device not in trie.copies:
+        trie.copies[device] = DeviceTrie.of(trie, device)
+    found: DeviceTrie = trie.copies[device]
+    return found

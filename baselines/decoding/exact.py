@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from baselines.decoding.beams import Beams, Prompt
-from baselines.decoding.device_trie import Children, DeviceTrie
+from baselines.decoding.device_trie import Children, DeviceTrie, on_device
 from baselines.decoding.scoring import log_probabilities, renormalised
 from baselines.decoding.stacks import Memory, Stack, Step, stack_of
 from baselines.decoding.trie import Leaves, Trie
@@ -36,7 +36,7 @@ def exact(
         UserError: The model's family is not known.
 
     """
-    return run(stack_of(model), prompt, trie.on(prompt.mask.device), width, scores, seen_items)
+    return run(stack_of(model), prompt, on_device(trie, prompt.mask.device), width, scores, seen_items)
 
 
 def run(stack: Stack, prompt: Prompt, trie: DeviceTrie, width: int, scores: Scores, seen_items: Tensor | None) -> Beams:

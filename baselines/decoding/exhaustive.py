@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from baselines.decoding.beams import Beams, Prompt
-from baselines.decoding.device_trie import Children, DeviceTrie
+from baselines.decoding.device_trie import Children, DeviceTrie, on_device
 from baselines.decoding.scoring import log_probabilities, renormalised
 from baselines.decoding.stacks import Memory, Stack, Step, stack_of
 from baselines.decoding.trie import Leaves, Trie
@@ -35,7 +35,7 @@ def exhaustive(
         UserError: The model's family is not known.
 
     """
-    here = trie.on(prompt.mask.device)
+    here = on_device(trie, prompt.mask.device)
     every = item_scores(model, prompt, here, scores=scores, seen_items=seen_items)
     with phase("rank"):
         best, items = every[:, 1:].topk(min(width, every.shape[1] - 1), dim=1)

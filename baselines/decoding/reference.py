@@ -17,7 +17,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.modeling_outputs import BaseModelOutput
 
 from baselines.decoding.beams import Beams, Prompt
-from baselines.decoding.device_trie import DeviceTrie
+from baselines.decoding.device_trie import DeviceTrie, on_device
 from baselines.decoding.trie import ROOT, Trie
 from models.errors import UserError
 from models.recommender import PADDING, Scores, phase
@@ -44,7 +44,7 @@ def vectorised_trie(
     model: Any, prompt: Prompt, trie: Trie, *, width: int, scores: Scores, seen_items: Tensor | None = None
 ) -> Beams:
     """Search as `reference` does, with the trie on the device; see `baselines.decoding.search`."""
-    there = trie.on(prompt.mask.device)
+    there = on_device(trie, prompt.mask.device)
     processor = TrieProcessor(there, _decoder_start(model), _nothing(model, trie), seen_items, width)
     return _generate(model, prompt, trie, width, scores, {"logits_processor": LogitsProcessorList([processor])})
 
@@ -80,7 +80,7 @@ def _generate(model: Any, prompt: Prompt, trie: Trie, width: int, scores: Scores
         tokens = output.sequences[:, start : start + trie.depth]
         found = output.sequences_scores if width > 1 else _greedy_scores(output, tokens, config, scores)
         found = found.view(users, -1).float()
-        there = trie.on(found.device)
+        there = on_device(trie, found.device)
         node, inside = there.walk(tokens)
         items = there.items[node].masked_fill(~inside, PADDING).view(users, -1)
         items = items.masked_fill(found < DEAD, PADDING)

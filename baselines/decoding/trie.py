@@ -13,16 +13,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from models.recommender import PADDING
-
-if TYPE_CHECKING:
-    from baselines.decoding.device_trie import DeviceTrie
 
 ROOT = 0
 _END = -1  # fills the rows of short sequences; sorts before every token
@@ -180,16 +177,9 @@ class Trie:
             node, level = self.parents[node], level - 1
         return rows
 
-    def on(self, device: torch.device) -> DeviceTrie:
-        """Return the tree on a device; it is copied there once."""
-        from baselines.decoding.device_trie import DeviceTrie
-
-        if device not in self._devices:
-            self._devices[device] = DeviceTrie.of(self, device)
-        return self._devices[device]
-
     @cached_property
-    def _devices(self) -> dict[torch.device, DeviceTrie]:
+    def copies(self) -> dict[torch.device, Any]:
+        """What `baselines.decoding.device_trie` has made of the trie on each device."""
         return {}
 
     def step(self, node: int, token: int) -> int | None:

@@ -18,9 +18,9 @@ from bench.report.comparing.comparison import Judged, QualityVerdict, Verdict
 from bench.report.comparing.sources import Source
 from bench.report.comparing.tables import pair_labels
 from bench.report.drawing.canvas import legend, rows_of
+from bench.report.drawing.figure import Drawing, drawn
 from bench.report.reading.labels import significant
-from bench.report.run.figures import Drawing, drawn
-from bench.report.run.tables import ratio_cell
+from bench.report.reading.values import ratio_cell
 from bench.statistics.intervals import Estimated
 from bench.statistics.latency import Ratio
 

@@ -17,8 +17,8 @@ from bench.report.comparing import tables as comparison_tables
 from bench.report.comparing import words
 from bench.report.comparing.comparison import MARGIN, Comparison, Group, compare
 from bench.report.comparing.sources import Source
+from bench.report.drawing.figure import Drawing
 from bench.report.drawing.writing import write_page
-from bench.report.run.figures import Drawing
 from models.errors import UserError
 
 TITLE = "Runs compared"

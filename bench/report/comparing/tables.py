@@ -25,7 +25,7 @@ from bench.report.reading.labels import (
     significant,
     whole,
 )
-from bench.report.run.tables import all_values, ratio_cell
+from bench.report.reading.values import all_values, ratio_cell
 from bench.statistics.between_runs import OneRunEach
 from bench.statistics.intervals import Estimated
 

@@ -13,8 +13,8 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from bench.report.drawing.figure import Drawing
 from bench.report.reading.labels import Quantity
-from bench.report.run.figures import Drawing
 
 SPECIAL = re.compile(r"\[[+\-\d., ]+\](?![(\[:])|[\\`*_~$|\[\]]")
 """Intervals, which stay as they are, and what Markdown reads as markup; HTML's characters are escaped apart."""

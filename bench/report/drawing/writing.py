@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from bench.ground.outputs import write_folder
+from bench.report.drawing.figure import Drawing
 from bench.report.drawing.rendering import environment
 from bench.report.drawing.spreadsheets import csv_bytes
-from bench.report.run.figures import Drawing
 
 MADE_BY = "bench.report"
 

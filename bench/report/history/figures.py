@@ -19,9 +19,9 @@ from bench.report.comparing.comparison import Verdict
 from bench.report.comparing.figures import BLUE, GREY, ORANGE, colour_of
 from bench.report.comparing.sources import commit_name
 from bench.report.drawing.canvas import WIDTH_IN, legend
+from bench.report.drawing.figure import Drawing, drawn
 from bench.report.history.history import Line, Machine, Point, runs_of
 from bench.report.reading.labels import milliseconds, significant
-from bench.report.run.figures import Drawing, drawn
 
 PANELS, RUNS = 30, 24
 """Cases and runs that a figure shows at most: those with the most runs, and the last runs."""

@@ -10,7 +10,7 @@ from bench.report.comparing.comparison import same_data
 from bench.report.comparing.sources import commit_name, differences
 from bench.report.history.history import Line, Machine, Point, runs_of
 from bench.report.reading.labels import NOT_AVAILABLE, with_interval
-from bench.report.run.tables import all_values, ratio_cell
+from bench.report.reading.values import all_values, ratio_cell
 from bench.statistics.latency import Ratio
 
 COLUMNS = ["case", "run", "commit", "p50", "to the run before", "verdict", "what else changed"]

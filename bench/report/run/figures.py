@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from bench.records.record import Flops, Record
-from bench.report.drawing.canvas import STYLE, rendered
-from bench.report.drawing.spreadsheets import csv_bytes
+from bench.report.drawing.figure import Drawing, drawn
 from bench.report.reading.labels import case_labels, groups
 from bench.report.reading.ratios import measured
 from bench.report.run import bars, distributions, front, phases, roofline
@@ -21,32 +19,6 @@ MOST_ROWS = 40
 """Cases that a figure with a row a case can show."""
 MOST_PANELS, MOST_LINES = 8, 20
 """Groups that a figure with a panel a group can show, and cases in each."""
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure ready to be written.
-
-    Attributes:
-        name: Of its files.
-        title: What it shows.
-        text: For those who cannot see it.
-        svg: As SVG.
-        png: As PNG.
-        data: What is drawn, as CSV.
-        left_out: Cases that lack what it shows.
-        crowded_out: How many cases it has no room for.
-
-    """
-
-    name: str
-    title: str
-    text: str
-    svg: bytes
-    png: bytes
-    data: bytes
-    left_out: tuple[str, ...] = ()
-    crowded_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -173,33 +145,3 @@ def draw_all(records: Sequence[Record]) -> dict[str, Drawing]:
             crowded_out=len(able) - len(fitting),
         )
     return drawings
-
-
-def drawn(
-    name: str,
-    title: str,
-    draw: Callable[[], Figure],
-    text: str,
-    data: pd.DataFrame,
-    *,
-    left_out: Sequence[str] = (),
-    crowded_out: int = 0,
-) -> Drawing:
-    """Draw one figure in our style.
-
-    Args:
-        name: Of its files.
-        title: What it shows.
-        draw: Makes it.
-        text: For those who cannot see it.
-        data: What is drawn.
-        left_out: Cases that lack what it shows.
-        crowded_out: How many cases it has no room for.
-
-    """
-    with plt.style.context([STYLE]):
-        figure = draw()
-        svg, png = rendered(figure, "svg"), rendered(figure, "png")
-        plt.close(figure)
-    numbers = csv_bytes(data)
-    return Drawing(name, title, text, svg, png, numbers, tuple(left_out), crowded_out)

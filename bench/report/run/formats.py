@@ -10,10 +10,11 @@ from enum import StrEnum
 import pandas as pd
 
 from bench.records.record import Record
+from bench.report.drawing.figure import Drawing
+from bench.report.drawing.section import Section
 from bench.report.drawing.spreadsheets import csv_bytes
+from bench.report.reading.values import all_values
 from bench.report.run import tables
-from bench.report.run.figures import Drawing
-from bench.report.studies.sections import Section
 
 
 class Format(StrEnum):
@@ -48,11 +49,11 @@ def values(records: Sequence[Record], wanted: Collection[Format]) -> dict[str, b
         return {}
     made: dict[str, bytes] = {}
     if Format.CSV in wanted:
-        made["results.csv"] = csv_bytes(tables.all_values(records))
+        made["results.csv"] = csv_bytes(all_values(records))
         made["phases.csv"] = csv_bytes(tables.phases(records))
     if Format.PARQUET in wanted:
         target = io.BytesIO()
-        tables.all_values(records).to_parquet(target, index=False)
+        all_values(records).to_parquet(target, index=False)
         made["results.parquet"] = target.getvalue()
     return made
 

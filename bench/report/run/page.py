@@ -13,19 +13,21 @@ from bench.ground.outputs import write_folder
 from bench.records.record import Case, Provenance, Record
 from bench.records.store import Run, StudyFile
 from bench.records.studies import Studies
+from bench.report.drawing.figure import Drawing
 from bench.report.drawing.rendering import environment
+from bench.report.drawing.section import Section
 from bench.report.drawing.writing import MADE_BY
 from bench.report.reading import findings
 from bench.report.reading.joining import with_whole_quality
 from bench.report.reading.labels import Told, case_labels, dataset_name, generated, machine_name, machine_of
 from bench.report.reading.ratios import is_measured, measured
 from bench.report.run import answers, fits, formats, money, tables
-from bench.report.run.figures import Drawing, draw_all
+from bench.report.run.figures import draw_all
 from bench.report.run.formats import Format
 from bench.report.run.money import Price
 from bench.report.run.timed import timed_sections
 from bench.report.studies import quality
-from bench.report.studies.sections import Section, doubts, sections, studied
+from bench.report.studies.sections import doubts, sections, studied
 from bench.report.studies.variants import Place, ranked, variants
 
 TITLE = "What the recommenders cost, and what they give back"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.records.conditions import Overhead, Repeats, Roofline
-from bench.records.record import Agreement, Flops, ListAudit, Memory, Quality, Record
+from bench.records.conditions import Roofline
+from bench.records.record import Flops, Memory, Quality, Record
 from bench.records.studies import Evaluation
 from bench.report.reading.findings import FULL_PRECISION, comparisons, percent_saved, recall_change
 from bench.report.reading.labels import (
@@ -25,109 +25,17 @@ from bench.report.reading.labels import (
     share,
     significant,
     whole,
-    with_interval,
 )
 from bench.report.reading.ladder import Rung, ladders
 from bench.report.reading.ratios import is_measured, latency_of, measured
+from bench.report.reading.values import as_number, ratio_cell
 from bench.report.run import money
 from bench.report.run.money import Price
-from bench.statistics.between_runs import OneRunEach
-from bench.statistics.intervals import Estimated
 
 PHASE_COLUMNS = [
     "case", "phase", "seconds_under_profiler", "flops_per_user", "bytes_per_user", "lower_bound_s", "share_attained",
     "flop_per_byte",
 ]  # fmt: skip
-
-
-def all_values(records: Sequence[Record]) -> pd.DataFrame:
-    """Return one row a case with every scalar, units in the columns' names; missing values stay missing."""
-    return pd.DataFrame([_values(record) for record in records]).convert_dtypes()  # counts stay whole beside gaps
-
-
-def _values(record: Record) -> dict[str, object]:
-    case, latency, weights = record.case, record.latency, record.weights
-    row: dict[str, object] = {
-        "case": case.name,
-        "suite": record.suite,
-        "recommender": case.recommender,
-        "variant": case.variant,
-        "dataset": case.dataset,
-        "loaded_with": ", ".join(f"{name} {value}" for name, value in case.loaded_with.items()),
-        "synthetic": record.provenance.dataset.get("synthetic"),
-        "preset": case.settings.get("preset"),
-        "weights": case.weights.value,
-        "device": case.device,
-        "dtype": case.dtype,
-        "batch_size": case.batch_size,
-        "k": case.k,
-        "seen_items": case.seen,
-        "decoder": case.decoder,
-        "beam_width": case.beam_width,
-        "scores": case.scores,
-        "threads": case.threads,
-        "outcome": record.outcome.value,
-        "detail": record.detail,
-        "labels": "; ".join(record.labels),
-    }
-    row |= {"parameters": weights and weights.parameters, "parameter_bytes": weights and weights.parameter_bytes}
-    row["checkpoint"] = weights and weights.checkpoint
-    for name in ("rounds", "mean_s", "p50_s", "p90_s", "p95_s", "p99_s", "device_s", "users_per_second"):
-        row[f"latency_{name}" if name.endswith("_s") else name] = _number(getattr(latency, name, None))
-    flops = record.flops if isinstance(record.flops, Flops) else None
-    row["flops_per_user"] = flops and flops.per_user
-    row["flops_per_user_one_forward"] = flops and flops.forward_per_user
-    row["fvcore_flops_per_user_one_forward"] = flops and _number(flops.fvcore_per_user)
-    row["closed_form_flops_per_user_one_forward"] = flops and _number(flops.closed_form_per_user)
-    row["operators_per_request"] = flops and flops.operators
-    memory = record.memory if isinstance(record.memory, Memory) else None
-    row |= {"peak_bytes": memory and memory.peak_bytes, "request_bytes": memory and memory.request_bytes}
-    row |= {"process_bytes": memory and _number(memory.process_bytes)}
-    row["energy_j_per_1000_users"] = _number(record.energy_j_per_1000_users)
-    row["idle_power_w"] = record.energy and record.energy.idle_power_w
-    row |= _trust_values(record)
-    row |= {"index_s": record.index and record.index.seconds, "index_bytes": record.index and record.index.bytes}
-    row |= _quality_values(record)
-    audit = record.audit if isinstance(record.audit, ListAudit) else None
-    row |= {f"audited_{name}": audit and getattr(audit, name) for name in ListAudit.model_fields}
-    agreement = record.agreement
-    row |= {f"agreement_{name}": agreement and getattr(agreement, name) for name in Agreement.model_fields}
-    source = record.provenance
-    return row | {"commit": source.commit, "uncommitted_changes": source.dirty, "started": source.started}
-
-
-def _trust_values(record: Record) -> dict[str, object]:
-    """Return what tells how far the latency can be trusted, and how near it comes to the machine's limit."""
-    latency, seen = record.latency, record.conditions
-    work = record.roofline if isinstance(record.roofline, Roofline) else None
-    return {
-        "host_overhead_s": _number(getattr(latency, "host_overhead_s", None)),
-        "warmup_rounds": getattr(latency, "warmup_rounds", None),
-        "stationary": getattr(latency, "stationary", None),
-        "bytes_moved_per_request": work and work.bytes,
-        "lower_bound_s": work and work.bound_s,
-        "timing_overhead_s": record.overhead.seconds if isinstance(record.overhead, Overhead) else None,
-        "repeated_over_fresh": record.repeats.ratio if isinstance(record.repeats, Repeats) else None,
-        "involuntary_switches": seen and seen.involuntary_switches,
-        "other_cores": seen and seen.other_cores,
-        "repeated_turns": seen and seen.repeated_turns,
-        "disturbed_turns": seen and seen.disturbed_turns,
-        "unstable": seen and seen.unstable,
-    }
-
-
-def _quality_values(record: Record) -> dict[str, object]:
-    quality = record.quality
-    if not isinstance(quality, Quality):
-        return {}
-    row: dict[str, object] = {"users_ranked": quality.users}
-    for name, value in quality.metrics.items():
-        row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
-    return row | {"coverage": quality.coverage, "valid_rate": quality.valid_rate}
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) else None
 
 
 def results(records: Sequence[Record]) -> pd.DataFrame:
@@ -171,7 +79,7 @@ def _cost_cells(record: Record, prices: Sequence[Price]) -> dict[str, str]:
     memory = record.memory if isinstance(record.memory, Memory) else None
     work = record.roofline if isinstance(record.roofline, Roofline) else None
     held = memory.process_bytes if memory is not None and isinstance(memory.process_bytes, int) else None
-    joules, index, energy = _number(record.energy_j_per_1000_users), record.index, record.energy
+    joules, index, energy = as_number(record.energy_j_per_1000_users), record.index, record.energy
     operators = None if flops is None else flops.operators
     parts = {} if memory is None else memory.parts
     return {
@@ -258,13 +166,6 @@ def _beside(rung: Rung) -> str:
     if rung.before is None or rung.to_before is None:
         return NOT_AVAILABLE
     return Quantity(f"{ratio_cell(rung.to_before)}, {decoder_name(rung.before)}", rung.to_before.value)
-
-
-def ratio_cell(ratio: Estimated | OneRunEach | None) -> str:
-    """Write a ratio with its interval, or without where there is none."""
-    if isinstance(ratio, OneRunEach):
-        return Quantity(significant(ratio.value), ratio.value)
-    return NOT_AVAILABLE if ratio is None else with_interval(ratio.value, ratio.low, ratio.high)
 
 
 def phases(records: Sequence[Record]) -> pd.DataFrame:

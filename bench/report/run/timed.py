@@ -8,6 +8,8 @@ from functools import partial
 from itertools import islice
 
 from bench.records.record import Record
+from bench.report.drawing.figure import Drawing, drawn
+from bench.report.drawing.section import Section, Titled
 from bench.report.growth import crossings, laws
 from bench.report.growth import sweeps as scaling
 from bench.report.growth.sweeps import Sweep
@@ -15,10 +17,9 @@ from bench.report.reading import findings
 from bench.report.reading.ratios import measured
 from bench.report.run import money, tables
 from bench.report.run.distributions import latencies
-from bench.report.run.figures import MOST_PANELS, Drawing, drawn
+from bench.report.run.figures import MOST_PANELS
 from bench.report.run.money import Price
 from bench.report.run.roofline import limits
-from bench.report.studies.sections import Section, Titled
 
 CLAIM_NOTE = (
     "Time saved and ratios are of median request latency, with 95 % intervals from a bootstrap over interleaved turns."

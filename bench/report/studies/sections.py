@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-
-import pandas as pd
 
 from bench.records.record import Provenance, Record
 from bench.records.studies import Studies
-from bench.report.run.figures import Drawing, drawn
+from bench.report.drawing.figure import Drawing, drawn
+from bench.report.drawing.section import Section, Titled
 from bench.report.studies import ablations, beams, leaks, quality, tradeoff
 from bench.report.studies.published import published_beside
 from bench.report.studies.variants import Place, Variant
@@ -47,45 +46,6 @@ ABLATIONS_NOTE = (
     "Change of NDCG@10 against the base: of means over the same users, 95 % intervals from a paired bootstrap. Latency "
     "over the base's: of medians, below 1 where the variation is faster, intervals from a bootstrap over turns."
 )
-
-
-PROSE = ("cautions", "why they differ")
-"""Columns of sentences."""
-
-
-@dataclass(frozen=True)
-class Titled:
-    """A table, with a heading of its own where that is not empty."""
-
-    title: str
-    frame: pd.DataFrame
-
-    @property
-    def ends_in_prose(self) -> bool:
-        """Whether the last column holds sentences, whose lines may be broken."""
-        return self.frame.columns[-1] in PROSE
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page.
-
-    Attributes:
-        anchor: Where links lead to.
-        title: Its heading, and its name in the navigation.
-        tables: What it shows.
-        note: How the tables are to be read.
-        drawings: Its figures.
-        lead: What stands above the tables.
-
-    """
-
-    anchor: str
-    title: str
-    tables: tuple[Titled, ...]
-    note: str
-    drawings: tuple[Drawing, ...] = ()
-    lead: str = ""
 
 
 def sections(

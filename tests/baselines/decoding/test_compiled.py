@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from baselines.decoding import attention, compiled, stacks
+from baselines.decoding.device_trie import on_device
 from baselines.decoding.search import search
 from baselines.decoding.trie import Trie
 from bench.measure import flops
@@ -77,7 +78,7 @@ def test_graphs_on_a_gpu_give_the_lists_of_the_exact_search(family, scores):
         with torch.inference_mode(seed % 2 == 0), torch.no_grad():
             exact = search("exact", built, prompt, trie, width=4, scores=scores)
             assert_same(search("compiled", built, prompt, trie, width=4, scores=scores), exact)
-    assert len(trie.on(prompt.mask.device).programs) == 2
+    assert len(on_device(trie, prompt.mask.device).programs) == 2
 
 
 @torch.inference_mode()
@@ -130,7 +131,7 @@ def test_lists_are_those_of_the_exact_search_and_a_size_is_compiled_once(family)
         exact = search("exact", built, prompt, trie, width=4, seen_items=seen)
         found = search("compiled", built, prompt, trie, width=4, seen_items=seen)
         assert_same(found, exact)
-    assert len(trie.on(prompt.mask.device).programs) == 1
+    assert len(on_device(trie, prompt.mask.device).programs) == 1
     padded = compiled._bucketed(prompt, seen, left=family == "llama")
     assert padded[0].shape[1] == padded[1].shape[1] == compiled.PROMPT_BUCKET
     counts = [

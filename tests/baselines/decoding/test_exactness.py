@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.decoding import attention, scoring, stacks
+from baselines.decoding.device_trie import on_device
 from baselines.decoding.exhaustive import item_scores
 from baselines.decoding.search import search
 from baselines.decoding.trie import Trie
@@ -103,7 +104,7 @@ def test_exhaustive_scores_are_true_and_those_of_a_beam_for_every_item(family, s
         ids = sequences(chance, kind)
         built, prompt, trie = model(family, 5), prompts(family, 2, 5), Trie.build(ids)
         for seen in (None, seen_by(chance, 2, len(ids))):
-            every = item_scores(built, prompt, trie.on(prompt.mask.device), scores=scores, seen_items=seen)
+            every = item_scores(built, prompt, on_device(trie, prompt.mask.device), scores=scores, seen_items=seen)
             truth = slow_search(built, prompt, ids, width=len(ids), scores=scores, seen=seen)
             for user, pairs in enumerate(truth):
                 expected = torch.full((len(ids) + 1,), -torch.inf)

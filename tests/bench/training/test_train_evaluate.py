@@ -24,7 +24,7 @@ from bench.training.trainer import Arguments, TimeBudget
 from models.errors import UserError
 from models.recommender import Scores, Serving
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 RECIPE = Recipe(
     batch_size=16, learning_rate=1e-3, weight_decay=0.0, warmup_steps=2, epochs=4, evaluate_every=4,

@@ -13,7 +13,7 @@ import typer
 from bench.cli import ending
 from models.errors import UserError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def surroundings(home):

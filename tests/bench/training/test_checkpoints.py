@@ -18,9 +18,9 @@ from bench.training.checkpoints import CARD, Card
 from bench.training.recipes import resolve
 from models.errors import UserError
 from models.origins import origin
-from tests.tiny import build
+from tests.tiny import build, dataset
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +213,7 @@ def test_a_checkpoint_without_its_tokenizer_asks_nobody_for_it(folder):
             raise SystemExit("a socket was opened")
         socket.socket.connect = socket.getaddrinfo = socket.create_connection = refuse
         from pathlib import Path
-        from bench import checkpoints
+        from bench.training import checkpoints
         from models.errors import UserError
         try:
             checkpoints.load(Path({folder.name!r}))
@@ -246,3 +246,25 @@ def test_a_card_of_another_class_is_one_line_where_cases_are_planned(folder):
     change_card(folder, recommender="sasrec", files={})
     with pytest.raises(UserError, match=r"sasrec has no such settings .*the card is of another class"):
         lay_out(Job(suite="smoke", checkpoints=[folder], device="cpu", threads=1))
+
+
+def test_a_checkpoints_folder_is_known_by_settings_and_data(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    settings, _ = resolve("sasrec", "toy", {})
+    other, _ = resolve("sasrec", "toy", {"dropout": 0.3})
+    folders = {
+        checkpoints.folder_for("sasrec", settings, dataset()),
+        checkpoints.folder_for("sasrec", other, dataset()),
+        checkpoints.folder_for("sasrec", settings, dataset(seed=1)),
+    }
+    assert len(folders) == 3
+    assert checkpoints.folder_for("sasrec", settings, dataset()) in folders
+    usual = checkpoints.folder_for("sasrec", settings, dataset())
+    odd = checkpoints.folder_for("my.module:Class", settings.model_copy(update={"preset": "a/b"}), dataset())
+    assert odd.parent == usual.parent
+    assert odd.name.startswith("my.module.Class-a_b-seed0-")
+
+
+def test_a_missing_or_unfinished_checkpoint_says_what_to_do(tmp_path):
+    with pytest.raises(UserError, match=r"is no checkpoint: there is no card\.json; train one with"):
+        checkpoints.load(tmp_path)

@@ -1,1 +1,0 @@
-"""Tests of the records, their store and their comparison."""

@@ -75,7 +75,7 @@ def main(
     pages: Annotated[
         Path | None, typer.Option(help="Make pages of what a queue brought back, which --kept names, and run nothing.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for run.json, studies.json and the page.")] = Path("reports/latest"),
+    out: Annotated[Path, typer.Option(help="Folder for results, studies and the page.")] = Path("reports/latest"),
     loading: Loading,
 ) -> None:
     """Do what of a suite is not done yet: train, evaluate, study beams and leaks, measure, render."""

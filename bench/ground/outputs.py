@@ -13,12 +13,13 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.ground.home import atomic, home
+from bench.ground.textfiles import packed, read_text
 from models.errors import UserError
 
 MANIFEST = ".bench-files.json"
 """Name of a folder's manifest."""
 
-MARKS = (b'"lite-llm4rec-bench"', b'"lite-llm4rec-studies"', b'"lite-llm4rec-bench-gate"')
+MARKS = ('"lite-llm4rec-bench"', '"lite-llm4rec-studies"', '"lite-llm4rec-bench-gate"')
 """What our own JSON files say of themselves."""
 
 KEPT = "kept"
@@ -56,7 +57,7 @@ def check_out_file(path: Path | None) -> None:
         raise UserError(f"--out {path}: is a folder; give the path of a file")
     if path.exists() and not path.is_file():
         raise UserError(f"--out {path}: is a pipe, a socket or a device; give the path of a file")
-    if path.is_file() and path.stat().st_size and not any(mark in path.read_bytes() for mark in MARKS):
+    if path.is_file() and path.stat().st_size and not _holds_mark(path):
         raise UserError(f"--out {path}: exists and holds no results of ours; give another path, or delete it")
     _probe(path.parent)
 
@@ -80,7 +81,7 @@ def write_file(path: Path, text: str) -> None:
     """Write a result; where that fails, keep it below our home.
 
     Args:
-        path: Where to.
+        path: Where to; packed where its name ends in ``.gz``.
         text: The result.
 
     Raises:
@@ -89,9 +90,9 @@ def write_file(path: Path, text: str) -> None:
     """
     try:
         with atomic(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_bytes(packed(path, text))
     except OSError as error:
-        raise _kept(path.parent, {path.name: text.encode()}, error) from error
+        raise _kept(path.parent, {path.name: packed(path, text)}, error) from error
 
 
 def write_folder(folder: Path, made: Mapping[str, bytes], *, made_by: str, keep: bool = True) -> list[Path]:
@@ -127,6 +128,14 @@ def write_folder(folder: Path, made: Mapping[str, bytes], *, made_by: str, keep:
             raise UserError(f"{error.filename or folder}: {error.strerror}") from error
         raise _kept(folder, made, error) from error
     return [folder / name for name in made]
+
+
+def _holds_mark(path: Path) -> bool:
+    try:
+        text = read_text(path)
+    except UserError:
+        return False
+    return any(mark in text for mark in MARKS)
 
 
 def manifest_of(folder: Path) -> tuple[str, ...]:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 import stat
+import zlib
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import from_json
 
 from models.errors import UserError
+
+PACKED = ".gz"
+"""What the name of a packed file ends in."""
+
+MOST_UNPACKED = 2**30
+"""Bytes that a packed text file may unpack to."""
 
 
 def check_regular(path: Path) -> None:
@@ -32,22 +40,45 @@ def check_regular(path: Path) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file in UTF-8, with or without a byte order mark.
+    """Read a text file in UTF-8, with or without a byte order mark; one whose name ends in ``.gz`` is unpacked.
 
     Args:
         path: Of the file.
 
     Raises:
-        UserError: It cannot be read, is no plain file, or holds no UTF-8 text.
+        UserError: It cannot be read, is no plain file, holds no UTF-8 text, or unpacks to more than `MOST_UNPACKED`.
 
     """
     check_regular(path)
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return _plain(path).decode("utf-8-sig")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path}: is no whole gzip file ({error}); copy it once more") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is no UTF-8 text (byte {error.start}); give a text file") from error
+
+
+def packed(path: Path, text: str) -> bytes:
+    """Return what a text file at a path is to hold: UTF-8, packed where its name ends in ``.gz``, equal for equal text.
+
+    Args:
+        path: Of the file.
+        text: What it says.
+
+    """
+    return gzip.compress(text.encode(), mtime=0) if path.suffix == PACKED else text.encode()
+
+
+def _plain(path: Path) -> bytes:
+    if path.suffix != PACKED:
+        return path.read_bytes()
+    with gzip.open(path) as file:
+        found = file.read(MOST_UNPACKED + 1)
+    if len(found) > MOST_UNPACKED:
+        raise UserError(f"{path}: unpacks to more than {MOST_UNPACKED >> 30} GiB, and is no results file of ours")
+    return found
 
 
 def read_json(path: Path) -> Any:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from bench.ground.bounds import in_words
 from bench.ground.home import home
-from bench.ground.textfiles import read_json
+from bench.ground.textfiles import read_json, read_text
 from bench.records.model import Model
 from bench.records.record import SCHEMA_VERSION, Record
 from bench.records.studies import KIND as STUDIES
@@ -23,8 +23,11 @@ Stored = TypeVar("Stored", bound=Model)
 
 KIND = "lite-llm4rec-bench"
 
-LAID_OUT = "*/*.json"
+LAID_OUT = "*/*.json*"
 """Results below our home: one folder a machine, as pytest-benchmark lays it out."""
+
+ENDINGS = (".json", ".json.gz")
+"""What names of results files end in."""
 
 FAILED = "failed_cases"
 """Key under which the records of failed cases stand, which are no benchmarks."""
@@ -67,7 +70,7 @@ def latest() -> Path:
         UserError: There is none.
 
     """
-    found = [path for path in home("results").glob(LAID_OUT) if path.is_file()]
+    found = [path for path in home("results").glob(LAID_OUT) if path.name.endswith(ENDINGS) and path.is_file()]
     newest = sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
     for path in newest:
         if _is_ours(path) and _if_sound(path) is not None:
@@ -91,7 +94,7 @@ def stored(paths: Sequence[Path] = ()) -> list[Run]:
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: no such results file or folder; `ls {home('results')}` shows what there is")
-        found += _ours_below(path, "**/*.json") if path.is_dir() else [read(path)]
+        found += _ours_below(path, "**/*.json*") if path.is_dir() else [read(path)]
     found += [] if paths else _ours_below(home("results"), LAID_OUT)
     if not found:
         where = ", ".join(map(str, paths)) or home("results")
@@ -105,7 +108,8 @@ def past() -> list[Run]:
 
 
 def _ours_below(folder: Path, pattern: str) -> list[Run]:
-    ours = (path for path in sorted(folder.glob(pattern)) if path.is_file() and _is_ours(path))
+    files = (path for path in sorted(folder.glob(pattern)) if path.name.endswith(ENDINGS) and path.is_file())
+    ours = (path for path in files if _is_ours(path))
     return [run for path in ours if (run := _if_sound(path)) is not None]
 
 
@@ -121,9 +125,9 @@ def _if_sound(path: Path) -> Run | None:
 def _is_ours(path: Path) -> bool:
     """Tell whether a file holds benchmarks of requests: those of parts, such as training, lie beside them."""
     try:
-        return f'"{KIND}"' in path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        print(f"note: passed over: {path}: cannot be read ({error.strerror})", file=sys.stderr)  # noqa: T201 - as below
+        return f'"{KIND}"' in read_text(path)
+    except UserError as error:
+        print(f"note: passed over: {error}", file=sys.stderr)  # noqa: T201 - as above
         return False
 
 

@@ -42,6 +42,10 @@ def main(
     kinds: Annotated[
         list[Format] | None, typer.Option("--format", help="Kind of file; may be repeated. Default: all.")
     ] = None,
+    figures: Annotated[
+        list[str] | None,
+        typer.Option("--figure", help="Figure that is written as files of its own; may be repeated. Default: all."),
+    ] = None,
     prices: Annotated[
         Path | None, typer.Option(help="What an hour of a device costs, like bench/report/run/prices.toml.")
     ] = None,
@@ -58,8 +62,8 @@ def main(
         raise UserError("--compare and --history are two pages: give one of them")
     if margin is not None and not (compare or history):
         raise UserError("--margin goes with --compare or --history")
-    if (kinds or prices) and (compare or history):
-        raise UserError("--format and --prices go with the page of a run, not with --compare or --history")
+    if (kinds or figures or prices) and (compare or history):
+        raise UserError("--format, --figure and --prices go with the page of a run, not with --compare or --history")
     folder = out or Path("reports/compare" if compare else "reports/history" if history else "reports/latest")
     wanted = tuple(kinds or Format)
     check_out_folder(folder, page_names("compare" if compare else "history") if compare or history else names(wanted))
@@ -69,7 +73,7 @@ def main(
         paths = write_history(store.stored(results or []), folder, margin=within)
     else:
         taken, studies = store.read_all(results or [store.latest()])
-        paths = write_report(taken, folder, studies, wanted=wanted, prices=read_prices(prices))
+        paths = write_report(taken, folder, studies, wanted=wanted, only=figures or (), prices=read_prices(prices))
     for path in paths:
         typer.echo(path)
 

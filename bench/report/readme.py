@@ -1,7 +1,7 @@
 """``python -m bench.report.readme [--check]``: the results in README.md, from the reports that are committed.
 
-Reads ``reports/MACHINE/paper/``: ``run.json``, ``studies.json`` where there is one, and links the page and the figure
-that `bench.report` made of them. What stands between the two markers is replaced, nothing else.
+Reads ``reports/MACHINE/paper/``: ``run.json.gz``, ``studies.json.gz`` where there is one, and links the page and the
+figure that `bench.report` made of them. What stands between the two markers is replaced, nothing else.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ COMMAND = "python -m bench.report.readme"
 START = f"<!-- results: made by {COMMAND} -->"
 END = "<!-- /results -->"
 
-RUN, STUDIES, PAGE, FIGURE = "run.json", "studies.json", "report.md", "figures/quality_latency.png"
+RUN, STUDIES, PAGE, FIGURE = "run.json.gz", "studies.json.gz", "report.md", "figures/quality_latency.png"
 BEST = "NDCG@10"
 
 NOTE = (

@@ -10,13 +10,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.data.dataset import Dataset
+from bench.ground.textfiles import read_text
 from bench.records import store
 from bench.records.record import Provenance, Record
 from bench.records.studies import BeamStudy, Evaluation, LeakProbe, Studies
 from bench.training.recipes import Recipe
 from models.recommender import Settings
 
-RUN, STUDIES = "run.json", "studies.json"
+RUN, STUDIES = "run.json.gz", "studies.json.gz"
 
 _PARTS = ("benchmarks", store.FAILED)
 
@@ -26,8 +27,8 @@ class Kept:
     """What a folder of results holds.
 
     Attributes:
-        studies: Of its ``studies.json``.
-        run: Its ``run.json`` as it stands; empty where nothing was timed.
+        studies: Of its file of studies.
+        run: Its results file as it stands; empty where nothing was timed.
         records: The records of that.
 
     """
@@ -84,11 +85,22 @@ def read_kept(folder: Path | None) -> Kept:
     """
     if folder is None:
         return Kept()
-    studies = store.read_studies(folder / STUDIES).studies
-    if not (folder / RUN).exists():
+    studies = store.read_studies(either(folder / STUDIES)).studies
+    run = either(folder / RUN)
+    if not run.exists():
         return Kept(studies)
-    found = store.read(folder / RUN)
-    return Kept(studies, json.loads((folder / RUN).read_text()), found.records)
+    return Kept(studies, json.loads(read_text(run)), store.read(run).records)
+
+
+def either(path: Path) -> Path:
+    """Return a packed file's path, or the plain one's where only that is there.
+
+    Args:
+        path: Of the packed one, which ends in ``.gz``.
+
+    """
+    plain = path.with_suffix("")
+    return plain if plain.exists() and not path.exists() else path
 
 
 def _of(one: Evaluation | BeamStudy, recommender: str, settings: Settings, recipe: Recipe, dataset: Dataset) -> bool:

@@ -24,6 +24,7 @@ from rich.table import Table
 import bench
 from bench.cli.loading import Loading
 from bench.ground.home import atomic, home
+from bench.ground.textfiles import packed
 from bench.measure import machine
 from bench.records import store
 from bench.reproducing.kept import RUN, STUDIES
@@ -226,7 +227,7 @@ class Run:
         stored = sorted((folder / "stored").glob("*/*.json"))
         if stored:
             content = signed(stored[-1], command=self.command, suite=job.name)
-            (folder / RUN).write_text(json.dumps(content) + "\n")
+            (folder / RUN).write_bytes(packed(folder / RUN, json.dumps(content) + "\n"))
         shutil.rmtree(folder / "stored", ignore_errors=True)
         if job.suite is not None and not (folder / RUN).exists():
             raise UserError("nothing was timed")

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from bench.cli.loading import Loading
 from bench.ground.home import atomic, home
+from bench.ground.textfiles import read_text
 from bench.records import store
 from bench.records.studies import BeamStudy, Evaluation, LeakProbe, Studies
 from bench.reproducing.plan import Plan, Work, read_part
@@ -270,7 +271,7 @@ def signed(path: Path, *, command: str, suite: str) -> dict[str, Any]:
 
     """
     store.read(path)
-    content: dict[str, Any] = json.loads(path.read_text())
+    content: dict[str, Any] = json.loads(read_text(path))
     content["machine_info"]["node"] = ""
     records = [benchmark["extra_info"] for benchmark in content["benchmarks"]] + content.get(store.FAILED, [])
     for record in records:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import re
 from functools import cache
@@ -110,7 +111,7 @@ def _asset(name: str) -> Markup:
 
 @cache
 def _library(name: str) -> Markup:
-    """Return a file of DataTables, as the package `itables` carries it: styles as they are, scripts in base64."""
+    """Return a file of DataTables, as the package `itables` carries it: styles as they are, scripts packed."""
     content = (resources.files("itables") / "html" / name).read_bytes()
-    text = base64.b64encode(content).decode() if name.endswith(".js") else content.decode()
+    text = base64.b64encode(gzip.compress(content, mtime=0)).decode() if name.endswith(".js") else content.decode()
     return Markup(text)  # noqa: S704 - a library's

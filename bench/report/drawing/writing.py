@@ -40,6 +40,7 @@ def write_page(
         The files written.
 
     """
+    content = {**content, "written": {drawing.name: ["svg", "png", "csv"] for drawing in drawings}}
     made = {
         "index.html": environment(html=True).get_template(f"{name}.html.j2").render(content).encode(),
         f"{name}.md": _comment(name, content).encode(),

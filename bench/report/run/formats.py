@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 
 import pandas as pd
@@ -58,13 +58,25 @@ def values(records: Sequence[Record], wanted: Collection[Format]) -> dict[str, b
     return made
 
 
-def drawings(found: Sequence[Drawing], wanted: Collection[Format]) -> dict[str, bytes]:
-    """Return figures, and the numbers behind them, as files."""
+def drawn_as(found: Sequence[Drawing], wanted: Collection[Format], only: Collection[str]) -> dict[str, list[str]]:
+    """Return the kinds of files that each figure is written as, by its name.
+
+    Args:
+        found: All figures.
+        wanted: Kinds of files.
+        only: Figures that are written; none named means all.
+
+    """
+    kinds = [kind.value for kind in (Format.SVG, Format.PNG, Format.CSV) if kind in wanted]
+    return {one.name: kinds if not only or one.name in only else [] for one in found}
+
+
+def drawings(found: Sequence[Drawing], written: Mapping[str, Collection[str]]) -> dict[str, bytes]:
+    """Return figures, and the numbers behind them, as files; `written` is what `drawn_as` returned."""
     made: dict[str, bytes] = {}
     for one in found:
-        made |= {f"figures/{one.name}.svg": one.svg} if Format.SVG in wanted else {}
-        made |= {f"figures/{one.name}.png": one.png} if Format.PNG in wanted else {}
-        made |= {f"figures/{one.name}.csv": one.data} if Format.CSV in wanted else {}
+        contents = {"svg": one.svg, "png": one.png, "csv": one.data}
+        made |= {f"figures/{one.name}.{kind}": contents[kind] for kind in written[one.name]}
     return made
 
 

@@ -29,6 +29,7 @@ from bench.report.run.timed import timed_sections
 from bench.report.studies import quality
 from bench.report.studies.sections import doubts, sections, studied
 from bench.report.studies.variants import Place, ranked, variants
+from models.errors import UserError
 
 TITLE = "What the recommenders cost, and what they give back"
 
@@ -98,6 +99,7 @@ def write_report(
     files: Sequence[StudyFile] = (),
     *,
     wanted: Collection[Format] = tuple(Format),
+    only: Collection[str] = (),
     prices: Sequence[Price] | None = None,
 ) -> list[Path]:
     """Render runs and studies into a folder, file by file, each atomically.
@@ -108,15 +110,22 @@ def write_report(
             ``results.parquet`` and ``phases.csv``.
         files: What was studied.
         wanted: Kinds of files.
+        only: Figures that are written as files of their own; none named means all.
         prices: What an hour of a device costs; ours where None.
 
     Returns:
         The files written.
 
+    Raises:
+        UserError: The page has no such figure, or the folder cannot be written to.
+
     """
     known = _known(runs, files, money.read_prices() if prices is None else prices, folder)
-    content = _content(known)
     drawings = [*known.drawings.values(), *(one for section in known.sections for one in section.drawings)]
+    if strange := set(only) - {one.name for one in drawings}:
+        raise UserError(f"--figure {min(strange)}: the page has {', '.join(one.name for one in drawings) or 'none'}")
+    written = formats.drawn_as(drawings, wanted, only)
+    content = _content(known) | {"written": written}
     made = formats.values(known.records, wanted)
     if Format.MARKDOWN in wanted:
         made["report.md"] = _markdown(content).encode()
@@ -124,7 +133,7 @@ def write_report(
         made["index.html"] = environment(html=True).get_template("index.html.j2").render(content).encode()
     if Format.LATEX in wanted:
         made |= formats.latex(known.sections)
-    made |= formats.drawings(list({one.name: one for one in drawings}.values()), wanted)
+    made |= formats.drawings(list({one.name: one for one in drawings}.values()), written)
     return write_folder(folder, made, made_by=MADE_BY)
 
 

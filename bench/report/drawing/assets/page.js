@@ -7,7 +7,9 @@ dark.addEventListener("change", shade);
 shade();
 
 const source = document.getElementById("datatables").textContent.trim();
-const { default: DataTable } = await import(`data:text/javascript;base64,${source}`);
+const packed = new Blob([Uint8Array.from(atob(source), (sign) => sign.charCodeAt(0))]);
+const script = await new Response(packed.stream().pipeThrough(new DecompressionStream("gzip"))).text();
+const { default: DataTable } = await import(`data:text/javascript,${encodeURIComponent(script)}`);
 
 // ---- what prices change, kept before tables are paged
 

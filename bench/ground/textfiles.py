@@ -71,6 +71,17 @@ def packed(path: Path, text: str) -> bytes:
     return gzip.compress(text.encode(), mtime=0) if path.suffix == PACKED else text.encode()
 
 
+def either(path: Path) -> Path:
+    """Return a packed file's path, or the plain one's where only that is there.
+
+    Args:
+        path: Of the packed one, which ends in ``.gz``; any other is returned as it is.
+
+    """
+    plain = path.with_suffix("") if path.suffix == PACKED else path
+    return plain if plain.exists() and not path.exists() else path
+
+
 def _plain(path: Path) -> bytes:
     if path.suffix != PACKED:
         return path.read_bytes()

@@ -18,6 +18,7 @@ import typer
 
 from bench.cli import ending
 from bench.ground.home import atomic
+from bench.ground.textfiles import either
 from bench.records import store
 from bench.records.decoders import REFERENCE, is_exact, keeps_the_beams
 from bench.records.record import Flops, Quality, Record
@@ -154,12 +155,12 @@ def _machine(paper: Path, link: str) -> str:
 def _records(paper: Path) -> list[Record]:
     """Read the measured cases of seed 0, with the quality over all users where that was evaluated."""
     for name in (RUN, PAGE, FIGURE):
-        if not (paper / name).is_file():
+        if not either(paper / name).is_file():
             raise UserError(f"{paper / name} is missing: put {RUN} there and render it with bench.report")
-    records = [record for record in measured(store.read(paper / RUN).records) if not _seed(record)]
+    records = [record for record in measured(store.read(either(paper / RUN)).records) if not _seed(record)]
     if not records:
         raise UserError(f"{paper / RUN} holds no measured case of seed 0: measure again")
-    studies = paper / STUDIES
+    studies = either(paper / STUDIES)
     evaluations = store.read_studies(studies).studies.evaluations if studies.exists() else []
     return with_whole_quality(records, evaluations)
 

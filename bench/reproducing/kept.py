@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.data.dataset import Dataset
-from bench.ground.textfiles import read_text
+from bench.ground.textfiles import either, read_text
 from bench.records import store
 from bench.records.record import Provenance, Record
 from bench.records.studies import BeamStudy, Evaluation, LeakProbe, Studies
@@ -90,17 +90,6 @@ def read_kept(folder: Path | None) -> Kept:
     if not run.exists():
         return Kept(studies)
     return Kept(studies, json.loads(read_text(run)), store.read(run).records)
-
-
-def either(path: Path) -> Path:
-    """Return a packed file's path, or the plain one's where only that is there.
-
-    Args:
-        path: Of the packed one, which ends in ``.gz``.
-
-    """
-    plain = path.with_suffix("")
-    return plain if plain.exists() and not path.exists() else path
 
 
 def _of(one: Evaluation | BeamStudy, recommender: str, settings: Settings, recipe: Recipe, dataset: Dataset) -> bool:

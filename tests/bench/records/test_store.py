@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from bench.ground import textfiles
 from bench.ground.home import home
+from bench.ground.textfiles import either, packed
 from bench.records import store
 from models.errors import UserError
 from tests.bench.factories import make_record, make_run, make_studies, write_results, write_studies
@@ -184,3 +186,30 @@ def test_a_file_that_is_neither_is_named(tmp_path, content):
 def test_a_missing_file_of_studies_is_named(tmp_path):
     with pytest.raises(UserError, match="no such"):
         store.read_studies(tmp_path / "nothing.json")
+
+
+@pytest.mark.parametrize("wanted", ["run.json.gz", "run.json"])
+def test_packed_results_are_read_wherever_plain_ones_are(tmp_path, monkeypatch, wanted):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    folder = home("results", "Linux")
+    plain = write_results(folder / "0001_run.json", [make_record()])
+    records = store.read(plain).records
+    place = folder / wanted
+    place.write_bytes(packed(place, plain.read_text()))
+    plain.unlink()
+    assert store.read(place).records == records
+    assert store.latest() == place
+    assert [run.records for run in store.stored()] == [records]
+    assert either(folder / "run.json.gz") == place
+    torn = folder / "torn.json.gz"
+    torn.write_bytes(packed(torn, "{}")[:-9])
+    with pytest.raises(UserError, match=r"torn\.json\.gz: is no whole gzip file"):
+        store.read(torn)
+
+
+def test_a_packed_file_that_grows_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(textfiles, "MOST_UNPACKED", 1000)
+    path = tmp_path / "run.json.gz"
+    path.write_bytes(packed(path, "0" * 2000))
+    with pytest.raises(UserError, match="unpacks to more than"):
+        store.read(path)

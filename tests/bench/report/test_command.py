@@ -160,3 +160,19 @@ def test_a_damaged_file_is_one_line_and_status_2(tmp_path):
     assert done.stderr.count("\n") == 1
     assert "damaged" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_files_of_one_figure_are_written_and_the_page_links_no_others(tmp_path):
+    results = write_results(tmp_path / "run.json", make_run())
+    out = tmp_path / "out"
+    words = [str(results), "--out", str(out), "--format", "html", "--format", "markdown", "--format", "png"]
+    assert CliRunner().invoke(app, [*words, "--figure", "quality_latency"]).exit_code == 0
+    assert [path.name for path in (out / "figures").iterdir()] == ["quality_latency.png"]
+    page, text = (out / "index.html").read_text(), (out / "report.md").read_text()
+    assert re.findall(r'href="(figures/[^"]*)"', page) == ["figures/quality_latency.png"]
+    assert re.findall(r"\((figures/[^)]*)\)", text) == ["figures/quality_latency.png"]
+    refused = CliRunner().invoke(app, [*words, "--figure", "nosuch"])
+    assert "--figure nosuch: the page has " in str(refused.exception)
+    assert CliRunner().invoke(app, [*words[:7]]).exit_code == 0
+    assert "figures/" not in (out / "index.html").read_text() + (out / "report.md").read_text()
+    assert not any((out / "figures").iterdir()), "what the earlier call wrote is taken away"

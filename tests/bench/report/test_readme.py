@@ -258,7 +258,7 @@ def test_a_missing_file_is_named(tmp_path, name):
     (tmp_path / "reports" / "a-machine" / "paper" / name).unlink()
     found = run(tmp_path)
     assert isinstance(found.exception, UserError)
-    assert f"{name} is missing" in str(found.exception)
+    assert f"{name}{'.gz' if name == 'run.json' else ''} is missing" in str(found.exception)
 
 
 def test_nothing_to_show_is_said(tmp_path):

@@ -44,6 +44,15 @@ class Int8Rows:
         scales = matrix.abs().amax(-1).clamp_(min=torch.finfo(torch.float32).tiny * LARGEST) / LARGEST
         return cls((matrix / scales[..., None]).round_().to(torch.int8), scales)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the matrix stands for is float32."""
+        return torch.float32
+
+    def __matmul__(self, columns: Tensor) -> Tensor:
+        """Multiply by [..., D, m] as the float matrix does: some modules multiply their layers' weights themselves."""
+        return self.float().to(columns.dtype) @ columns
+
     def __len__(self) -> int:
         """Count the rows."""
         return len(self.values)

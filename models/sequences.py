@@ -55,14 +55,12 @@ def collate_windows(examples: list[dict[str, Any]]) -> dict[str, Tensor]:
     return {name: pad([example[name] for example in examples]) for name in ("input_ids", "labels")}
 
 
-class Prefixes:
-    """Every prefix of every training history with the item that follows, newest items only.
-
-    For backbones that see both ways, where one pass can predict one item alone.
+class Cuts:
+    """Every training item with what came before it: histories cut at each of their places but the first.
 
     Args:
-        histories: Training histories.
-        max_length: Most items in a prefix.
+        histories: Training histories; those with one item yield nothing.
+        max_length: Most items before a cut.
 
     """
 
@@ -74,26 +72,37 @@ class Prefixes:
 
     @property
     def lengths(self) -> list[int]:
-        """Items in each prefix."""
+        """Items before each cut, int [N]."""
         position = np.arange(len(self)) - np.repeat(self._first[:-1], np.diff(self._first))
         lengths: list[int] = np.minimum(position + 1, self._max_length).tolist()
         return lengths
 
     @property
     def interactions(self) -> int:
-        """One prediction a prefix."""
+        """One prediction a cut."""
         return len(self)
 
     def __len__(self) -> int:
-        """Count the prefixes."""
+        """Count the cuts."""
         return int(self._first[-1])
+
+    def cut(self, number: int) -> tuple[History, int]:
+        """Return a cut's user with the newest items before it, and the item behind it."""
+        row = int(np.searchsorted(self._first, number, side="right")) - 1
+        history, end = self._histories[row], number - int(self._first[row]) + 1
+        return History(history.user, history.items[max(0, end - self._max_length) : end]), history.items[end]
+
+
+class Prefixes(Cuts):
+    """Every prefix of every training history with the item that follows.
+
+    For backbones that see both ways, where one pass can predict one item alone.
+    """
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         """Return a prefix; only its newest place has a label."""
-        row = int(np.searchsorted(self._first, number, side="right")) - 1
-        items, end = self._histories[row].items, number - int(self._first[row]) + 1
-        prefix = items[max(0, end - self._max_length) : end]
-        return {"input_ids": prefix, "labels": (*[PADDING] * (len(prefix) - 1), items[end])}
+        before, following = self.cut(number)
+        return {"input_ids": before.items, "labels": (*[PADDING] * (len(before.items) - 1), following)}
 
 
 def request_batch(histories: Sequence[History], max_length: int, serving: Serving) -> BatchFeature:

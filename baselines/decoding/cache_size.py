@@ -48,4 +48,5 @@ def _layout(config: Any) -> tuple[int, int, int]:
     if config.is_encoder_decoder:
         return config.num_decoder_layers, config.num_heads, config.d_kv
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return config.num_hidden_layers, config.num_key_value_heads, width
+    shared = getattr(config, "num_key_value_heads", None)  # GPT-2 has none: each head has keys of its own
+    return config.num_hidden_layers, shared or config.num_attention_heads, width

@@ -26,6 +26,7 @@ from models.backbones import PRESETS, is_preset
 from models.identified import ItemNumbers
 from models.origins import saved_tokenizer
 from models.recommender import Catalogue, History, SeenItems, pad
+from models.sequences import Cuts
 from models.tokenizers import TOKENIZER, tokenizer_for, tokenizer_name
 
 SAMPLE = 2000
@@ -186,7 +187,7 @@ class Prompted(Generative):
         self._adopt(saved_tokenizer(folder / TOKENIZER), ItemTokens.load(folder))
 
 
-class PromptExamples:
+class PromptExamples(Cuts):
     """Every training item with what came before it, under a seen prompt drawn from torch's generator.
 
     Args:
@@ -196,9 +197,8 @@ class PromptExamples:
     """
 
     def __init__(self, model: Prompted, histories: Sequence[History]) -> None:
+        super().__init__(histories, model.settings.max_history)
         self._model = model
-        self._histories = [history for history in histories if len(history.items) > 1]
-        self._first = np.cumsum([0, *(len(history.items) - 1 for history in self._histories)])
 
     @property
     def lengths(self) -> list[int]:
@@ -206,28 +206,16 @@ class PromptExamples:
         model = self._model
         pair, one = (len(model.request(SEEN[0], 0, items).tokens) for items in ((1, 1), (1,)))
         frame = len(model.request(SEEN[0], 0, ()).tokens)
-        before = np.arange(len(self)) - np.repeat(self._first[:-1], np.diff(self._first)) + 1
-        lengths: list[int] = (frame + (pair - one) * np.minimum(before, model.settings.max_history)).tolist()
+        lengths: list[int] = (frame + (pair - one) * np.array(super().lengths, dtype=np.int64)).tolist()
         return lengths
-
-    @property
-    def interactions(self) -> int:
-        """One prediction an example."""
-        return len(self)
-
-    def __len__(self) -> int:
-        """Count the examples."""
-        return int(self._first[-1])
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         """Make one example: a prompt (`Encoded`) and the target's tokens."""
-        row = int(np.searchsorted(self._first, number, side="right")) - 1
-        history, end = self._histories[row], number - int(self._first[row]) + 1
+        before, following = self.cut(number)
         prompt = SEEN[int(torch.randint(len(SEEN), ()))]
-        before = history.items[max(0, end - self._model.settings.max_history) : end]
         return {
-            "prompt": self._model.request(prompt, history.user, before),
-            "labels": self._model.target(history.items[end]),
+            "prompt": self._model.request(prompt, before.user, before.items),
+            "labels": self._model.target(following),
         }
 
 

@@ -33,6 +33,7 @@ from baselines.item_ids.semantic import CodeScheme, item_codes, spell
 from models import recommender
 from models.backbones import PRESETS, Role, backbone_config, is_preset, new_backbone, pretrained_backbone
 from models.recommender import Catalogue, History, SeenItems, pad
+from models.sequences import Cuts
 
 SPECIAL = 3
 """Tokens before all others: padding, end of sequence, and what an empty history reads."""
@@ -195,8 +196,8 @@ class Tiger(Generative):
         return {"input_ids": pad(prompts, left=left), "attention_mask": mask}
 
 
-class PrefixExamples:
-    """Every training item with what came before it.
+class PrefixExamples(Cuts):
+    """Every training item with what came before it, as tokens.
 
     Args:
         model: Writes the prompts.
@@ -205,33 +206,14 @@ class PrefixExamples:
     """
 
     def __init__(self, model: Tiger, histories: Sequence[History]) -> None:
+        super().__init__(histories, model.settings.max_history)
         self._model = model
-        self._histories = [history for history in histories if len(history.items) > 1]
-        self._first = np.cumsum([0, *(len(history.items) - 1 for history in self._histories)])
-
-    @property
-    def lengths(self) -> list[int]:
-        """Prompt items of each example."""
-        before = np.arange(len(self)) - np.repeat(self._first[:-1], np.diff(self._first)) + 1
-        lengths: list[int] = np.minimum(before, self._model.settings.max_history).tolist()
-        return lengths
-
-    @property
-    def interactions(self) -> int:
-        """One prediction an example."""
-        return len(self)
-
-    def __len__(self) -> int:
-        """Count the examples."""
-        return int(self._first[-1])
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         """Make one example: ``prompt`` and ``labels`` as tokens."""
         assert self._model.items is not None
-        row = int(np.searchsorted(self._first, number, side="right")) - 1
-        history, end = self._histories[row], number - int(self._first[row]) + 1
-        prompt = self._model.request(History(history.user, history.items[:end]))
-        return {"prompt": prompt, "labels": self._model.items.sequences[history.items[end] - 1]}
+        before, following = self.cut(number)
+        return {"prompt": self._model.request(before), "labels": self._model.items.sequences[following - 1]}
 
 
 def _role(config: PretrainedConfig) -> Role:

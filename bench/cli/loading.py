@@ -17,7 +17,7 @@ from bench import data
 from bench.data.dataset import Dataset
 from bench.data.options import LEAVE_ONE_OUT, SplitName, Ties
 from bench.data.reading import MAX_UNPACKED_MIB, Reading
-from bench.ground.bounds import Count, HistoryLength, Mebibytes, in_words
+from bench.ground.bounds import Count, HistoryLength, Mebibytes, in_words, place_of
 from models.errors import UserError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -74,7 +74,7 @@ class Loading(BaseModel):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            name = str(error.errors()[0]["loc"][0])
+            name = place_of(error).partition(".")[0]
             raise UserError(f"{option_name(name)} {given.get(name)}: {in_words(error)}; change it") from error
 
     def load(self, name: str, **sizes: Any) -> Dataset:

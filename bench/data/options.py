@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from bench.ground.bounds import Count, HistoryLength, Items, Seed, Users, in_words
+from bench.ground.bounds import Count, HistoryLength, Items, Seed, Users, in_words, place_of
 from models.errors import UserError
 
 LEAVE_ONE_OUT = "leave-one-out"
@@ -109,9 +109,8 @@ class LoadOptions(BaseModel):
         try:
             return cls(**given)
         except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(map(str, first["loc"])).replace("sizes.", "")
-            raise UserError(f"{name} {first['input']!r}: {in_words(error)}; change it") from error
+            name, value = place_of(error).replace("sizes.", ""), error.errors()[0]["input"]
+            raise UserError(f"{name} {value!r}: {in_words(error)}; change it") from error
 
     def unlike(self, usual: LoadOptions) -> dict[str, str | int | bool | None]:
         """Return the settings that differ from the usual ones."""

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from bench.cli.options import choose_device
 from bench.gate.judge import Stored
+from bench.ground.bounds import fault
 from bench.ground.textfiles import read_text
 from bench.measure import machine
 from bench.records import store
@@ -37,9 +38,7 @@ def read_stored(path: Path, device: str | None) -> Stored:
     try:
         result = GateResult.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path}: {where}: {first['msg']}: damaged, or written by a newer version") from error
+        raise UserError(f"{path}: {fault(error)}: damaged, or written by a newer version") from error
     cases = [one for one in result.cases if Role.HEAD in one.processes]
     return Stored(
         cases={one.case.name: one.case for one in cases},

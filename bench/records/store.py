@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from bench.ground.bounds import in_words
+from bench.ground.bounds import fault
 from bench.ground.home import home
 from bench.ground.textfiles import read_json, read_text
 from bench.records.model import Model
@@ -213,5 +213,4 @@ def _validated(kind: type[Stored], values: dict[str, Any], path: Path) -> Stored
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"])) or "the record"
-        raise UserError(f"{path}: {where}: {in_words(error)}: the file is damaged") from error
+        raise UserError(f"{path}: {fault(error, 'the record')}: the file is damaged") from error

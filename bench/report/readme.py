@@ -20,7 +20,7 @@ from bench.cli import ending
 from bench.ground.home import atomic
 from bench.ground.textfiles import either
 from bench.records import store
-from bench.records.decoders import REFERENCE, is_exact, keeps_the_beams
+from bench.records.decoders import REFERENCE, keeps_the_beams
 from bench.records.record import Flops, Quality, Record
 from bench.report.drawing.rendering import md_text
 from bench.report.reading.findings import CLAIMANT, times
@@ -35,6 +35,7 @@ from bench.report.reading.labels import (
     milliseconds,
     significant,
 )
+from bench.report.reading.ladder import strongest
 from bench.report.reading.ratios import latency_of, measured, metric, ratio_of
 from bench.statistics.latency import Ratio
 from bench.statistics.quality import quality_difference
@@ -221,15 +222,14 @@ def _sentence(dataset: str, rows: Sequence[Row]) -> str:
 
 
 def _strongest(fast: Record, rows: Sequence[Row]) -> tuple[Row, Record] | None:
-    """Return the best beam search timed beside a case, and its fastest case; those with a beam a place go first."""
-    timed = [(row, row.fastest(fast.case.batch_size)) for row in rows]
-    beams = [(row, slow) for row, slow in timed if slow and is_exact(slow.case) and _setting(slow) == _setting(fast)]
-    whole = [(row, slow) for row, slow in beams if (slow.case.beam_width or 0) >= slow.case.k]
-    return next(iter(whole or beams), None)
+    """Return the beam search timed beside a case that it has to beat, by the rule of all pages, and its row."""
+    timed = [(row, record) for row in rows for record in row.records if _setting(record) == _setting(fast)]
+    found = strongest(fast, [record for _, record in timed])
+    return next(((row, record) for row, record in timed if record is found), None)
 
 
-def _setting(record: Record) -> tuple[str, int, str]:
-    return group_name(record), record.case.threads, machine_name(record)
+def _setting(record: Record) -> tuple[str, int, int, str]:
+    return group_name(record), record.case.batch_size, record.case.threads, machine_name(record)
 
 
 def _verdict(ours: Row, beams: Row) -> str:

@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bench.ground.bounds import Minutes, in_words
+from bench.ground.bounds import Minutes, fault
 from bench.ground.home import home
 from bench.ground.textfiles import read_text
 from bench.records.model import Model, NonNegative
@@ -220,8 +220,7 @@ def _read(path: Path) -> Queue:
     try:
         return Queue.model_validate(_values(path))
     except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"])) or "the queue"
-        raise UserError(f"{path}: {where}: {in_words(error)}") from error
+        raise UserError(f"{path}: {fault(error, 'the queue')}") from error
 
 
 class State:

@@ -22,6 +22,7 @@ from bench.ground.bounds import (
     Seconds,
     Seed,
     Threads,
+    fault,
 )
 from bench.ground.textfiles import read_json, read_text
 from bench.records.record import Case, WeightsKind
@@ -237,8 +238,7 @@ def read_suite(name: str) -> Suite:
     try:
         return Suite(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise UserError(f"{path}: {fault(error, 'the suite')}") from error
 
 
 def changed(suite: Suite, **changes: Any) -> Suite:

@@ -17,7 +17,7 @@ from transformers.utils import logging
 
 from bench.data.dataset import Dataset
 from bench.data.files import sha256
-from bench.ground.bounds import Count
+from bench.ground.bounds import Count, fault
 from bench.ground.home import atomic, home
 from bench.ground.textfiles import read_text
 from bench.training.recipes import Recipe
@@ -136,9 +136,7 @@ def read_card(folder: Path) -> Card:
     try:
         return Card.model_validate_json(read_text(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path} is damaged ({where}: {first['msg']}): delete {folder} and train again") from error
+        raise UserError(f"{path} is damaged ({fault(error)}): delete {folder} and train again") from error
 
 
 def settings_of(card: Card, folder: Path) -> Settings:
@@ -152,11 +150,9 @@ def settings_of(card: Card, folder: Path) -> Settings:
     try:
         return kind(**card.settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
         raise UserError(
-            f"{folder / CARD}: {card.recommender} has no such settings ({where}: {first['msg']}); the card is of "
-            "another class, or damaged"
+            f"{folder / CARD}: {card.recommender} has no such settings ({fault(error)}); the card is of another class, "
+            "or damaged"
         ) from error
 
 

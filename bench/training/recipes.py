@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench.ground.bounds import BatchSize, Count, Epochs, Minutes, Rounds, Users
+from bench.ground.bounds import BatchSize, Count, Epochs, Minutes, Rounds, Users, fault, in_words, place_of
 from models import registry
 from models.errors import UserError
 from models.recommender import Settings
@@ -98,8 +98,6 @@ def resolve(recommender: str, dataset: str, chosen: dict[str, Any]) -> tuple[Set
                 settings |= table.get("settings", {})
         return kind(**settings | chosen), Recipe(**recipe)
     except ValidationError as error:
-        first = error.errors()[0]
         known = ", ".join(kind.model_fields)
-        place = ".".join(map(str, first["loc"]))
-        said = f"setting {place}: {first['msg']}" if place else first["msg"].removeprefix("Value error, ")
+        said = f"setting {fault(error)}" if place_of(error) else in_words(error)
         raise UserError(f"{recommender}: {said}; its settings are {known}") from error

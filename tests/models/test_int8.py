@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from transformers import MambaConfig, MambaModel
 from transformers.pytorch_utils import Conv1D
 
 from models import int8
@@ -82,3 +83,20 @@ def test_ranking_by_rounded_vectors_removes_seen_items_and_scores_in_float32():
     scores.scatter_(1, seen, -torch.inf)
     assert torch.equal(found.items, scores.topk(10, dim=1).indices)
     torch.testing.assert_close(found.scores.double(), scores.topk(10, dim=1).values, atol=1e-5, rtol=1e-5)
+
+
+def test_a_layer_whose_weight_is_multiplied_by_the_module_itself_is_rounded_all_the_same():
+    """As Mamba's time steps are: `dt_proj.weight @ steps`."""
+    config = MambaConfig(hidden_size=16, state_size=4, num_hidden_layers=1, vocab_size=11, intermediate_size=32)
+    torch.manual_seed(0)
+    model = MambaModel(config).eval()
+    tokens = torch.arange(10)[None]
+    with torch.inference_mode():
+        before = model(tokens, use_cache=False).last_hidden_state
+        round_weights(model)
+        after = model(tokens, use_cache=False).last_hidden_state
+    assert any(isinstance(layer, Int8Linear) for layer in model.modules())
+    assert (after - before).abs().max() < 0.05 * before.abs().max()
+    rows = Int8Rows.of(matrix(3, 5))
+    assert torch.equal(rows @ matrix(5, 2), rows.float() @ matrix(5, 2))
+    assert rows.dtype is torch.float32

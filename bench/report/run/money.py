@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bench.ground.bounds import fault
 from bench.ground.textfiles import read_text
 from bench.records.record import Record
 from bench.report.reading.labels import NOT_AVAILABLE, Quantity, machine_name, significant
@@ -60,8 +61,7 @@ def read_prices(path: Path | None = None) -> list[Price]:
     except UserError as error:
         raise UserError(f"--prices {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"--prices {path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise UserError(f"--prices {path}: {fault(error)}") from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"--prices {path} is no table of prices: {error}; write it like {PRICES.name}") from error
     if not found:

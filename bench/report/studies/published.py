@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import ConfigDict, Field, ValidationError
 
+from bench.ground.bounds import fault
 from bench.records.model import Model
 from bench.records.record import FULL_VOCAB, Case, WeightsKind
 from bench.records.studies import Evaluation
@@ -106,8 +107,7 @@ def published_rows(path: Path = PUBLISHED) -> tuple[Published, ...]:
     except (tomllib.TOMLDecodeError, TypeError) as error:
         raise UserError(f"{path} is no table of published rows ({error}): the file is damaged") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}: the file is damaged") from error
+        raise UserError(f"{path}: {fault(error)}: the file is damaged") from error
 
 
 def published_beside(evaluations: Sequence[Evaluation]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from baselines.decoding.cache_size import cache_bytes
 from baselines.decoding.exact import exact
@@ -67,3 +68,13 @@ def test_exhaustive_search_reads_one_user_at_a_time(memories):
     exhaustive(model, prompt, trie, width=WIDTH, scores=Scores.FULL_VOCAB)
     assert len(memories) == USERS
     assert memories[0].keys[0].dtype is torch.float64
+
+
+def test_heads_that_share_no_keys_each_have_their_own():
+    """GPT-2's configuration names no heads of keys and values."""
+    _, prompt, trie = world("llama")
+    config = {"vocab_size": 40, "n_embd": 16, "n_layer": 2, "n_head": 4}
+    model = GPT2LMHeadModel(GPT2Config(**config, n_positions=64))
+    depths = [cache_bytes("exact", model, prompt, trie, width=width) for width in (1, 2, 3)]
+    row = 2 * 2 * 4 * (16 // 4) * prompt.embeddings.element_size()
+    assert depths[1] - depths[0] == depths[2] - depths[1] == USERS * trie.depth * row

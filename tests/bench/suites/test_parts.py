@@ -117,7 +117,7 @@ def test_what_the_user_names_goes_before_parts_and_their_goals():
             '[[recommenders]]\nname = "p5"\n[[parts]]\ntitle = "small"\ngoals = { cpu = { 4 = 2 } }',
             "small: a goal for batch size 4",
         ),
-        ('[[recommenders]]\nname = "p5"\n[[parts]]\ntitle = "small"\nk = 3', "parts.0.k: Extra inputs"),
+        ('[[recommenders]]\nname = "p5"\n[[parts]]\ntitle = "small"\nk = 3', "parts.0.k: extra inputs"),
     ],
 )
 def test_a_suite_without_recommenders_or_with_loose_goals_is_refused(tmp_path, suite, message):

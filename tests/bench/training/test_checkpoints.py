@@ -177,7 +177,7 @@ def test_pickles_are_not_read(folder):
         ({"recommender": ":X"}, "cannot be imported"),
         ({"recipe": {"batch_size": 0}}, "is damaged (recipe."),
         ({"training": {"seconds": []}}, "is damaged (training.seconds"),
-        ({"colour": "blue"}, "is damaged (colour: Extra inputs"),
+        ({"colour": "blue"}, "is damaged (colour: extra inputs"),
     ],
 )
 def test_a_card_that_says_something_else_is_one_line(folder, changes, said):

@@ -300,7 +300,7 @@ def refused(app, arguments, monkeypatch, capsys):
     (train.app, ["sasrec", "--dataset", "synthetic-1"], ["items 1: ", "greater than or equal to 20"]),
     (train.app, ["sasrec", "--dataset", f"synthetic-{10**30}"], ["less than or equal to"]),
     (train.app, ["sasrec", "--min-count", "-1"], ["--min-count -1: ", "greater than or equal to 0"]),
-    (train.app, ["sasrec", "--set", "dropout=nan"], ["setting dropout: Input should be a finite number"]),
+    (train.app, ["sasrec", "--set", "dropout=nan"], ["setting dropout: input should be a finite number"]),
     (evaluate.app, ["popularity", "--batch-size", "0"], ["'--batch-size'", "greater than or equal to 1"]),
     (evaluate.app, ["popularity", "--k", str(10**9)], ["'--k'", "less than or equal to"]),
 ])  # fmt: skip

@@ -173,8 +173,8 @@ def test_nothing_fits_is_an_empty_table():
     ("content", "message"),
     [
         ("[[row]", "damaged"),
-        ("rows = 1", "row: Field required"),
-        ('[[row]]\ndataset = "x"', "row.0.method: Field required"),
+        ("rows = 1", "row: field required"),
+        ('[[row]]\ndataset = "x"', "row.0.method: field required"),
         ("\xff", "cannot be read"),
     ],
 )

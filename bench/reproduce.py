@@ -46,13 +46,13 @@ def main(
     suite: Annotated[
         str, typer.Argument(help="paper, ablation, another that `python -m bench` lists, or a file; gpu is a queue.")
     ],
-    datasets: Annotated[str, typer.Option(help="Of the suite's, separated by commas; default: all.")] = "",
+    datasets: Annotated[str, typer.Option(help="Datasets of the suite, separated by commas; default: all.")] = "",
     size: Annotated[
         str | None,
         typer.Option(help="Preset of all recommenders; default: compact, or the first that a queue names."),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="Of the suite's recommenders; may be repeated. Default: all.")
+        list[str] | None, typer.Option(help="Recommender of the suite; may be repeated. Default: all.")
     ] = None,
     budget_minutes: Annotated[
         float | None,

@@ -18,7 +18,7 @@ def attend_masked(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale
         key: [B, N, G, d] with G key heads; G divides H.
         value: Likewise.
         mask: bool, or float that is added, [B, 1 or H, R, N].
-        scale: Of the scores.
+        scale: Factor of the scores.
 
     Returns:
         [B, R, H * d].
@@ -62,7 +62,7 @@ def attend_gathered(
         context: Number P of shared places.
         slots: Each beam's path, int64 [B, K, t].
         masks: Added to the scores over the context, to [B, K, H, m, P], and over the path, to [B, K, H, m, t].
-        scale: Of the scores.
+        scale: Factor of the scores.
 
     Returns:
         [B, K, m, H * d].

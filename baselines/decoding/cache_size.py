@@ -22,7 +22,7 @@ def cache_bytes(decoder: str, model: Any, prompt: Prompt, trie: Trie, *, width: 
     Args:
         decoder: One of `baselines.decoding.search.SEARCHES`.
         model: As `search` takes it.
-        prompt: Of B users.
+        prompt: Prompts of B users.
         trie: The items' token sequences.
         width: Number of beams.
 

@@ -50,7 +50,7 @@ def item_scores(
 
     Args:
         model: As `baselines.decoding.search` takes it.
-        prompt: Of B users.
+        prompt: Prompts of B users.
         trie: On the model's device.
         scores: What the log-probabilities are taken over.
         seen_items: Items that may not come back, int64 [B, H] padded with 0; None removes nothing.

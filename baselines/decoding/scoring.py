@@ -29,7 +29,7 @@ def renormalised(stack: Stack, states: Tensor, children: Children, allowed: Tens
     Args:
         stack: With the head.
         states: [B, K, D].
-        children: Of B x K nodes.
+        children: Children of B x K nodes.
         allowed: Which of them count, bool [B, K, C].
         vocabulary: Tokens of the level.
 

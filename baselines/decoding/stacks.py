@@ -39,7 +39,7 @@ class Step:
     """Tokens that are fed at once: m in a row for each of K beams.
 
     Attributes:
-        name: Of the phase.
+        name: Name of the phase.
         tokens: int64 [B, K, m].
         slots: Pool slot of every token on a beam's path, the fed ones last, int64 [B, K, t].
 
@@ -101,7 +101,7 @@ class Stack(ABC):
         """Read prompts and the tokens that every ID begins with.
 
         Args:
-            prompt: Of B users.
+            prompt: Prompts of B users.
             forced: int64 [F].
             depth: Most tokens of an ID.
             room: Pool slots that the search will need.

@@ -51,7 +51,7 @@ class Settings(prompted.Settings):
     Attributes:
         lora_rank: Rank of the adapters where weights are pretrained; 0 trains all weights there, too.
         lora_alpha: What adapters are multiplied by, over their rank.
-        lora_dropout: Of their inputs, in training.
+        lora_dropout: Dropout of their inputs, in training.
 
     """
 

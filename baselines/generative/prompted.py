@@ -69,7 +69,7 @@ class Written:
     """A catalogue's IDs as tokens.
 
     Attributes:
-        tokenizer: Of prompts and IDs.
+        tokenizer: Tokenizer of prompts and IDs.
         items: The IDs.
         words: Parts of IDs that are one token each.
 
@@ -88,7 +88,7 @@ class Written:
         Args:
             catalogue: The items.
             histories: Training histories.
-            settings: Of the numbering and of prompts.
+            settings: Settings of the numbering and of prompts.
             backbone: Whose tokenizer: a preset, a local directory or a hub name.
             ending: What follows every prompt.
 

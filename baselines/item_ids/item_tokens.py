@@ -28,7 +28,7 @@ class ItemTokens:
         ids: ID of item i at ``ids[i - 1]``.
         sequences: Target tokens of item i at ``sequences[i - 1]``, the end of sequence last. One
             ID may begin another's; the end of sequence then decides.
-        fingerprint: Of the catalogue that they number.
+        fingerprint: Fingerprint of the catalogue that they number.
 
     """
 

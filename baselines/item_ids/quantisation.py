@@ -20,7 +20,7 @@ HIDDEN, LATENT = (512, 256, 128), 32
 
 COMMITMENT = 0.25
 BATCH_SIZE, EPOCHS, MAX_STEPS, LEARNING_RATE = 1024, 60, 1200, 2e-3
-"""Of the RQ-VAE: half a minute for 12,000 items on one core, and a bound for a million."""
+"""Steps of the RQ-VAE: half a minute for 12,000 items on one core, and a bound for a million."""
 
 SAMPLE = 65536
 """Most vectors that codebooks start from; they hold 256 means a level."""
@@ -61,7 +61,7 @@ class ResidualAutoencoder(nn.Module):
     Codebooks start as k-means and move with what falls to them; encoder and decoder learn by gradient.
 
     Args:
-        width: Of the vectors that are encoded; None for no encoder.
+        width: Width of the vectors that are encoded; None for no encoder.
         levels: Codebooks.
         size: Codes of each.
 

@@ -21,7 +21,7 @@ WORD = r"\w+"
 """What counts as one: also single letters and digits, which tell models and sizes apart."""
 
 DIMENSIONS = 256
-"""Of word vectors, at most. With 768, the width of a sentence encoder, words that few items have are kept
+"""Width of word vectors, at most. With 768, the width of a sentence encoder, words that few items have are kept
 apart at the cost of categories: quantised, twice as many items share their codes."""
 
 TEXT_TOKENS = 64
@@ -47,7 +47,7 @@ def encoder_vectors(texts: Sequence[str], encoder: str) -> Vectors:
     """Return the mean of an encoder's token states, [n, D], items without text read as `UNTITLED`.
 
     Args:
-        texts: Of items 1..n.
+        texts: Texts of items 1..n.
         encoder: A local directory or a hub name; or a preset, whose weights are random.
 
     Raises:

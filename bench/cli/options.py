@@ -48,8 +48,8 @@ def serving_for(
         name: How messages call the recommender.
         recommender: What is served; one-pass ones have no decoder, so what concerns decoders is passed over.
         decoder: One of its decoders.
-        beam_width: Of beam searches.
-        scores: Of generated items.
+        beam_width: Beams of beam searches.
+        scores: Scores of generated items.
         seen: Whether items of the history may come back.
 
     Raises:

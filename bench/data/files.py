@@ -110,8 +110,8 @@ class Columns:
     Attributes:
         names: All columns, in the order of the file.
         used: Those that are wanted.
-        numeric: Of those, the ones that hold finite numbers.
-        filled: Of those, the ones that must not be empty.
+        numeric: Those columns that hold finite numbers.
+        filled: Those columns that must not be empty.
         header_lines: Lines before the first row.
 
     """
@@ -201,7 +201,7 @@ def other_separator(line: str, separator: str, columns: int) -> str | None:
     """Return what separates the columns of a line, where it is not what was expected; None where that is unknown.
 
     Args:
-        line: Of the file.
+        line: Line of the file.
         separator: What was expected.
         columns: How many there should be, or at least 2 where that is open.
 

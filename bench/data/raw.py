@@ -162,7 +162,7 @@ class Events:
         """Number users and items.
 
         Args:
-            texts: Of the items, or what reads those of the items that occur.
+            texts: Texts of the items, or what reads those of the items that occur.
             codes: Semantic IDs by item.
             complete: Whether items that are not described get an empty text; else `Raw.check_items` refuses them.
 

@@ -16,10 +16,10 @@ class Reading(BaseModel):
     """How files are read.
 
     Attributes:
-        columns: Of a table of interactions: the name of the column for each of ``user``, ``item``, ``time``, ``title``,
+        columns: In a table of interactions, the name of the column for each of ``user``, ``item``, ``time``, ``title``,
             ``categories`` and ``brand``; empty where the layout says it.
         items: A table of items beside the interactions; None where there is none, or where the layout knows it.
-        item_columns: Of that table: the name of the column for each of ``item``, ``title``, ``categories``, ``brand``.
+        item_columns: In that table, the name of the column for each of ``item``, ``title``, ``categories``, ``brand``.
         max_unpacked: MiB that all files of a dataset may unpack to together.
 
     """

@@ -31,7 +31,7 @@ def split_at(raw: Raw, split: str, times: Times, offsets: NDArray[np.int64]) -> 
     Args:
         raw: Tells whether there are times at all.
         split: As `bench.data.options.cut_of` takes it.
-        times: Of all events, user by user in time order, [interactions].
+        times: Times of all events, user by user in time order, [interactions].
         offsets: User u's events are ``offsets[u]:offsets[u + 1]``, [users + 1].
 
     Returns:

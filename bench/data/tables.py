@@ -66,7 +66,7 @@ def read_columns(path: Path, columns: Mapping[str, str], unpacker: Unpacker) -> 
     """Read columns of a table: Parquet, JSON lines (or Python literals), or text with a line that names the columns.
 
     Args:
-        path: Of the file; Parquet cannot lie in a zip.
+        path: Path of the file; Parquet cannot lie in a zip.
         columns: What each is called in the file, by what it is for: ``item``, and where wanted ``user``, ``time``,
             ``title``, ``categories``, ``brand``.
         unpacker: Reads it.

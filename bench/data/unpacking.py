@@ -47,7 +47,7 @@ class Unpacker:
         """Read a text file, or a member of a zip; compressed by gzip or not.
 
         Args:
-            path: Of the file; of a member, as `bench.data.place.Place` writes it.
+            path: Path of the file; of a member, as `bench.data.place.Place` writes it.
 
         Raises:
             UserError: It cannot be read, is no plain file, is empty, encrypted, cut off or damaged, or unpacks to more

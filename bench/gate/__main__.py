@@ -49,11 +49,13 @@ def main(
     recommender: Annotated[Words | None, typer.Option(help="Instead of the suite's; may be repeated.")] = None,
     checkpoint: Annotated[list[Path] | None, typer.Option(help="Trained weights, for both sides.")] = None,
     dataset: Annotated[Words | None, typer.Option(help="Instead of the suite's; may be repeated.")] = None,
-    decoder: Annotated[Words | None, typer.Option(help="Of generative recommenders; may be repeated.")] = None,
+    decoder: Annotated[Words | None, typer.Option(help="Decoder of generative recommenders; may be repeated.")] = None,
     beam_width: Annotated[list[int] | None, number(BeamWidth, "Beams; may be repeated.")] = None,
     batch_size: Annotated[list[int] | None, number(BatchSize, "Users a request; may be repeated.")] = None,
     top_k: Annotated[int | None, number(ListLength, "Length of the lists.")] = None,
-    dtype: Annotated[Words | None, typer.Option(help="Of weights and activations; may be repeated.")] = None,
+    dtype: Annotated[
+        Words | None, typer.Option(help="Number format of weights and activations; may be repeated.")
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="Size of the recommenders.")] = None,
     set_: Annotated[
         Words | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting; may be repeated.")

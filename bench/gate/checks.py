@@ -27,7 +27,7 @@ def compare_facts(base: Facts, head: Facts, *, dtype: str, accepted: Collection[
     Args:
         base: What is compared with.
         head: What is judged.
-        dtype: Of the case, which decides what scores are equal.
+        dtype: Number format of the case, which decides what scores are equal.
         accepted: Checks whose failure is told and forgiven.
 
     """

@@ -50,7 +50,7 @@ class Ledger:
     Attributes:
         cases: What each side lists, with margins.
         processes: What was timed; equal places were measured together.
-        facts: Of base, head, and base once more.
+        facts: Facts of base, head, and base once more.
         failures: Why a case cannot be measured on a side.
         machine, software: As head's worker describes them.
         warnings: What head's worker says of the data.

@@ -195,7 +195,7 @@ def record(
 def replay(
     recording: Annotated[Path, typer.Argument(help="What `record` kept.")],
     gates: Annotated[int, typer.Option(min=1, help="How many to draw.")] = 100,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     slow_down: Annotated[float, typer.Option(help="Percent by which head's samples are stretched.")] = 0.0,
 ) -> None:
     """Draw gates from recorded pairs, and count verdicts."""
@@ -213,7 +213,7 @@ def replayed(recording: Path, gates: int, *, seed: int = 0, slow_down: float = 0
     Args:
         recording: What `record` kept.
         gates: How many to draw.
-        seed: Of the draws.
+        seed: Seed of the draws.
         slow_down: Share by which head's samples are stretched.
 
     """

@@ -45,7 +45,7 @@ def check_out_file(path: Path | None) -> None:
     """See that a file can be written at a path, before anything is computed for it.
 
     Args:
-        path: Of the file; None, where nothing is to be written, is passed over.
+        path: Path of the file; None, where nothing is to be written, is passed over.
 
     Raises:
         UserError: It is a folder, a file that is not ours, or cannot be written.

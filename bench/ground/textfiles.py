@@ -23,7 +23,7 @@ def check_regular(path: Path) -> None:
     """Refuse what is no plain file: reading a pipe could wait for ever, and a device never ends.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
 
     Raises:
         UserError: There is nothing, or a folder, a pipe, a socket or a device.
@@ -43,7 +43,7 @@ def read_text(path: Path) -> str:
     """Read a text file in UTF-8, with or without a byte order mark; one whose name ends in ``.gz`` is unpacked.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
 
     Raises:
         UserError: It cannot be read, is no plain file, holds no UTF-8 text, or unpacks to more than `MOST_UNPACKED`.
@@ -64,7 +64,7 @@ def packed(path: Path, text: str) -> bytes:
     """Return what a text file at a path is to hold: UTF-8, packed where its name ends in ``.gz``, equal for equal text.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         text: What it says.
 
     """
@@ -75,7 +75,7 @@ def either(path: Path) -> Path:
     """Return a packed file's path, or the plain one's where only that is there.
 
     Args:
-        path: Of the packed one, which ends in ``.gz``; any other is returned as it is.
+        path: Path of the packed one, which ends in ``.gz``; any other is returned as it is.
 
     """
     plain = path.with_suffix("") if path.suffix == PACKED else path
@@ -96,7 +96,7 @@ def read_json(path: Path) -> Any:
     """Read a file of JSON. NaN and infinities are let through, for a schema to refuse them where they stand.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
 
     Raises:
         UserError: It cannot be read, or is no JSON: torn, nested deeper than 200 levels, or with half a character.

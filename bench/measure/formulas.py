@@ -102,7 +102,7 @@ def whole_attention(queries: Sequence[int], keys: Sequence[int], values: Sequenc
         queries: How many places each row of the batch has.
         keys: Likewise.
         values: Likewise, as many as keys.
-        width: Of the states, D.
+        width: Width of the states, D.
 
     """
     projected = (2 * sum(queries) + sum(keys) + sum(values)) * width**2

@@ -107,7 +107,7 @@ def interleave(
     Args:
         subjects: What is compared, all on the clock's device.
         plan: How long.
-        clock: Of the device.
+        clock: Clock of the device.
         progress: Told what goes on.
         step: Told whose turn it is.
         caught: What a recommender may raise without ending this call.
@@ -244,7 +244,7 @@ def conditions(samples: Samples, before: MachineState, after: MachineState) -> C
     repeated, or where times still fell when warming up ended.
 
     Args:
-        samples: Of the case.
+        samples: Samples of the case.
         before: The machine before the first turn.
         after: The machine after the last.
 

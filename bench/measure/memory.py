@@ -42,7 +42,7 @@ def request_memory(subject: Subject, *, weight_bytes: int, alone: bool) -> Memor
 
     Args:
         subject: What is asked, warm.
-        weight_bytes: Of parameters and buffers.
+        weight_bytes: Bytes of parameters and buffers.
         alone: Whether this process serves the case alone, so that what it holds is the case's.
 
     """

@@ -32,7 +32,7 @@ def harness_overhead(subject: Subject, clock: Clock, *, seconds: float = 1.0) ->
 
     Args:
         subject: What is asked.
-        clock: Of its device.
+        clock: Clock of its device.
         seconds: How long to go on, about.
 
     """

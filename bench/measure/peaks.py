@@ -29,7 +29,7 @@ SIZES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}
 """Rows and columns of the matrices that are multiplied, from small to large."""
 
 COPY_BYTES = {"cpu": 256 * 2**20, "cuda": 512 * 2**20}
-"""Of each of two buffers: well beyond caches."""
+"""Size of each of two buffers: well beyond caches."""
 
 BUDGET_S = 0.25
 """For each size, and for the copy."""
@@ -40,7 +40,7 @@ class Peaks:
     """The most that a machine was seen to do.
 
     Attributes:
-        flops_per_s: Of the fastest matrix product; 1 multiply-accumulate = 2.
+        flops_per_s: Rate of the fastest matrix product; 1 multiply-accumulate = 2.
         bytes_per_s: Read, or read and written, by the fastest large sum or copy.
         cache_bytes: What the last-level cache may hold from one request to the next; 0 where that is not told.
 

@@ -36,7 +36,7 @@ def repeated_requests(subject: Subject, fresh: Sequence[Sequence[History]], cloc
     Args:
         subject: What is asked, warm.
         fresh: Requests of users that no request named so far.
-        clock: Of its device.
+        clock: Clock of its device.
 
     """
     if len(fresh) < LEAST_PAIRS:

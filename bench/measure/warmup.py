@@ -48,7 +48,7 @@ def warm_up(subject: Subject, clock: Clock, *, most_s: float = MOST_S) -> WarmUp
 
     Args:
         subject: What is warmed up.
-        clock: Of its device.
+        clock: Clock of its device.
         most_s: When to stop though times still fall; one pair of halves is run in any case.
 
     """

@@ -32,10 +32,10 @@ class Roofline(Model):
     """What the machine could do at best, measured on it, and how near a request comes.
 
     Attributes:
-        flops_per_s: Of the fastest matrix product in the case's dtype, with the case's threads.
+        flops_per_s: Rate of the fastest matrix product in the case's dtype, with the case's threads.
         bytes_per_s: Read and written by the fastest large copy, or read by the fastest large sum.
         cache_bytes: What the last-level cache may hold from one request to the next.
-        flops: Of one request.
+        flops: Floating-point operations of one request.
         bytes: What its operators read and wrote, each for itself.
         touched_bytes: Weights, index and inputs that it reads, each byte once.
         bound_s: The greater of ``flops / flops_per_s`` and ``(touched_bytes - cache_bytes) / bytes_per_s``: what no

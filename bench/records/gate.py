@@ -13,7 +13,7 @@ from bench.records.record import Case, Quality
 GATE_SCHEMA_VERSION = 1
 
 PROTOCOL = 1
-"""Of what the gate and its workers say to each other; both sides must speak the same."""
+"""Version of what the gate and its workers say to each other; both sides must speak the same."""
 
 
 class Role(StrEnum):
@@ -62,12 +62,12 @@ class Facts(Model):
     """What does not depend on the clock, measured once a side.
 
     Attributes:
-        flops_per_user: Of one request.
+        flops_per_user: Floating-point operations a user of one request.
         operators: Dispatched in one request.
         parameters: Number of parameters, shared ones once.
         peak_bytes: Most that torch's allocator held at once during a request, beyond what it held before.
-        lists: Of at least 64 users, where there are so many; empty where they are not known.
-        quality: Of given weights; None for random ones.
+        lists: Lists of at least 64 users, where there are so many; empty where they are not known.
+        quality: Quality of given weights; None for random ones.
 
     """
 

@@ -60,15 +60,15 @@ class Case(Model):
             a k-core, the sizes of generated data.
         weights: Where they came from.
         device: As torch calls it.
-        dtype: Of weights and activations.
+        dtype: Number format of weights and activations.
         batch_size: Users a request.
         k: Length of the lists.
         seen: Whether items of the history may come back.
-        decoder: Of generative recommenders; None for one-pass ones.
-        beam_width: Of beam searches; None where there are no beams.
+        decoder: Decoder of generative recommenders; None for one-pass ones.
+        beam_width: Beams of beam searches; None where there are no beams.
         scores: What a generated item's score means, ``full-vocab`` or ``renormalised``; None for one-pass
             recommenders, and in records made before there was a choice.
-        captured: Of one-pass recommenders, whether each request replays one CUDA graph.
+        captured: Whether each request of a one-pass recommender replays one CUDA graph.
         threads: CPU threads.
 
     """
@@ -123,7 +123,7 @@ class Weights(Model):
 
     Attributes:
         checkpoint: Folder name of the checkpoint, None where nothing was trained.
-        sha256: Of the safetensors file.
+        sha256: SHA-256 of the safetensors file.
         parameters: Number of parameters, shared ones once.
         parameter_bytes: Bytes of parameters and buffers in the dtype measured.
         training: What training reported (epochs, seconds, validation metrics), as it stands in the checkpoint.

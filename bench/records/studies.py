@@ -23,7 +23,7 @@ class Evaluation(Model):
         case: What was ranked, named as in records; `batch_size` is that of ranking.
         labels: Cautions that must stand beside the figures.
         weights: What ranked, and how it was trained.
-        quality: Of all users, with where each target stands, so that two evaluations can be compared user by user.
+        quality: Quality of all users; it holds where each target stands, so that evaluations compare user by user.
         seconds: Time that ranking took.
         provenance: How to get the figures again.
 

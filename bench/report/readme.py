@@ -72,7 +72,7 @@ class Row:
 
     @property
     def quality(self) -> Quality | None:
-        """Of the most users; None where NDCG@10 is not known."""
+        """The quality over the most users; None where NDCG@10 is not known."""
         found = [one for one in self.records if metric(one, BEST) is not None]
         known = [one.quality for one in found if isinstance(one.quality, Quality)]
         return max(known, key=lambda one: one.users, default=None)

@@ -27,7 +27,7 @@ class Kept:
     """What a folder of results holds.
 
     Attributes:
-        studies: Of its file of studies.
+        studies: Content of its file of studies.
         run: Its results file as it stands; empty where nothing was timed.
         records: The records of that.
 

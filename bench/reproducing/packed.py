@@ -49,7 +49,7 @@ def pack(folder: Path, listed: Listed, files: Mapping[str, Mapping[str, bytes]],
     Args:
         folder: Where to.
         listed: The rows.
-        files: Of each job, by their place in its folder.
+        files: Files of each job, by their place in its folder.
         made_by: The command, for the folder's manifest.
 
     Returns:

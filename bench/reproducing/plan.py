@@ -34,7 +34,7 @@ class Work:
     """One set of weights of a suite, on one dataset.
 
     Attributes:
-        entry: Of the suite.
+        entry: Entry of the suite.
         dataset: What it is trained on.
         chosen: Settings that are named, preset and seed included.
         settings: All of them.
@@ -95,8 +95,8 @@ class Plan:
     """A suite at one size.
 
     Attributes:
-        name: Of the suite.
-        suite: It.
+        name: Name of the suite.
+        suite: The suite itself.
         size: Preset of all recommenders.
         folder: Where parts of the results are kept.
         work: First all first seeds, so that a run that is cut short has something of everything.
@@ -244,7 +244,7 @@ def make_plan(
     """Read a suite and say what it takes.
 
     Args:
-        name: Of the suite, or its file.
+        name: Name of the suite, or its file.
         sources: Datasets, of those that the suite names; none named means all.
         size: Preset of all recommenders.
         only: Recommenders, of those that the suite names; none named means all.

@@ -30,7 +30,7 @@ class Size(BaseModel):
     """A preset that a queue may be run at.
 
     Attributes:
-        share: Of the minutes of each job, of training and of timed seconds, that is taken.
+        share: Share of each job's minutes, of training and of timed seconds that is taken.
         dataset: In the place of every suite's datasets, where the size is a rehearsal; None leaves them.
 
     """
@@ -45,7 +45,7 @@ class Job(BaseModel):
     """One thing to do, with all that it needs.
 
     Attributes:
-        name: Of its row and of its folder.
+        name: Name of its row and of its folder.
         does: What it gives, a few words.
         minutes: How long it takes at the queue's own size.
         needs_cuda: Whether it says nothing on a CPU, where it is passed over.
@@ -168,7 +168,7 @@ class Row(Model):
         seconds: How long it took.
         started: When, ISO 8601.
         device: Where it ran.
-        commit: Of which code; None outside git.
+        commit: Revision of the code; None outside git.
         digest: SHA-256 of the job as the queue has it, and of the size.
 
     """
@@ -227,7 +227,7 @@ class State:
     """What of a queue is done, in a folder a job below our home.
 
     Args:
-        name: Of the queue.
+        name: Name of the queue.
         size: At which it is run.
 
     Attributes:

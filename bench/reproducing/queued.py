@@ -58,7 +58,7 @@ class Run:
     """A queue that is run.
 
     Attributes:
-        name: Of the queue.
+        name: Name of the queue.
         queue: Its jobs.
         state: What is done.
         device: As torch calls it.

@@ -54,8 +54,8 @@ def agree(lists: Listed, others: Listed, compared_with: str, *, tolerance: float
     """Compare a decoder's lists with another's, over the users that both have.
 
     Args:
-        lists: Of the one.
-        others: Of the other.
+        lists: Lists of the one.
+        others: Lists of the other.
         compared_with: What the other is called.
         tolerance: Relative difference of scores that counts as a tie.
 

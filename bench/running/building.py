@@ -117,7 +117,7 @@ def describe(recommender: Recommender, case: Case, card: checkpoints.Card | None
     Args:
         recommender: Has them.
         case: Which case.
-        card: Of the checkpoint; None where nothing was trained.
+        card: Card of the checkpoint; None where nothing was trained.
         folder: The checkpoint.
 
     """

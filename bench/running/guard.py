@@ -161,7 +161,7 @@ class Child:
 
     Args:
         options: What holds for all cases.
-        identity: Of the run, see `Guard`.
+        identity: Identity of the run, see `Guard`.
         progress: Told what goes on.
 
     """

@@ -25,11 +25,11 @@ class Opened:
     """A recommender that can rank.
 
     Attributes:
-        recommender: It, in eval mode and not indexed.
+        recommender: The recommender, in eval mode and not indexed.
         name: In the registry, or ``package.module:Class``.
         settings: What it was built with.
         dataset: What it recommends from.
-        card: Of its checkpoint; None where nothing was trained.
+        card: Card of its checkpoint; None where nothing was trained.
         folder: Its checkpoint.
 
     """

@@ -38,7 +38,7 @@ class Side:
 
     Attributes:
         median: Its median latency, with the interval that its own turns give.
-        spread: Of runs like it; None where it is the only one.
+        spread: Spread of runs like it; None where it is the only one.
 
     """
 

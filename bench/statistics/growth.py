@@ -28,7 +28,7 @@ LEAST_POINTS = 3
 
 MOST_EXPONENT = 3.0
 LEAST_EXPONENT = 0.1
-"""Of laws with a constant part: below it the growth could not be told from the constant part."""
+"""Least exponent of laws with a constant part: below it the growth could not be told from the constant part."""
 
 GAIN = 0.8
 """Error of prediction that a law with more parameters may keep, as a share of the simpler law's."""
@@ -40,7 +40,7 @@ LEAST_ERROR = 1e-3
 """Relative error below which no law needs to be better."""
 
 _REACH = 40.0
-"""Of u: beyond it one of the two parts is below any precision of measuring."""
+"""Largest u: beyond it one of the two parts is below any precision of measuring."""
 
 _TOLD = 4.0
 """Log odds of the two parts at the ends of the x between which a search starts: where one part vanishes, so does the

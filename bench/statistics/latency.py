@@ -88,7 +88,7 @@ def latency_ratio(slow: Latency, fast: Latency, *, pairing: Pairing = Pairing.TU
         slow: The numerator.
         fast: The denominator.
         pairing: Whether the two were timed side by side.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
 
     """
     rng = np.random.default_rng(seed)
@@ -107,8 +107,8 @@ def latency_median(latency: Latency, *, seed: int = 0) -> Median:
     """Return the median of one case; turns are resampled as in `latency_ratio` for cases of different runs.
 
     Args:
-        latency: Of the case.
-        seed: Of the resampling.
+        latency: Latency of the case.
+        seed: Seed of the resampling.
 
     """
     low, high = np.percentile(_resampled_medians(latency, np.random.default_rng(seed)), [2.5, 97.5])
@@ -124,7 +124,7 @@ def medians_side_by_side(cases: Sequence[tuple[str, Latency]], *, seed: int = 0)
 
     Args:
         cases: When the run of each began, and its latency, [N].
-        seed: Of the resampling.
+        seed: Seed of the resampling.
 
     """
     rng = np.random.default_rng(seed)

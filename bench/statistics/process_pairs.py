@@ -47,7 +47,7 @@ class Comparison:
     """Head against base of one case, before cases are looked at together.
 
     Attributes:
-        estimate: Of the ratio.
+        estimate: Interval of the ratio.
         p_slower: Against "no slower", one-sided.
         p_faster: Against "no faster", one-sided.
         p_different: Against "differs by the margin or more" (two one-sided tests).
@@ -83,10 +83,10 @@ def compare_pairs(tops: Sequence[Process], bottoms: Sequence[Process], *, margin
     """Compare processes that were measured in pairs.
 
     Args:
-        tops: Of the side that is judged, a process a pair.
-        bottoms: Of the other side, in the same order.
+        tops: Samples of the side that is judged, a process a pair.
+        bottoms: Samples of the other side, in the same order.
         margin: Share by which times may differ and still be the same.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
 
     """
     turns = [turn_log_ratios(top, bottom) for top, bottom in zip(tops, bottoms, strict=True)]
@@ -106,8 +106,8 @@ def compare_with_stored(tops: Sequence[Process], stored: Sequence[Process], *, m
     spread between processes is not known and is taken to be that of the new ones.
 
     Args:
-        tops: Of the side that is judged, at least two.
-        stored: Of the earlier run.
+        tops: Samples of the side that is judged, at least two.
+        stored: Samples of the earlier run.
         margin: See `compare_pairs`.
 
     """
@@ -202,7 +202,7 @@ def decide(comparison: Comparison, *, margin: float, p_slower: float, p_faster: 
     A p-value and the interval must both say so.
 
     Args:
-        comparison: Of the case.
+        comparison: Comparison of the case.
         margin: Share by which times may differ and still be the same.
         p_slower: Holm-adjusted.
         p_faster: Holm-adjusted.

@@ -24,7 +24,7 @@ class Difference:
         value: Mean over users of the difference.
         low: 2.5th percentile of means of resampled users.
         high: 97.5th.
-        p_value: Of a paired t-test over users, two-sided; 1 where no user differs.
+        p_value: p-value of a paired t-test over users, two-sided; 1 where no user differs.
 
     """
 

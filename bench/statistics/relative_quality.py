@@ -37,7 +37,7 @@ def relative_change(other: Quality, base: Quality, metric: str = "NDCG@10", *, s
         other: The numerator.
         base: The denominator.
         metric: One of `bench.statistics.quality.METRICS`.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
 
     Returns:
         None where the users are not the same, where their targets' places are not known, or where `base` finds too few

@@ -51,13 +51,13 @@ class Entry(BaseModel):
         settings: What differs from its defaults.
         decoders: Which decoders to measure; none named means the default one.
         scores: What their scores mean; none named means as the suite says.
-        dtypes: Of these cases alone, timed in turns with the first of the suite's; none named means as the suite says.
+        dtypes: Number formats of these cases alone, in turns with the suite's first; none named means as the suite says.
         checkpoint: Trained weights; None looks for the recommender's own and trains when there are none.
         margin: See `Suite`, for these cases alone.
-        seeds: Of the trainings that `bench.reproduce` makes and evaluates; the first one is timed, too.
+        seeds: Seeds of the trainings that `bench.reproduce` makes and evaluates; the first one is timed, too.
         beams: Whether `bench.reproduce` holds its beam search against the ranking of all items.
         train_minutes: Bound on the training of this recommender that `bench.reproduce` makes.
-        presets: Of the sizes that `bench.reproduce` may be asked for, those in whose place it takes another preset.
+        presets: What `bench.reproduce` takes in the place of a size that it is asked for, by size.
 
     """
 
@@ -124,9 +124,9 @@ class Suite(BaseModel):
         untrained: Whether weights are random, which measures cost alone.
         batch_sizes: Users a request.
         k: Length of the lists.
-        beam_widths: Of generative recommenders' beam searches.
+        beam_widths: Numbers of beams of generative recommenders' beam searches.
         scores: What the scores of generated items mean.
-        dtypes: Of weights and activations.
+        dtypes: Number formats of weights and activations.
         seen: Whether items of the history may come back.
         threads: CPU threads of every case; None leaves one core to all else.
         train_minutes: Bound on training a recommender on the fly; None leaves it to the recipe.

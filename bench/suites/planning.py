@@ -26,14 +26,14 @@ class Job(BaseModel):
         suite: Name, or path of a TOML file.
         recommenders: Measured instead of the suite's.
         checkpoints: Trained weights, measured instead of the suite's recommenders.
-        decoders: Of generative recommenders, instead of the suite's.
+        decoders: Decoders of generative recommenders, instead of the suite's.
         changes: Fields of `Suite` to put in; None leaves one as it is.
         loading: How the datasets are loaded.
         device: As torch calls it; None takes a GPU if there is one.
         threads: CPU threads; None takes the suite's, else one fewer than the cores.
         chosen: Settings for every recommender that has them.
         untrained: Whether weights are random, which measures cost alone.
-        sources: Of the suite's datasets, those to take; none named means all.
+        sources: Datasets of the suite to take; none named means all.
 
     """
 
@@ -58,7 +58,7 @@ class Piece:
 
     Attributes:
         source: What the suite calls the dataset.
-        dataset: It, loaded.
+        dataset: The loaded dataset.
         groups: Groups of cases that are measured side by side.
 
     """

@@ -16,9 +16,9 @@ class LengthGroupedBatches(Sampler[int]):
     histories are long and most are short. Here the whole epoch is sorted, ties at random, and the batches are shuffled.
 
     Args:
-        lengths: Of each example.
+        lengths: Lengths of each example.
         batch_size: Examples that are padded to one length: a batch of every process, where there are several.
-        seed: Of the order.
+        seed: Seed of the order.
 
     """
 

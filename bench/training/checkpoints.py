@@ -43,7 +43,7 @@ class CurvePoint(BaseModel):
         epochs: Epochs so far.
         examples: Examples seen so far.
         minutes: Minutes of training so far, evaluation included; None where it was not kept.
-        metrics: Of validation users, by name such as ``NDCG@10``.
+        metrics: Metrics of validation users, by name such as ``NDCG@10``.
 
     """
 
@@ -63,7 +63,7 @@ class Card(BaseModel):
         recommender: Name in the registry, or ``package.module:Class``.
         settings: What it was built with.
         dataset: Name of the dataset.
-        dataset_checksum: Of the dataset's source.
+        dataset_checksum: Checksum of the dataset's source.
         dataset_options: What the dataset was loaded with.
         recipe: How it was trained.
         validation: How validation users were ranked; None in cards that older versions wrote.

@@ -34,7 +34,7 @@ class Recipe(BaseModel):
         batch_size: Examples a step, of all processes together.
         optimizer: AdamW, or Adafactor for T5s from scratch.
         learning_rate: Constant between warm-up and cool-down; relative to each parameter's size with Adafactor.
-        weight_decay: Of AdamW.
+        weight_decay: Weight decay of AdamW.
         warmup_steps: Steps over which the learning rate rises.
         cooldown: Last part of the time budget, over which the learning rate falls to 0 (as in MiniCPM's
             warm-up, stable, decay; Hu et al. 2024, arXiv 2404.06395, section 4); 0 for none.

@@ -72,7 +72,7 @@ def find_layout(path: Path, reading: Reading) -> tuple[Layout, tuple[Path, ...]]
     """Return how the files in a folder are laid out, and the files.
 
     Args:
-        path: Of the folder, of a zip, or of one of the files.
+        path: Path of the folder, of a zip, or of one of the files.
         reading: What the user said of the files; a table is what it speaks of.
 
     Raises:

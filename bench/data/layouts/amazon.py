@@ -31,9 +31,9 @@ class Fields:
     """What the fields of an edition are called.
 
     Attributes:
-        user: Of the reviewer, in reviews.
-        item: Of the item, in reviews and metadata.
-        time: Of the time, in reviews.
+        user: Name of the reviewer's field, in reviews.
+        item: Name of the item's field, in reviews and metadata.
+        time: Name of the time's field, in reviews.
         categories: In metadata.
         brand: In metadata.
 

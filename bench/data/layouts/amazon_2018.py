@@ -34,7 +34,7 @@ def find_reviews(place: Place, pattern: re.Pattern[str], fields: Fields, metadat
 
     Args:
         place: Where.
-        pattern: Of the names of reviews.
+        pattern: Pattern of the names of reviews.
         fields: What every review of that edition has.
         metadata: The name of the metadata, with ``{}`` for that of the category.
 

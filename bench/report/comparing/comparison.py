@@ -187,7 +187,7 @@ class Past:
     """How far equal runs lie apart, by machine and case.
 
     Args:
-        records: Of all runs that are known, those that are compared included; one that is there twice counts once.
+        records: Records of all known runs, the compared ones included; one that is there twice counts once.
 
     """
 
@@ -206,7 +206,7 @@ class Past:
         are compared: changes of the code then count as spread, which makes intervals too wide, and never too narrow.
 
         Args:
-            record: Of the machine and case.
+            record: Record of the machine and case.
             compared: The two records that are compared.
 
         Returns:

@@ -57,7 +57,7 @@ def draw(base: Source, other: Source, rows: Sequence[Judged], *, margin: float, 
         other: What is judged.
         rows: The pairs.
         margin: Share that counts as the same.
-        ending: Of the names of the files, where a page has several such figures.
+        ending: Ending of the names of the files, where a page has several such figures.
 
     """
     labels = pair_labels(rows)

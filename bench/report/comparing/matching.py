@@ -57,7 +57,7 @@ class Matching:
 
     Attributes:
         changes: In what all pairs differ; empty where their cases are equal.
-        pairs: Of base and other, in the base's order.
+        pairs: Pairs of base and other, in the base's order.
 
     """
 

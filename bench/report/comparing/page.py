@@ -36,7 +36,7 @@ class Part:
         latency: Medians and verdicts.
         quality: NDCG@10; empty where there is none.
         costs: What needs no clock.
-        drawings: Of ratios and differences.
+        drawings: Drawings of ratios and differences.
 
     """
 

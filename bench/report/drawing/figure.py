@@ -18,7 +18,7 @@ class Drawing:
     """A figure ready to be written.
 
     Attributes:
-        name: Of its files.
+        name: Name of its files.
         title: What it shows.
         text: For those who cannot see it.
         svg: As SVG.
@@ -52,7 +52,7 @@ def drawn(
     """Draw one figure in our style.
 
     Args:
-        name: Of its files.
+        name: Name of its files.
         title: What it shows.
         draw: Makes it.
         text: For those who cannot see it.

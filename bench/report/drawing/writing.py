@@ -31,9 +31,9 @@ def write_page(
 
     Args:
         folder: Where to.
-        name: Of the templates, ``NAME.html.j2`` and ``NAME.md.j2``, and of ``NAME.md`` and ``NAME.csv``.
+        name: Name of the templates, ``NAME.html.j2`` and ``NAME.md.j2``, and of ``NAME.md`` and ``NAME.csv``.
         content: What the templates are filled with; the Markdown's also gets `rows`, of each table at most.
-        values: Of the CSV.
+        values: Values of the CSV.
         drawings: The figures.
 
     Returns:

@@ -53,7 +53,7 @@ class Crossing:
         time_s: What both take there in seconds; None likewise.
         low: 2.5th percentile over the resamples that cross; None where none does.
         high: 97.5th.
-        share: Of the resamples in which they cross in this direction.
+        share: Share of the resamples in which they cross in this direction.
         inside: Whether both were measured on both sides of it.
 
     """

@@ -31,9 +31,9 @@ class Point:
     Attributes:
         run: When its run began, ISO 8601, and the name of the results file.
         record: What it holds.
-        median: Of its latency; None where it was not measured.
+        median: Median of its latency; None where it was not measured.
         before: The last run before it that has times; None for the first.
-        ratio: Of its median to that of `before`.
+        ratio: Ratio of its median to that of `before`.
         verdict: What it comes to; None for the first.
 
     """

@@ -28,7 +28,7 @@ class Part:
     """One machine, as a page shows it.
 
     Attributes:
-        name: Of the machine.
+        name: Name of the machine.
         summary: How many runs, and how many changes.
         changes: Steps that are slower or faster.
         last: The newest step of each case.

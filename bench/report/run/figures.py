@@ -26,7 +26,7 @@ class Kind:
     """One kind of figure of records.
 
     Attributes:
-        name: Of its files.
+        name: Name of its files.
         title: What it shows.
         draw: Makes it.
         text: Says it in words.

@@ -67,12 +67,12 @@ class Known:
     Attributes:
         runs: What was measured.
         files: What was studied.
-        records: Of all runs, with the quality of the largest evaluation.
-        studies: Of all files.
+        records: Records of all runs, with the quality of the largest evaluation.
+        studies: Studies of all files.
         places: What was evaluated, by dataset, best first.
         drawings: Figures of records, by name.
         sections: Parts of the page.
-        prices: Of devices.
+        prices: Prices of devices.
         folder: Where it is written to.
 
     """

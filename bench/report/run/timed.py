@@ -68,7 +68,7 @@ def timed_sections(
     Args:
         records: All cases.
         drawings: Figures by name.
-        prices: Of devices.
+        prices: Prices of devices.
         replaced: How many cases show the quality of a larger evaluation.
 
     """

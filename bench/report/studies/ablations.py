@@ -34,8 +34,8 @@ class Variation:
 
     Attributes:
         name: `Case.variant`.
-        quality: Of the evaluation, or where there is none, of what was timed; None where there is neither.
-        change: Of NDCG@10 against the base's; None for the base itself, and where it cannot be told.
+        quality: Quality of the evaluation, or where there is none, of what was timed; None where there is neither.
+        change: Change of NDCG@10 against the base's; None for the base itself, and where it cannot be told.
         record: What was timed at the base's smallest batch; None where nothing was.
         ratio: Its latency over the base's; None as `change`.
         weights: None where nothing is known of the variation.

@@ -38,7 +38,7 @@ class Beside(Model):
 
     Attributes:
         recommender: Name in the registry.
-        decoder: Of generative recommenders; None takes any but the exhaustive one.
+        decoder: Decoder of generative recommenders; None takes any but the exhaustive one.
 
     """
 
@@ -116,7 +116,7 @@ def published_beside(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
     Of several evaluations that fit, the one nearest to the recommender as it comes is taken, see `_distance`.
 
     Args:
-        evaluations: Of any dataset, recommender and seed; untrained weights and validation targets are passed over.
+        evaluations: Evaluations of anything; untrained weights and validation targets are passed over.
 
     Returns:
         Texts in `COLUMNS`, sorted by dataset, ours, and their NDCG@10, the highest first. "ours / theirs" is the ratio

@@ -45,7 +45,7 @@ class Place:
     Attributes:
         variant: Which one.
         to_next: How much better it ranks than the one below; None for the last, and where users cannot be compared.
-        p_value: Of that difference, corrected for all comparisons of the dataset (Holm 1979).
+        p_value: p-value of that difference, corrected for all comparisons of the dataset (Holm 1979).
 
     """
 

@@ -382,7 +382,7 @@ def saved_last(home):
     (["--recommender=:X"], "recommender ':X' cannot be imported: Empty module name*"),
     (["--recommender=torn:X"], "recommender 'torn:X' cannot be imported: SyntaxError: *mend torn"),
     (["--recommender=leaving:X"], "recommender 'leaving:X' cannot be imported: SystemExit: 5; mend leaving"),
-    (["--suite=wrong.toml"], "wrong.toml: colour: Extra inputs are not permitted"),
+    (["--suite=wrong.toml"], "wrong.toml: colour: extra inputs are not permitted"),
     (["--dtype=float8"], "--dtype float8: use one of float32, bfloat16, float16, int8"),
     (["--checkpoint=nosuch"], "nosuch is no checkpoint: there is no card.json*"),
     (["--set=dropout"], "--set dropout: write it as name=value*"),

@@ -130,7 +130,7 @@ def test_prices_of_a_file_are_reckoned_with(tmp_path):
     ("content", "words"),
     [
         (None, "No such file"),
-        ("[[price]]", "device: Field required"),
+        ("[[price]]", "device: field required"),
         (PRICE.format(-1), "per_hour"),
         ("price = 3", "no table of prices"),
         ("x = [", "no table of prices"),

@@ -51,7 +51,7 @@ class Entry(BaseModel):
         settings: What differs from its defaults.
         decoders: Which decoders to measure; none named means the default one.
         scores: What their scores mean; none named means as the suite says.
-        dtypes: Number formats of these cases alone, in turns with the suite's first; none named means as the suite says.
+        dtypes: Number formats of these cases alone, in turns with the suite's first; none named means as the suite's.
         checkpoint: Trained weights; None looks for the recommender's own and trains when there are none.
         margin: See `Suite`, for these cases alone.
         seeds: Seeds of the trainings that `bench.reproduce` makes and evaluates; the first one is timed, too.

@@ -28,6 +28,7 @@ class Entry:
 
 REGISTRY: dict[str, Entry] = {
     "popularity": Entry("baselines.one_pass.popularity:Popularity", "items by training count: the floor"),
+    "shortcut": Entry("baselines.one_pass.shortcut:Shortcut", "transitions of the last items and TF-IDF, no training"),
     "sasrec": Entry("baselines.one_pass.sasrec:SASRec", "causal self-attention over item IDs"),
     "lite-llm4rec": Entry("models.lite_llm4rec:LiteLLM4Rec", "Item LLM, Recommendation LLM, projection head"),
     "lite-llm4rec-beam": Entry(

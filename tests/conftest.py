@@ -1,11 +1,16 @@
 """What holds for every test: one thread, and a run-time folder outside the working tree."""
 
 import os
+import signal
 
 import pytest
 import torch
 
 from bench.ground import interrupts
+
+# pytest-xdist leaves these to the processes that tests start: there Ctrl-C must work, and benchmarks be taken.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+os.environ.pop("PYTEST_XDIST_WORKER", None)
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is first imported, which is later
 

@@ -106,6 +106,8 @@ def train_unless_done(
         UserError: The recommender has nothing to train, the folder is not ours, or it holds another checkpoint.
 
     """
+    if _rank() == 0:
+        check_folder(folder)  # before a lock is put beside it
     with alone(folder):
         done = False
         if _rank() == 0:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.ground.textfiles import packed
 from bench.quality.evaluate import per_user_metrics
 from bench.records.record import (
     Case,
@@ -138,7 +139,7 @@ def write_results(path: Path, records: list[Record], **changes: Any) -> Path:
     ok = [{"name": "bench_request", "extra_info": values} for values in dumped if values["latency"] is not None]
     failed = [values for values in dumped if values["latency"] is None]
     content = {"machine_info": {}, "benchmarks": ok, "failed_cases": failed, "datetime": "2026-01-02T03:05:00+00:00"}
-    path.write_text(json.dumps(content | changes))
+    path.write_bytes(packed(path, json.dumps(content | changes)))
     return path
 
 
@@ -293,5 +294,5 @@ def make_studies() -> tuple[Studies, list[Record]]:
 
 
 def write_studies(path: Path, studies: Studies) -> Path:
-    path.write_text(studies.model_dump_json(indent=1) + "\n")
+    path.write_bytes(packed(path, studies.model_dump_json(indent=1) + "\n"))
     return path

@@ -1,6 +1,5 @@
 """A queue that is run: within its budget, one job after the other, whatever becomes of each."""
 
-import json
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from typer.testing import CliRunner
 
 from bench import reproduce
 from bench.records import store
+from bench.reproducing.kept import RUN, STUDIES
 from bench.reproducing.packed import unpack
 from bench.training.checkpoints import Card
 from models.errors import UserError
@@ -228,6 +228,6 @@ def test_a_queue_that_is_killed_goes_on_and_brings_back_all_that_a_page_needs(tm
     assert run("trains.toml", "--kept", "back", "--pages", "pages").exit_code == 0
     for job, cases in (("beside", 4), ("untrained", 1)):
         assert (tmp_path / "pages" / job / "index.html").is_file()
-        assert len(store.read(tmp_path / "pages" / job / "run.json").records) == cases
-    studies = json.loads((tmp_path / "pages" / "beside" / "studies.json").read_text())
-    assert {one["case"]["recommender"] for one in studies["evaluations"]} == {"popularity", "sasrec"}
+        assert len(store.read(tmp_path / "pages" / job / RUN).records) == cases
+    studies = store.read_studies(tmp_path / "pages" / "beside" / STUDIES).studies
+    assert {one.case.recommender for one in studies.evaluations} == {"popularity", "sasrec"}

@@ -17,7 +17,7 @@ from bench.reproducing.plan import make_plan
 from bench.reproducing.run import Options, OutOfTimeError, StepFailedError, Steps, signed, signed_studies
 from bench.training import checkpoints
 from models.errors import UserError
-from tests.bench.factories import make_failure, make_record, write_results
+from tests.bench.factories import make_failure, make_record, write_results, write_studies
 
 SUITE = """
 description = "tiny"
@@ -153,7 +153,7 @@ def test_what_an_earlier_run_holds_is_not_made_again(ran, tmp_path, monkeypatch)
     earlier = tmp_path / "earlier"
     earlier.mkdir()
     command = "python -m bench.reproduce tiny.toml"
-    (earlier / STUDIES).write_text(signed_studies(first.gathered(), command).model_dump_json())
+    write_studies(earlier / STUDIES, signed_studies(first.gathered(), command))
     monkeypatch.setenv("BENCH_HOME", str(tmp_path / "another"))
     ran.clear()
 
@@ -183,7 +183,7 @@ def test_times_of_a_dataset_are_kept_whole_or_made_again(ran, tmp_path, changed)
     earlier = tmp_path / "earlier"
     earlier.mkdir()
     studies = first.gathered()
-    (earlier / STUDIES).write_text(studies.model_dump_json())
+    write_studies(earlier / STUDIES, studies)
     here, elsewhere = studies.evaluations[0].provenance, make_record("p5").provenance
     failed = make_failure("p5", "error", "differs").model_copy(update={"provenance": here})
     write_results(
@@ -286,7 +286,7 @@ def test_the_command_ends_with_a_page(ran, capfd):
         ["tiny.toml", "--only", "popularity", "--only", "sasrec", "--no-measure", "--jobs", "1", "--out", "out"],
     )
     assert result.exit_code == 0, result.output
-    assert {path.name for path in Path("out").iterdir()} >= {"index.html", "report.md", "studies.json"}
+    assert {path.name for path in Path("out").iterdir()} >= {"index.html", "report.md", STUDIES}
     assert "sasrec" in Path("out/report.md").read_text()
 
 

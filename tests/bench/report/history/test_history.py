@@ -269,8 +269,8 @@ def test_folders_give_their_runs_and_pass_over_what_is_not_ours(tmp_path):
     first, second = write_results(tmp_path / "b.json", [at(1)]), write_results(deep / "a.json", [at(2)])
     (tmp_path / "training.json").write_text(json.dumps({"benchmarks": [{"extra_info": {}}]}))
     write_studies(tmp_path / "studies.json", make_studies()[0])
-    assert stored([tmp_path]) == [first, second]
-    assert stored([second, tmp_path]) == [second, first]
+    assert [run.path for run in stored([tmp_path])] == [first, second]
+    assert [run.path for run in stored([second, tmp_path])] == [second, first]
 
 
 def test_a_damaged_run_in_a_folder_is_passed_over_and_named(tmp_path, capsys):

@@ -8,9 +8,7 @@ import torch
 
 from bench.ground import interrupts
 
-# pytest-xdist leaves these to the processes that tests start: there Ctrl-C must work, and benchmarks be taken.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-os.environ.pop("PYTEST_XDIST_WORKER", None)
+os.environ.pop("PYTEST_XDIST_WORKER", None)  # or pytest-benchmark takes none in the processes that tests start
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is first imported, which is later
 
@@ -23,3 +21,9 @@ def _quiet_machine(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_HOME", str(tmp_path_factory.mktemp("bench-home")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c():
+    """Let Ctrl-C reach the processes that a test starts: a command that ended in this one has turned it off."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -21,12 +21,12 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy import sparse
-from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import Tensor
 from torch.nn import functional
 from transformers import BatchFeature
 
 from models.errors import UserError
+from models.item_words import tf_idf
 from models.recommender import PADDING, Catalogue, History, Recommendations, Recommender, SeenItems, Settings, pad
 
 REACH = (1.0, 0.5, 0.25)
@@ -34,9 +34,6 @@ REACH = (1.0, 0.5, 0.25)
 
 BACKWARDS = 0.5
 """Weight of a transition against the order of time, over that of one in it."""
-
-RARE = 2
-"""Items that a word must occur in."""
 
 BLOCK = 512
 """Rows of S that are held whole at a time."""
@@ -122,7 +119,7 @@ class Shortcut(Recommender):
                 f"shortcut counted {size - 1} items and {catalogue.name} has {len(catalogue)}: build it anew"
             )
         settings = self._settings
-        words = _tf_idf(catalogue) if settings.text else None
+        words = tf_idf(catalogue) if settings.text else None
         kept = min(settings.candidates, size)
         near, scores = np.zeros((size, kept), dtype=np.int64), np.zeros((size, kept), dtype=np.float32)
         for start in range(0, size, BLOCK):
@@ -182,19 +179,3 @@ def _normalised(graph: sparse.csr_array, power: float) -> sparse.csr_array:
     scaled = graph @ sparse.diags_array(degree**-power)
     rows = np.maximum(scaled.sum(axis=1), 1e-12)
     return sparse.csr_array(sparse.diags_array(1 / rows) @ scaled)
-
-
-def _tf_idf(catalogue: Catalogue) -> sparse.csr_array:
-    """Return TF-IDF vectors of unit length of all items, [n + 1, words]; row 0 is that of padding, and empty.
-
-    Words are those of the title, each category as one, and the brand twice.
-    """
-    words: list[list[str]] = [[]]
-    for item in catalogue.items:
-        brand = [f"brand {item.brand}"] * 2 if item.brand else []
-        words.append([*item.title.lower().split(), *(f"category {name}" for name in item.categories), *brand])
-    counted = TfidfVectorizer(analyzer=lambda found: found, sublinear_tf=True, min_df=RARE)
-    try:
-        return sparse.csr_array(counted.fit_transform(words).astype(np.float32))
-    except ValueError:  # no word occurs twice: texts tell nothing
-        return sparse.csr_array(np.zeros((len(words), 1), dtype=np.float32))

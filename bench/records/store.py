@@ -199,7 +199,7 @@ def _run(content: dict[str, Any], path: Path) -> Run:
 
 def _studies(content: dict[str, Any], path: Path) -> StudyFile:
     studies = _validated(Studies, content, path)
-    if not (studies.evaluations or studies.beams or studies.leaks or studies.ablations):
+    if not any((studies.evaluations, studies.beams, studies.leaks, studies.shortcuts, studies.ablations)):
         raise UserError(f"{path} holds no studies: the command that wrote it found nothing to study")
     return StudyFile(path, studies)
 

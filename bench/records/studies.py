@@ -117,6 +117,52 @@ class LeakProbe(Model):
     provenance: Provenance
 
 
+class Limited(Model):
+    """How well a recommender ranks when only a user's newest items are known.
+
+    Attributes:
+        recommender: `Case.variant` of what ranked.
+        sha256: Digest of its weights; None where nothing is trained.
+        last: How many of the newest items are known; None for all.
+        metrics: NDCG@10, HR@10 ...
+
+    """
+
+    recommender: str
+    sha256: str | None = None
+    last: AtLeastOne | None = None
+    metrics: dict[str, Metric]
+
+
+class ShortcutProbe(Model):
+    """How far a dataset can be solved by looking things up; see `bench.quality.shortcuts.Structure`.
+
+    Attributes:
+        dataset: Name of the dataset, and what it was loaded with.
+        users: Users whose targets were looked at.
+        branching: How many items follow an item.
+        follows: Share of targets that directly follow the last item in training.
+        same_brand: Share of targets with the last item's brand; None without brands.
+        same_category: Share of targets with its category; None without categories.
+        smoothness: Mean cosine of the words of last item and target; None without words.
+        by_chance: The same of targets of other users.
+        limited: Recommenders that see only the newest items.
+        provenance: How to get the figures again.
+
+    """
+
+    dataset: str
+    users: AtLeastOne
+    branching: NonNegative
+    follows: Share
+    same_brand: Share | None
+    same_category: Share | None
+    smoothness: float | None
+    by_chance: float | None
+    limited: list[Limited] = Field(default=[])
+    provenance: Provenance
+
+
 class Ablation(Model):
     """Which cases one part of an ablation suite compares.
 
@@ -144,7 +190,13 @@ class Studies(Model):
     evaluations: list[Evaluation] = Field(default=[])
     beams: list[BeamStudy] = Field(default=[])
     leaks: list[LeakProbe] = Field(default=[])
+    shortcuts: list[ShortcutProbe] = Field(default=[])
     ablations: list[Ablation] = Field(default=[])
+
+    @property
+    def probes(self) -> list[LeakProbe | ShortcutProbe]:
+        """Studies of a dataset, rather than of a case."""
+        return [*self.leaks, *self.shortcuts]
 
     def joined(self, other: Studies) -> Studies:
         """Return all studies of both."""
@@ -152,5 +204,6 @@ class Studies(Model):
             evaluations=[*self.evaluations, *other.evaluations],
             beams=[*self.beams, *other.beams],
             leaks=[*self.leaks, *other.leaks],
+            shortcuts=[*self.shortcuts, *other.shortcuts],
             ablations=[*self.ablations, *other.ablations],
         )

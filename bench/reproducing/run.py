@@ -19,12 +19,12 @@ from bench.cli.loading import Loading
 from bench.ground.home import atomic, home
 from bench.ground.textfiles import read_text
 from bench.records import store
-from bench.records.studies import BeamStudy, Evaluation, LeakProbe, Studies
+from bench.records.studies import BeamStudy, Evaluation, LeakProbe, ShortcutProbe, Studies
 from bench.reproducing.plan import Plan, Work, read_part
 from bench.training.checkpoints import CARD
 from models import registry
 
-Signed = TypeVar("Signed", Evaluation, BeamStudy, LeakProbe)
+Signed = TypeVar("Signed", Evaluation, BeamStudy, LeakProbe, ShortcutProbe)
 
 MADE_BY = "python -m bench.reproduce "
 
@@ -259,6 +259,7 @@ def signed_studies(studies: Studies, command: str) -> Studies:
             "evaluations": [by(one) for one in studies.evaluations],
             "beams": [by(one) for one in studies.beams],
             "leaks": [by(one) for one in studies.leaks],
+            "shortcuts": [by(one) for one in studies.shortcuts],
         }
     )
 

@@ -54,6 +54,7 @@ EXPENDABLE = (
     "results",
     "seeds",
     "leaks",
+    "shortcuts",
     "beams",
     "decoders",
 )
@@ -227,7 +228,7 @@ def _source(source: Provenance, path: Path, taken: str, folder: Path) -> dict[st
 
 def _datasets(known: Known) -> list[dict[str, Any]]:
     sources = [(dataset_name(one), one.provenance) for one in known.told]
-    sources += [(generated(probe.dataset, probe.provenance), probe.provenance) for probe in known.studies.leaks]
+    sources += [(generated(probe.dataset, probe.provenance), probe.provenance) for probe in known.studies.probes]
     found: dict[str, dict[str, Any]] = {}
     for name, source in sources:
         facts = {fact: value for fact, value in source.dataset.items() if value is not None}
@@ -238,7 +239,7 @@ def _datasets(known: Known) -> list[dict[str, Any]]:
 def _machines(known: Known) -> list[dict[str, Any]]:
     """Return facts and software of each machine, once, with the span of its load."""
     sources = [(machine_name(one), one.provenance) for one in known.told]
-    sources += [(machine_of(probe.provenance, "cpu"), probe.provenance) for probe in known.studies.leaks]
+    sources += [(machine_of(probe.provenance, "cpu"), probe.provenance) for probe in known.studies.probes]
     found: dict[str, dict[str, Any]] = {}
     for name, source in sources:
         facts = {fact: value for fact, value in source.machine.items() if value is not None}

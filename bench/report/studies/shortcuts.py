@@ -1,0 +1,56 @@
+"""How far datasets can be solved without training, and what recommenders make of the newest items alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from bench.records.studies import ShortcutProbe
+from bench.report.reading.labels import NOT_AVAILABLE, Quantity, generated, metric_of
+
+SHOWN = "NDCG@10"
+
+
+def structures(found: Sequence[ShortcutProbe]) -> pd.DataFrame:
+    """Return what of each dataset invites shortcuts, one row a dataset."""
+    return pd.DataFrame(
+        [
+            {
+                "data": generated(probe.dataset, probe.provenance),
+                "items that follow an item": Quantity(f"{probe.branching:.1f}", probe.branching),
+                "targets that follow the last item": _share(probe.follows),
+                "of its brand": _share(probe.same_brand),
+                "of its category": _share(probe.same_category),
+                "cosine of words": _number(probe.smoothness),
+                "by chance": _number(probe.by_chance),
+                "users": Quantity(f"{probe.users:,}", probe.users),
+            }
+            for probe in found
+        ]
+    )
+
+
+def limited(found: Sequence[ShortcutProbe]) -> pd.DataFrame:
+    """Return how well recommenders rank by the newest items alone, one row a dataset and recommender."""
+    rows: dict[tuple[str, str], dict[str, object]] = {}
+    counts = sorted({one.last for probe in found for one in probe.limited if one.last is not None})
+    for probe in found:
+        data = generated(probe.dataset, probe.provenance)
+        for one in probe.limited:
+            row = rows.setdefault((data, one.recommender), {"data": data, "recommender": one.recommender})
+            row[_column(one.last)] = metric_of(one.metrics, SHOWN)
+    columns = ["data", "recommender", *map(_column, [*counts, None])]
+    return pd.DataFrame(list(rows.values()), columns=columns if rows else None).fillna(NOT_AVAILABLE)
+
+
+def _column(last: int | None) -> str:
+    return f"{SHOWN}, all items" if last is None else f"last {last}"
+
+
+def _share(value: float | None) -> str:
+    return NOT_AVAILABLE if value is None else Quantity(f"{value:.1%}", value)
+
+
+def _number(value: float | None) -> str:
+    return NOT_AVAILABLE if value is None else Quantity(f"{value:.3f}", value)

@@ -1,0 +1,128 @@
+"""``python -m bench.shortcuts [RECOMMENDER...]``: how far can a dataset be solved without training?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bench.cli import ending
+from bench.cli.loading import Loading, with_loading
+from bench.cli.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
+from bench.data.dataset import Split
+from bench.ground.bounds import HistoryLength, Seed, Threads, Users, number
+from bench.ground.outputs import check_out_file, write_file
+from bench.quality import evaluate
+from bench.quality.shortcuts import newest, structure
+from bench.records.studies import Limited, ShortcutProbe, Studies
+from bench.running.opening import command_of, open_recommender
+from bench.running.provenance import provenance
+from models.recommender import Scores
+
+app = typer.Typer(add_completion=False, help=__doc__)
+
+LAST = (1, 2, 5)
+CUTOFF = 10
+SHOWN = "NDCG@10"
+
+
+@app.command()
+@with_loading
+def main(
+    *,
+    recommenders: Annotated[
+        list[str] | None,
+        typer.Argument(help="What ranks by the newest items alone, names or checkpoints; default: shortcut."),
+    ] = None,
+    dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
+    last: Annotated[
+        list[int] | None, number(HistoryLength, "Newest items that are known; may be repeated. Default: 1, 2 and 5.")
+    ] = None,
+    users: Annotated[int, number(Users, "Users ranked, a seeded sample.")] = 5000,
+    preset: Annotated[str | None, typer.Option(help="Preset of the checkpoints.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the checkpoints, name=value.")
+    ] = None,
+    seed: Annotated[int, number(Seed, "Seed of the checkpoints.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
+    threads: Annotated[int | None, number(Threads, "CPU threads; default: torch's.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write what was found, for bench.report.")] = None,
+    loading: Loading,
+) -> None:
+    """Describe what of a dataset invites shortcuts, and rank test users by their newest items alone."""
+    check_out_file(out)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    set_threads(threads)
+    place = choose_device(device)
+    loaded = loading.load(dataset)
+    histories, targets = loaded.queries(Split.TEST)
+    found = structure(loaded.catalogue, loaded.training(), histories, targets)
+    rows = evaluate.sample(len(histories), users)
+    some, goals = [histories[row] for row in rows], [targets[row] for row in rows]
+    chosen = {"seed": seed} | parse_settings(settings or []) | ({"preset": preset} if preset else {})
+    items = len(loaded.catalogue)
+    limited = []
+    for name in recommenders or ["shortcut"]:
+        opened = open_recommender(name, loaded, chosen)
+        model = opened.recommender.to(place)
+        model.serving = serving_for(name, model, None, BEAM_WIDTH, Scores.FULL_VOCAB)
+        model.index(loaded.catalogue)
+        case = opened.case(model.serving, device=place, batch_size=evaluate.BATCH, k=CUTOFF)
+        for count in (*(last or LAST), None):
+            known = some if count is None else newest(some, count)
+            parts = list(
+                evaluate.rank_users(model, known, goals, k=CUTOFF, batch_size=evaluate.BATCH, device=place, items=items)
+            )
+            metrics = evaluate.per_user_metrics(evaluate.join(parts).ranks, CUTOFF)
+            limited.append(
+                Limited(
+                    recommender=case.variant,
+                    sha256=opened.weights(case).sha256,
+                    last=count,
+                    metrics={metric: evaluate.interval(values) for metric, values in metrics.items()},
+                )
+            )
+    source = provenance(command_of("bench.shortcuts"), loaded, place, started)
+    probe = ShortcutProbe(
+        dataset=loaded.variant, users=len(histories), limited=limited, provenance=source, **asdict(found)
+    )
+    Console().print(_table(probe))
+    if out is not None:
+        write_file(out, Studies(shortcuts=[probe]).model_dump_json(indent=1) + "\n")
+
+
+def _table(probe: ShortcutProbe) -> Table:
+    table = Table(title=f"{probe.dataset}, {probe.users:,} users", title_justify="left", box=None, show_header=False)
+    rows = {
+        "items that follow an item": f"{probe.branching:.1f}",
+        "targets that follow the last item in training": f"{probe.follows:.1%}",
+        "targets of the last item's brand": _share(probe.same_brand),
+        "targets of the last item's category": _share(probe.same_category),
+        "cosine of last item and target, by chance": f"{_number(probe.smoothness)}, {_number(probe.by_chance)}",
+    }
+    rows |= {
+        f"{SHOWN} of {one.recommender}, {'all items' if one.last is None else f'last {one.last}'} known": (
+            f"{one.metrics[SHOWN].value:.4f} [{one.metrics[SHOWN].low:.4f}, {one.metrics[SHOWN].high:.4f}]"
+        )
+        for one in probe.limited
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def _share(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.1%}"
+
+
+def _number(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+    ending.run(app)

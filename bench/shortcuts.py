@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from bench.data.dataset import Split
 from bench.ground.bounds import HistoryLength, Seed, Threads, Users, number
 from bench.ground.outputs import check_out_file, write_file
 from bench.quality import evaluate
-from bench.quality.shortcuts import newest, structure
+from bench.quality.shortcuts import forgetting, structure
 from bench.records.studies import Limited, ShortcutProbe, Studies
 from bench.running.opening import command_of, open_recommender
 from bench.running.provenance import provenance
@@ -74,10 +75,11 @@ def main(
         model.index(loaded.catalogue)
         case = opened.case(model.serving, device=place, batch_size=evaluate.BATCH, k=CUTOFF)
         for count in (*(last or LAST), None):
-            known = some if count is None else newest(some, count)
-            parts = list(
-                evaluate.rank_users(model, known, goals, k=CUTOFF, batch_size=evaluate.BATCH, device=place, items=items)
-            )
+            with nullcontext() if count is None else forgetting(model, count):
+                ranked = evaluate.rank_users(
+                    model, some, goals, k=CUTOFF, batch_size=evaluate.BATCH, device=place, items=items
+                )
+                parts = list(ranked)
             metrics = evaluate.per_user_metrics(evaluate.join(parts).ranks, CUTOFF)
             limited.append(
                 Limited(

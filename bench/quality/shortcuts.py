@@ -8,13 +8,15 @@ dependence on long histories.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+from transformers import BatchFeature
 
 from models.item_words import tf_idf
-from models.recommender import Catalogue, History
+from models.recommender import Catalogue, History, Recommender, SeenItems, pad
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,30 @@ def structure(
         smoothness=float((words[last] * words[goals]).sum(axis=1).mean()) if told else None,
         by_chance=float((words[last] * words[others]).sum(axis=1).mean()) if told else None,
     )
+
+
+@contextmanager
+def forgetting(recommender: Recommender, count: int) -> Iterator[None]:
+    """Let a recommender know the newest items alone; all that a user has seen is removed from the lists as before.
+
+    Args:
+        recommender: Whose `prepare` is replaced in the body.
+        count: Items of each history that are known.
+
+    """
+    prepare = recommender.prepare
+
+    def prepared(histories: Sequence[History]) -> BatchFeature:
+        batch = prepare(newest(histories, count))
+        if recommender.serving.seen is SeenItems.REMOVE:
+            batch["seen_items"] = pad([history.items for history in histories])
+        return batch
+
+    vars(recommender)["prepare"] = prepared
+    try:
+        yield
+    finally:
+        del vars(recommender)["prepare"]
 
 
 def newest(histories: Sequence[History], count: int) -> list[History]:

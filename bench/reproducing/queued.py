@@ -30,7 +30,7 @@ from bench.records import store
 from bench.reproducing.kept import RUN, STUDIES
 from bench.reproducing.packed import Listed, pack, restore, unpack
 from bench.reproducing.queue import DONE, FAILED, ROW, TIMED_OUT, Job, Queue, Row, State, digest
-from bench.reproducing.run import PATIENCE_S, POLL_S, quiet_environment, signed
+from bench.reproducing.run import PATIENCE_S, POLL_S, quiet_environment, signed, signed_studies
 from bench.suites.cases import Suite
 from models.errors import UserError
 
@@ -225,8 +225,9 @@ class Run:
 
         """
         stored = sorted((folder / "stored").glob("*/*.json"))
-        if stored:
-            content = signed(stored[-1], command=self.command, suite=job.name)
+        results = stored[-1] if stored else folder / RUN
+        if results.exists():
+            content = signed(results, command=self.command, suite=job.name)
             (folder / RUN).write_bytes(packed(folder / RUN, json.dumps(content) + "\n"))
         shutil.rmtree(folder / "stored", ignore_errors=True)
         if job.suite is not None and not (folder / RUN).exists():
@@ -242,7 +243,9 @@ class Run:
             (folder / "logs").mkdir(exist_ok=True)
             (folder / "logs" / log.name).write_bytes(log.read_bytes())
         suite = self._suite(job)
-        found = {one.case.recommender for one in store.read_studies(folder / STUDIES).studies.evaluations}
+        studies = signed_studies(store.read_studies(folder / STUDIES).studies, self.command, anew=True)
+        (folder / STUDIES).write_bytes(packed(folder / STUDIES, studies.model_dump_json() + "\n"))
+        found = {one.case.recommender for one in studies.evaluations}
         left = [entry.name for entry in suite.recommenders if entry.name not in found] if suite else []
         if left:
             raise UserError(f"not evaluated in time: {', '.join(left)}")

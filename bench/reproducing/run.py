@@ -246,11 +246,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def signed_studies(studies: Studies, command: str) -> Studies:
-    """Return studies with the command that makes them again in the place of its steps'."""
+def signed_studies(studies: Studies, command: str, *, anew: bool = False) -> Studies:
+    """Return studies with the command that makes them again in the place of its steps'.
+
+    Args:
+        studies: As the steps wrote them, or an earlier run did.
+        command: The command.
+        anew: Whether those of an earlier `bench.reproduce`, too, get this command.
+
+    """
 
     def by(one: Signed) -> Signed:
-        if one.provenance.command.startswith(MADE_BY):  # kept from an earlier run
+        if one.provenance.command.startswith(MADE_BY) and not anew:  # kept from an earlier run
             return one
         return one.model_copy(update={"provenance": one.provenance.model_copy(update={"command": command})})
 

@@ -39,7 +39,7 @@ LONGEST_WAIT = timedelta(days=7)
 """How long torchrun's other processes wait for the first, which may wait for another training."""
 
 LOADERS = min(8, max(1, (os.cpu_count() or 1) - 2))
-"""Processes that tokenize and pad for a GPU, which else waits: P5's prompts take one core as long as an H100."""
+"""Processes that tokenize and pad for a GPU, which would else wait for one core to fill the prompts."""
 
 NOTE = "recipe.json"
 """File of an unfinished run that says by which recipe; a folder without it is not ours."""

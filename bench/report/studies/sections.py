@@ -45,7 +45,7 @@ SHORTCUTS_NOTE = (
     "After arXiv 2605.07125. Items that follow an item: two to the power of the entropy of what follows it in training "
     "histories. Targets that follow the last item do so directly in some training history. Cosine: of TF-IDF vectors "
     "of last item and target, and of other users' targets. Where a recommender ranks as well by the last item or two, "
-    "the dataset asks for no more; items that are not known are not taken out of its lists either."
+    "the dataset asks for no more; what a user has seen is not in the lists, known to it or not."
 )
 ABLATIONS_NOTE = (
     "Each was trained for the minutes shown, by one recipe: at equal time, not to where each ends. "

@@ -104,7 +104,7 @@ def test_coverage_and_valid_rate_by_hand():
 
 
 def test_places_that_no_item_is_left_for_are_not_held_against_a_recommender():
-    """Of four items the first user has seen two; of a list of three, two places can be filled, and are."""
+    """The first user has seen two of four items, so that two places of a list of three can be filled, and are."""
     items = np.array([[1, 2, 0], [2, 3, 1]])
     scores = np.array([[3.0, 2, -np.inf], [3.0, 2, 1]])
     lists = Lists(np.array([0, 1]), items, scores, Ranks(np.array([0, -1]), np.array([1, 0])))

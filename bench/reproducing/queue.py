@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
+from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import Self
@@ -19,11 +21,30 @@ from models.errors import UserError
 
 QUEUES = Path(__file__).with_name("queues")
 
+PLACES = ("device", "size", "out", "root")
+"""What may stand in braces in the words of a command; ``{data}`` is a word of its own."""
+
+DATA = "{data}"
+
 ROW = "row.json"
 """File of a job's folder that is written last: with it, the job is over."""
 
 SHORTEST_S = 0.2
 """Timed seconds of a case, however small the share of a size."""
+
+
+def filled_in(word: str, values: Mapping[str, str]) -> str:
+    """Return a word of a command with values in the places of their names.
+
+    Raises:
+        ValueError: The word has other names in braces.
+
+    """
+    try:
+        return word if word == DATA else word.format(**values)
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        known = ", ".join(f"{{{name}}}" for name in (*PLACES, "data"))
+        raise ValueError(f"command word {word!r}: only {known} may stand in braces") from error
 
 
 class Size(BaseModel):
@@ -73,6 +94,8 @@ class Job(BaseModel):
     def _is_one_thing(self) -> Self:
         if bool(self.command) == (self.suite is not None):
             raise ValueError("name a command or a suite, and not both")
+        for word in self.command:
+            filled_in(word, dict.fromkeys(PLACES, ""))
         if self.part is not None and not isinstance(self.suite, str):
             raise ValueError("a part goes with the name of a suite")
         return self
@@ -158,12 +181,20 @@ class Queue(BaseModel):
         return self.sizes[preset]
 
 
+class Ending(StrEnum):
+    """What came of a job."""
+
+    DONE = "done"
+    FAILED = "failed"
+    TIMED_OUT = "timed out"
+
+
 class Row(Model):
     """What came of a job.
 
     Attributes:
         job: Its name.
-        outcome: ``done``, ``failed`` or ``timed out``.
+        outcome: Whether it is done.
         detail: Why, where it is not done.
         seconds: How long it took.
         started: When, ISO 8601.
@@ -174,16 +205,13 @@ class Row(Model):
     """
 
     job: str
-    outcome: str
+    outcome: Ending
     detail: str = ""
     seconds: NonNegative
     started: str
     device: str
     commit: str | None = None
     digest: str
-
-
-DONE, FAILED, TIMED_OUT = "done", "failed", "timed out"
 
 
 def digest(job: Job, size: str) -> str:

@@ -29,7 +29,7 @@ from bench.measure import machine
 from bench.records import store
 from bench.reproducing.kept import RUN, STUDIES
 from bench.reproducing.packed import Listed, pack, restore, unpack
-from bench.reproducing.queue import DONE, FAILED, ROW, TIMED_OUT, Job, Queue, Row, State, digest
+from bench.reproducing.queue import DATA, ROW, Ending, Job, Queue, Row, State, digest, filled_in
 from bench.reproducing.run import PATIENCE_S, POLL_S, quiet_environment, signed, signed_studies
 from bench.suites.cases import Suite
 from models.errors import UserError
@@ -107,7 +107,7 @@ class Run:
     def all(self, *, retry_failed: bool) -> None:
         """Do one job after the other, until none is left that ends in time."""
         rows = {job.name: self.state.row(job) for job in self.queue.jobs}
-        retry = {name for name, row in rows.items() if retry_failed and row is not None and row.outcome != DONE}
+        retry = {name for name, row in rows.items() if retry_failed and row is not None and row.outcome != Ending.DONE}
         while (job := self.state.next(self.queue, self.left, on_cuda=self.on_cuda, retry=retry)) is not None:
             retry.discard(job.name)
             self.say(f"{job.name}: {job.does}")
@@ -135,7 +135,7 @@ class Run:
         try:
             self._collect(job, folder)
         except UserError as error:
-            outcome, detail = FAILED, f"{detail}; {error}" if detail else str(error)
+            outcome, detail = Ending.FAILED, f"{detail}; {error}" if detail else str(error)
         row = Row(
             job=job.name,
             outcome=outcome,
@@ -150,12 +150,12 @@ class Run:
             path.write_text(row.model_dump_json(indent=1) + "\n")
         return row
 
-    def _ran(self, job: Job, folder: Path) -> tuple[str, str]:
+    def _ran(self, job: Job, folder: Path) -> tuple[Ending, str]:
         """Run a job's process to its end, or to its time's."""
         try:
             words = self._words(job, folder)
         except UserError as error:
-            return FAILED, str(error)
+            return Ending.FAILED, str(error)
         allowed_s = 60 * OVERRUN * job.minutes * self.queue.size(self.state.size).share
         end = time.monotonic() + allowed_s
         end = end if self.deadline is None else min(end, self.deadline)
@@ -179,11 +179,11 @@ class Run:
             finally:
                 _interrupt(process)
         if not in_time:
-            return TIMED_OUT, f"took longer than {(time.monotonic() - end + allowed_s) / 60:.1f} minutes"
+            return Ending.TIMED_OUT, f"took longer than {(time.monotonic() - end + allowed_s) / 60:.1f} minutes"
         if process.returncode:
             lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-            return FAILED, f"status {process.returncode}: {lines[-1][:LAST_LETTERS]}"
-        return DONE, ""
+            return Ending.FAILED, f"status {process.returncode}: {lines[-1][:LAST_LETTERS]}"
+        return Ending.DONE, ""
 
     def _words(self, job: Job, folder: Path) -> list[str]:
         """Return what is run, as words after ``python -m``.
@@ -197,7 +197,7 @@ class Run:
         data = self.loading.resolved().words()
         if suite is None:
             values = {"device": self.device, "size": size, "out": str(folder), "root": str(ROOT)}
-            words = [part for word in job.command for part in (data if word == "{data}" else [word.format(**values)])]
+            words = [part for word in job.command for part in (data if word == DATA else [filled_in(word, values)])]
             for word, filled in zip(job.command, words, strict=False):
                 if word.startswith("{root}") and not Path(filled.partition("::")[0]).exists():
                     raise UserError(f"{filled} is not there: this job needs a checkout of the project")
@@ -291,7 +291,7 @@ def table_of(run: Run) -> Table:
     for job in run.queue.jobs:
         row = run.state.row(job)
         if row is not None:
-            state = row.outcome if row.outcome == DONE else f"{row.outcome}: {row.detail}"
+            state = row.outcome if row.outcome == Ending.DONE else f"{row.outcome}: {row.detail}"
         elif job is following:
             state = "next"
         else:

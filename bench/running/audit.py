@@ -50,6 +50,17 @@ def audit_lists(evaluated: Listed, timed: Listed, *, tolerance: float) -> ListAu
     return ListAudit(**_counts(timed, evaluated, tolerance))
 
 
+def too_many_differ(audit: ListAudit, dtype: str) -> bool:
+    """Tell whether more timed lists differ from the evaluated ones than a number format explains.
+
+    Args:
+        audit: The counts.
+        dtype: What weights and activations were kept in.
+
+    """
+    return audit.different > DIFFERENT[dtype] * audit.users
+
+
 def agree(lists: Listed, others: Listed, compared_with: str, *, tolerance: float) -> Agreement:
     """Compare a decoder's lists with another's, over the users that both have.
 

@@ -38,7 +38,7 @@ from bench.records.record import (
     WeightsKind,
 )
 from bench.running.agreement import Agreements
-from bench.running.audit import DIFFERENT, TOLERANCE, Listed, audit_lists, evaluated_lists, timed_lists
+from bench.running.audit import TOLERANCE, Listed, audit_lists, evaluated_lists, timed_lists, too_many_differ
 from bench.running.building import Builder, labels_of
 from bench.running.provenance import provenance
 from bench.running.unfinished import Unfinished
@@ -317,7 +317,7 @@ class Runner:
         if isinstance(timed, Failure):
             return self._failed(one.case, timed, started)
         audit = self._audit(one, timed)
-        if not isinstance(audit, Unavailable) and audit.different > DIFFERENT[one.case.dtype] * audit.users:
+        if not isinstance(audit, Unavailable) and too_many_differ(audit, one.case.dtype):
             detail = f"{audit.different} of {audit.users} timed lists differ from the evaluated ones"
             return self._failed(one.case, Failure(Outcome.ERROR, detail), started)
         return Record(

@@ -328,9 +328,12 @@ def expand(
                     for own in entry.dtypes or [dtype]
                     for serving in _servings(entry, piece, dataset, chosen, device, untrained=random)
                 ]
-                fresh = {one.case.name: one for one in reversed(group) if one.case.name not in known}
+                fresh: dict[str, Planned] = {}
+                for one in group:
+                    if one.case.name not in known:
+                        fresh.setdefault(one.case.name, one)
                 known |= set(fresh)
-                groups.append(list(reversed(fresh.values())))
+                groups.append(list(fresh.values()))
     return [group for group in groups if group]
 
 

@@ -50,15 +50,17 @@ def test_each_breach_is_named(items, scores, said):
 
 
 def test_sound_lists_pass_unfilled_places_and_ties_included():
-    check_lists(Constant(10), lists(*GOOD), HISTORIES, k=3, items=10)
+    assert check_lists(Constant(10), lists(*GOOD), HISTORIES, k=3, items=10) is None
     unfilled = lists([[5, PADDING, PADDING], [6, 5, 4]], [[3.0, -INF, -INF], [1.0, 1.0, 1.0]])
-    check_lists(Constant(10), unfilled, HISTORIES, k=3, items=10)
+    assert check_lists(Constant(10), unfilled, HISTORIES, k=3, items=10) is None
 
 
 def test_seen_items_may_come_back_where_they_are_kept():
-    recommender = Constant(10)
+    recommender, again = Constant(10), lists([[1, 6, 4], [3, 5, 4]], GOOD[1])
+    with pytest.raises(BrokenListError):
+        check_lists(recommender, again, HISTORIES, k=3, items=10)
     recommender.serving = Serving(seen=SeenItems.KEEP)
-    check_lists(recommender, lists([[1, 6, 4], [3, 5, 4]], GOOD[1]), HISTORIES, k=3, items=10)
+    assert check_lists(recommender, again, HISTORIES, k=3, items=10) is None
 
 
 @pytest.mark.parametrize(

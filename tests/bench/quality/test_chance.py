@@ -46,8 +46,9 @@ def hit_rate(recommender, dataset):
     return float(per_user_metrics(join(list(batches)).ranks, K)[f"HR@{K}"].mean())
 
 
-def test_popularity_is_at_chance(baskets):
-    kind = registry.load("popularity")
+@pytest.mark.parametrize("name", ["popularity", "shortcut"])
+def test_what_is_counted_is_at_chance(baskets, name):
+    kind = registry.load(name)
     recommender = kind.build(baskets.catalogue, baskets.training(), kind.settings_type()).eval()
     assert hit_rate(recommender, baskets) == pytest.approx(CHANCE, abs=NARROW)
 

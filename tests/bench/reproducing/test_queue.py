@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench.reproducing.queue import DONE, FAILED, ROW, Job, Queue, Row, Size, State, digest, queues, read_queue
+from bench.reproducing.queue import ROW, Ending, Job, Queue, Row, Size, State, digest, queues, read_queue
 from bench.suites import cases
 from models.backbones import is_preset
 from models.errors import UserError
@@ -17,7 +17,13 @@ def job(name="one", **changes):
 
 
 def row(of, size="compact", **changes):
-    values = {"job": of.name, "outcome": DONE, "seconds": 1.5, "started": "2026-01-01T00:00:00+00:00", "device": "cpu"}
+    values = {
+        "job": of.name,
+        "outcome": Ending.DONE,
+        "seconds": 1.5,
+        "started": "2026-01-01T00:00:00+00:00",
+        "device": "cpu",
+    }
     return Row(**values | {"digest": digest(of, size)} | changes)
 
 
@@ -94,7 +100,7 @@ def test_the_first_job_that_is_not_over_and_ends_in_time_comes_next(state):
     assert follows() == follows(4) == "long"
     assert follows(3.9) == follows(1) == "short"
     assert follows(0.9) is None
-    write_row(state, queue.jobs[1], outcome=FAILED)
+    write_row(state, queue.jobs[1], outcome=Ending.FAILED)
     write_row(state, queue.jobs[2])
     assert follows() == "last"
     assert follows(retry=["long"]) == "long"

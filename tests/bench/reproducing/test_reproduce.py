@@ -113,6 +113,19 @@ def test_names_that_are_not_the_suites_are_refused(changes, words):
         plan(**changes)
 
 
+def test_a_suite_says_how_long_each_trains_what_ranks_on_a_gpu_and_whether_leaks_are_probed(ran):
+    changed = SUITE.replace('name = "p5"', 'name = "p5"\ntrain_minutes = 0.02').replace(
+        "threads = 1", 'threads = 1\nleaks = false\nranks_with = { cuda = "compiled" }'
+    )
+    Path("tiny.toml").write_text(changed)
+    here, there = plan(), plan(on_gpu=True)
+    assert (here.decoder, there.decoder) == ("exact", "compiled")
+    minutes = {work.entry.name: work.recipe.max_minutes for work in here.work}
+    assert (minutes["p5"], minutes["sasrec"]) == (0.02, 0.01)
+    Steps(plan(only=["popularity"]), options(), lambda _: None).run_all(1)
+    assert [argv[0] for argv in ran] == ["bench.evaluate"]
+
+
 def test_everything_is_trained_evaluated_and_studied_once(ran):
     whole, said = plan(), []
     steps = Steps(whole, options(), said.append)

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from bench.quality.evaluate import Lists
+from bench.records.record import ListAudit
 from bench.running import audit
 from bench.running.agreement import Agreements
-from bench.running.audit import agree, audit_lists, evaluated_lists, same_up_to_ties, timed_lists
+from bench.running.audit import agree, audit_lists, evaluated_lists, same_up_to_ties, timed_lists, too_many_differ
 from bench.running.unfinished import Unfinished
 from bench.statistics.ranks import Ranks
 from models.recommender import History, Recommendations
@@ -98,3 +99,12 @@ def test_each_decoder_is_compared_with_the_surest_measured():
     large = decoded("reference", batch_size=64)
     agreements.add(large, lists_of([[1, 2]]))
     assert agreements.of(large) is None, "the same decoder at another batch size is no other decoder"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "different", "broken"),
+    [("float32", 0, False), ("float32", 1, True), ("bfloat16", 6, False), ("bfloat16", 7, True), ("int8", 7, True)],
+)
+def test_a_short_number_format_may_change_a_tenth_of_the_lists(dtype, different, broken):
+    counted = ListAudit(users=64, identical=64 - different, ties=0, different=different)
+    assert too_many_differ(counted, dtype) is broken

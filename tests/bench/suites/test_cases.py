@@ -49,6 +49,18 @@ def test_a_setting_goes_to_every_recommender_that_has_it():
     assert p5.case.variant == f"p5 ({registry.load('p5').decoders[0]}, beam 20)"
 
 
+def test_a_graph_alone_is_timed_where_a_suite_asks_for_it():
+    entries = {"recommenders": [Entry(name="sasrec")], "batch_sizes": [1]}
+
+    def captured(**changes):
+        suite = Suite(description="tiny", datasets=["toy"], **entries | changes)
+        (group,) = cases.expand(suite, "toy", device=torch.device("cuda"), threads=1, chosen={}, untrained=True)
+        return [one.case.captured for one in group]
+
+    assert captured() == [False, True]
+    assert captured(eager=False) == [True]
+
+
 @pytest.fixture
 def ladder(monkeypatch):
     """Name a recommender that has many decoders."""

@@ -99,7 +99,7 @@ threads = 1
 k = 5
 case_seconds = 0.05
 min_rounds = 3
-recommenders = [{ name = "lite-llm4rec", settings = { preset = "{size}" } }]
+recommenders = [{ name = "sasrec", settings = { preset = "{size}" } }]
 """
 
 

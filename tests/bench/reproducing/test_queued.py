@@ -11,12 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 from bench import reproduce
+from bench.ground.textfiles import packed
 from bench.records import store
 from bench.reproducing.kept import RUN, STUDIES
-from bench.reproducing.packed import unpack
+from bench.reproducing.packed import Listed, pack, restore, unpack
+from bench.reproducing.queue import ROW
 from bench.training.checkpoints import Card
 from models.errors import UserError
 from tests.bench.data.conftest import write_pair
+from tests.bench.factories import make_run, write_results
 
 ROOT = Path(__file__).parents[3]
 
@@ -74,7 +77,6 @@ trains = true
 [jobs.suite]
 description = "tiny"
 datasets = ["DATA"]
-batch_sizes = [1, 4]
 leaks = false
 own_process = false
 threads = 1
@@ -195,7 +197,7 @@ def test_wrong_use_is_one_line(words, said):
     assert said in str(result.exception)
 
 
-def test_a_queue_that_is_killed_goes_on_and_brings_back_all_that_a_page_needs(tmp_path):
+def test_a_queue_that_is_killed_goes_on_and_brings_back_all_that_it_made(tmp_path):
     """Killed while its first job trains, and again when that is over: what was finished stays."""
     rows = [(f"user{user}", f"item{(user + place) % 25}", place) for user in range(40) for place in range(8)]
     data = write_pair(tmp_path / "tiny", rows)
@@ -207,7 +209,7 @@ def test_a_queue_that_is_killed_goes_on_and_brings_back_all_that_a_page_needs(tm
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
             for line in process.stderr:
                 if word in line:
-                    time.sleep(2)
+                    time.sleep(1)
                     os.kill(process.pid, signal.SIGKILL)
                     break
 
@@ -225,9 +227,22 @@ def test_a_queue_that_is_killed_goes_on_and_brings_back_all_that_a_page_needs(tm
     assert {card.recommender for card in cards} == {"sasrec"}
     assert all(card.curve and card.curve[-1].metrics["NDCG@10"] >= 0 for card in cards)
     assert len(list(Path("back").iterdir())) <= 8
-    assert run("trains.toml", "--kept", "back", "--pages", "pages").exit_code == 0
-    for job, cases in (("beside", 4), ("untrained", 1)):
-        assert (tmp_path / "pages" / job / "index.html").is_file()
-        assert len(store.read(tmp_path / "pages" / job / RUN).records) == cases
-    studies = store.read_studies(tmp_path / "pages" / "beside" / STUDIES).studies
+    for job, cases in (("beside", 2), ("untrained", 1)):
+        restore(held[job], tmp_path / job)
+        assert len(store.read(tmp_path / job / RUN).records) == cases
+    studies = store.read_studies(tmp_path / "beside" / STUDIES).studies
     assert {one.case.recommender for one in studies.evaluations} == {"popularity", "sasrec"}
+    commands = {one.provenance.command for one in studies.evaluations}
+    commands |= {one.provenance.command for one in store.read(tmp_path / "beside" / RUN).records}
+    assert commands == {"python -m bench.reproduce trains.toml --out back --device cpu"}
+
+
+def test_what_came_back_is_rendered_anywhere(tmp_path):
+    results = {RUN: packed(Path(RUN), write_results(tmp_path / "run.json", make_run()).read_text()), ROW: b"{}"}
+    listed = Listed(queue="quick", size="compact", rows=[])
+    pack(Path("back"), listed, {"one": results, "two": {ROW: b"{}", "kernels.csv": b"a"}}, made_by="a test")
+    Path("quick.toml").write_text(QUICK)
+    assert run("quick.toml", "--kept", "back", "--pages", "pages").exit_code == 0
+    assert (tmp_path / "pages" / "one" / "index.html").is_file()
+    assert (tmp_path / "pages" / "two" / "kernels.csv").read_bytes() == b"a"
+    assert not (tmp_path / "pages" / "two" / "index.html").exists()

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from bench import data
 from bench.cli import ending
+from bench.reproducing.queue import queues
 from bench.suites import cases
 from models import registry
 from models.backbones import PRESETS
@@ -46,6 +47,7 @@ def main(names: Annotated[bool, typer.Option("--names", help="Print bare names, 
     _show(console, "recommenders (or package.module:Class)", recommenders)
     _show(console, "datasets (or a path)", data.available())
     _show(console, "suites (or a .toml file)", cases.suites())
+    _show(console, "queues for bench.reproduce (or a .toml file)", queues())
     _show(console, "backbone presets (or a local directory, or a hub name)", _presets())
     _show(console, "commands", COMMANDS)
 

@@ -25,15 +25,16 @@ class Windows:
     """
 
     def __init__(self, histories: Sequence[History], max_length: int) -> None:
-        self._windows: list[tuple[int, ...]] = []
-        for history in histories:
-            for end in range(len(history.items), 1, -max_length):
-                self._windows.append(history.items[max(0, end - max_length - 1) : end])
+        self._windows = [
+            History(history.user, history.items[max(0, end - max_length - 1) : end])
+            for history in histories
+            for end in range(len(history.items), 1, -max_length)
+        ]
 
     @property
     def lengths(self) -> list[int]:
         """Predictions in each window."""
-        return [len(window) - 1 for window in self._windows]
+        return [len(window.items) - 1 for window in self._windows]
 
     @property
     def interactions(self) -> int:
@@ -44,10 +45,14 @@ class Windows:
         """Count the windows."""
         return len(self._windows)
 
+    def window(self, number: int) -> History:
+        """Return a window with its user."""
+        return self._windows[number]
+
     def __getitem__(self, number: int) -> dict[str, Any]:
         """Return the inputs and, one place on, the labels of a window."""
-        window = self._windows[number]
-        return {"input_ids": window[:-1], "labels": window[1:]}
+        items = self.window(number).items
+        return {"input_ids": items[:-1], "labels": items[1:]}
 
 
 def collate_windows(examples: list[dict[str, Any]]) -> dict[str, Tensor]:

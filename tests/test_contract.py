@@ -20,6 +20,8 @@ VARIANTS = [
     ("lite-llm4rec", {"hierarchy": "flattened", "text_tokens": 8, "max_tokens": 64}),
     ("lite-llm4rec", {"backbone": "compact", "instruction": "what comes next"}),
     ("lite-llm4rec-beam", {"item_llm": "ids", "numbering": "collaborative"}),
+    ("tiger", {"preset": "compact-llama", "targets": "all"}),
+    ("openp5-llama", {"targets": "all"}),
 ]
 CASES = [(name, {}) for name in registry.REGISTRY] + VARIANTS
 K = 6

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -27,14 +28,17 @@ from transformers.utils.generic import ModelOutput
 
 from baselines.decoding.beams import Prompt
 from baselines.generative import prompted
+from baselines.generative.every_item import EveryItem, Targets, collate_sequences, sequence_loss
 from baselines.generative.generative import IGNORED
 from baselines.generative.prompted import Prompted, PromptedConfig, Written, token_rows
+from baselines.generative.prompts import OPENING
 from baselines.item_ids.numbering import Numbering
 from baselines.item_ids.words import Encoded
 from models import recommender
 from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
+from models.dropout import drop_residuals
 from models.errors import UserError
-from models.recommender import Catalogue, History, pad
+from models.recommender import Catalogue, Examples, History, pad
 
 BACKBONES = {"compact": "compact-llama"}
 """Which backbone goes with a preset; the preset itself where nothing is said."""
@@ -49,12 +53,16 @@ class Settings(prompted.Settings):
     """Settings; `preset` is ``compact``, ``llama-small``, another Llama preset, a local directory or a hub name.
 
     Attributes:
+        targets: Which items of a history an example learns: the next one, or all of them behind one opening.
+        dropout: Of embeddings and of what each block adds, where all weights are trained.
         lora_rank: Rank of the adapters where weights are pretrained; 0 trains all weights there, too.
         lora_alpha: What adapters are multiplied by, over their rank.
         lora_dropout: Dropout of their inputs, in training.
 
     """
 
+    targets: Targets = Targets.NEXT
+    dropout: float = Field(default=0.0, ge=0, lt=1)
     lora_rank: int = Field(default=8, ge=0, le=4096)
     lora_alpha: int = Field(default=16, ge=1, le=4096)
     lora_dropout: float = Field(default=0.05, ge=0, lt=1)
@@ -92,6 +100,8 @@ class OpenP5Llama(Prompted):
         self.llama: Any = new_backbone(AutoConfig.for_model(**config.backbone), Role.DECODER_ONLY)
         if config.adapted:
             self._adapt()
+        else:
+            drop_residuals(self.llama, self.settings.dropout)
         self.post_init()
 
     @classmethod
@@ -185,12 +195,42 @@ class OpenP5Llama(Prompted):
     def pad_prompts(self, prompts: Sequence[Encoded]) -> dict[str, Tensor]:
         """Pad on the left: ``input_ids``, ``attention_mask`` [B, S]; a prompt has a start where its tokenizer has."""
         assert self._tokenizer is not None
-        start = self._tokenizer.bos_token_id
-        rows = [[*([] if start is None else [start]), *prompt.tokens[:-1]] for prompt in prompts]
+        rows = [[*self._start, *prompt.tokens[:-1]] for prompt in prompts]
         return {"input_ids": pad(rows, left=True), "attention_mask": pad([[1] * len(row) for row in rows], left=True)}
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> ModelOutput:
-        """Return the mean cross-entropy over the response's tokens."""
+    @property
+    def _start(self) -> list[int]:
+        assert self._tokenizer is not None
+        start = self._tokenizer.bos_token_id
+        return [] if start is None else [start]
+
+    def opening(self, user: int) -> list[int]:
+        """Return what stands before the items where all of them are targets."""
+        return [*self._start, *self._encode(OPENING.format(dataset=self.config.dataset, user=user)).tokens[:-1]]
+
+    def request(self, prompt: str, user: int, items: Sequence[int]) -> Encoded:
+        """Fill and tokenise a prompt; where all items are targets, one opening stands before them instead."""
+        if self.settings.targets is Targets.NEXT:
+            return super().request(prompt, user, items)
+        opening = self._encode(OPENING.format(dataset=self.config.dataset, user=user))
+        written = chain.from_iterable(self.target(item) for item in items[-self.settings.max_history :])
+        tokens = [*opening.tokens[:-1], *written, opening.tokens[-1]]
+        return Encoded(tokens, [0] * len(tokens))
+
+    def examples(self, histories: Sequence[History]) -> Examples:
+        """Cut histories into windows whose items are all learned, or into one example for each item."""
+        if self.settings.targets is Targets.ALL:
+            return EveryItem(self, histories, self.settings.max_history)
+        return super().examples(histories)
+
+    def collate(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """Pad prompts and ``labels`` [B, T]; with ``targets=all`` whole sequences and ``labels``, int64 [B, S]."""
+        return collate_sequences(examples) if self.settings.targets is Targets.ALL else super().collate(examples)
+
+    def forward(self, input_ids: Tensor, labels: Tensor, attention_mask: Tensor | None = None) -> ModelOutput:
+        """Return the mean cross-entropy over the response's tokens, or over those of all targets."""
+        if attention_mask is None:
+            return ModelOutput(loss=sequence_loss(self.llama, input_ids, labels))
         prompt = Prompt(self.llama.get_input_embeddings()(input_ids), attention_mask)
         return ModelOutput(loss=self.token_losses(prompt, labels).sum() / (labels != IGNORED).sum())
 

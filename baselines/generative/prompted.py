@@ -25,7 +25,7 @@ from models import recommender
 from models.backbones import PRESETS, is_preset
 from models.identified import ItemNumbers
 from models.origins import saved_tokenizer
-from models.recommender import Catalogue, History, SeenItems, pad
+from models.recommender import Catalogue, Examples, History, SeenItems, pad
 from models.sequences import Cuts
 from models.tokenizers import TOKENIZER, tokenizer_for, tokenizer_name
 
@@ -148,17 +148,20 @@ class Prompted(Generative):
 
     def request(self, prompt: str, user: int, items: Sequence[int]) -> Encoded:
         """Fill and tokenise a prompt with the newest items of a history."""
-        assert self._encoder is not None
         assert self.items is not None
         ids = [self.items.ids[item - 1] for item in items[-self.settings.max_history :]]
-        return self._encoder(fill(prompt + self.ending, self.config.dataset, user, ids))
+        return self._encode(fill(prompt + self.ending, self.config.dataset, user, ids))
+
+    def _encode(self, text: str) -> Encoded:
+        assert self._encoder is not None
+        return self._encoder(text)
 
     def target(self, item: int) -> tuple[int, ...]:
         """Return the tokens that are to be generated for an item, the end of sequence last."""
         assert self.items is not None
         return self.items.sequences[item - 1]
 
-    def examples(self, histories: Sequence[History]) -> PromptExamples:
+    def examples(self, histories: Sequence[History]) -> Examples:
         """Cut histories into one example for each item that has another before it."""
         return PromptExamples(self, histories)
 

@@ -28,6 +28,9 @@ UNSEEN = "Which single item suits {dataset} user_{user} best , whose past {datas
 
 PROMPTS = (*SEEN, UNSEEN)
 
+OPENING = "What {dataset} user_{user} has chosen , in order , and what comes next :"
+"""Stands before items of which each is to be predicted from those before it."""
+
 
 def fill(prompt: str, dataset: str, user: int, ids: Sequence[str]) -> str:
     """Write a request: `ids` are those of the history's items, oldest first, and may be none."""

@@ -3,8 +3,8 @@
 After Rajput et al. 2023 (arXiv 2305.05065): a T5 from scratch, items as semantic IDs of 3 x 256 codes and
 one that tells apart what collides. `preset` ``tiger`` has the size of its public re-implementations, 4 + 4
 layers of width 128; ``compact`` has half the layers, for CPUs. On a decoder alone (``llama-256`` or any
-other Llama) it has the shape of LC-Rec, prompt and target in one sequence. IDs have equal length, so no
-end of sequence is written.
+other Llama) it has the shape of LC-Rec, prompt and target in one sequence; ``targets=all`` then learns
+every item of a history in one pass. IDs have equal length, so no end of sequence is written.
 
 Differences: unless a text encoder is named, codes quantise weighted words (see
 `baselines.item_ids.semantic`); hashed user tokens are left out unless `user_tokens` asks for them.
@@ -25,6 +25,7 @@ from transformers import AutoConfig, BatchFeature, PretrainedConfig
 from transformers.utils.generic import ModelOutput
 
 from baselines.decoding.beams import Prompt
+from baselines.generative.every_item import EveryItem, Targets, collate_sequences, sequence_loss
 from baselines.generative.generative import IGNORED, Generative
 from baselines.item_ids import semantic
 from baselines.item_ids.item_tokens import ItemTokens
@@ -32,7 +33,9 @@ from baselines.item_ids.quantisation import Quantiser
 from baselines.item_ids.semantic import CodeScheme, item_codes, spell
 from models import recommender
 from models.backbones import PRESETS, Role, backbone_config, is_preset, new_backbone, pretrained_backbone
-from models.recommender import Catalogue, History, SeenItems, pad
+from models.dropout import drop_residuals, quicken_dropout
+from models.errors import UserError
+from models.recommender import Catalogue, Examples, History, SeenItems, pad
 from models.sequences import Cuts
 
 SPECIAL = 3
@@ -48,10 +51,12 @@ class Settings(semantic.Settings):
     Attributes:
         max_history: Most items of a prompt, each as long as its ID.
         user_tokens: Rows that users are hashed to; 0 reads no user.
-        dropout: T5's, in every layer.
+        dropout: In every layer.
+        targets: Which items of a history an example learns; all of them on a decoder alone.
 
     """
 
+    targets: Targets = Targets.NEXT
     max_history: int = Field(default=20, ge=1, le=100_000)
     user_tokens: int = Field(default=0, ge=0, le=10**7)
     dropout: float = Field(default=0.1, ge=0, lt=1)
@@ -94,6 +99,9 @@ class Tiger(Generative):
         self.settings = Settings(**config.settings)
         backbone = AutoConfig.for_model(**config.backbone)
         self.backbone = new_backbone(backbone, _role(backbone))
+        quicken_dropout(self.backbone)
+        if not backbone.is_encoder_decoder:
+            drop_residuals(self.backbone, self.settings.dropout)
         self.post_init()
 
     @classmethod
@@ -101,12 +109,18 @@ class Tiger(Generative):
         """Code the items and make seeded random weights, or pretrained ones where `preset` names some.
 
         Raises:
-            UserError: `preset` or `text_encoder` cannot be loaded, or too many items have the same codes.
+            UserError: `preset` or `text_encoder` cannot be loaded, too many items have the same codes, or an
+                encoder is to learn all targets at once.
 
         """
         del histories
         assert isinstance(settings, Settings)
         name = settings.preset
+        if settings.targets is Targets.ALL and backbone_config(name).is_encoder_decoder:
+            raise UserError(
+                f"targets=all needs a decoder alone, and preset {name!r} is an encoder-decoder, whose encoder would "
+                "read what is to be predicted: use preset compact-llama or another Llama"
+            )
         first = _text_rows(name) + settings.user_tokens
         codes = item_codes(catalogue, settings)
         size, levels = settings.codebook_size, codes.shape[1]
@@ -148,25 +162,41 @@ class Tiger(Generative):
 
     def request(self, history: History) -> list[int]:
         """Write the newest items of a history as tokens."""
-        assert self.items is not None
         items = history.items[-self.settings.max_history :]
-        codes = chain.from_iterable(self.items.sequences[item - 1] for item in items)
-        rows = self.settings.user_tokens
-        user = [self.config.first_code - rows + history.user % rows] if rows else []
-        return [*user, *codes] or [NOTHING]
+        codes = chain.from_iterable(self.target(item) for item in items)
+        return [*self.opening(history.user), *codes] or [NOTHING]
 
-    def examples(self, histories: Sequence[History]) -> PrefixExamples:
-        """Cut histories into one example for each item that has another before it."""
+    def opening(self, user: int) -> list[int]:
+        """Return the user's token, where users have some."""
+        rows = self.settings.user_tokens
+        return [self.config.first_code - rows + user % rows] if rows else []
+
+    def target(self, item: int) -> tuple[int, ...]:
+        """Return the tokens of an item."""
+        assert self.items is not None
+        return self.items.sequences[item - 1]
+
+    def examples(self, histories: Sequence[History]) -> Examples:
+        """Cut histories into windows whose items are all learned, or into one example for each item."""
+        if self.settings.targets is Targets.ALL:
+            return EveryItem(self, histories, self.settings.max_history)
         return PrefixExamples(self, histories)
 
     def collate(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """Pad prompts: ``input_ids``, ``attention_mask`` [B, S]; ``labels`` [B, T] have one length."""
+        """Pad prompts: ``input_ids``, ``attention_mask`` [B, S]; ``labels`` [B, T] have one length.
+
+        With ``targets=all`` ``input_ids`` and ``labels`` are int64 [B, S], and no mask is needed.
+        """
+        if self.settings.targets is Targets.ALL:
+            return collate_sequences(examples)
         return self._pad([example["prompt"] for example in examples]) | {
             "labels": torch.tensor([example["labels"] for example in examples])
         }
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> ModelOutput:
+    def forward(self, input_ids: Tensor, labels: Tensor, attention_mask: Tensor | None = None) -> ModelOutput:
         """Return the mean cross-entropy over target tokens."""
+        if attention_mask is None:
+            return ModelOutput(loss=sequence_loss(self.backbone, input_ids, labels))
         prompt = Prompt(self.backbone.get_input_embeddings()(input_ids), attention_mask)
         return ModelOutput(loss=self.token_losses(prompt, labels).sum() / (labels != IGNORED).sum())
 
@@ -211,9 +241,8 @@ class PrefixExamples(Cuts):
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         """Make one example: ``prompt`` and ``labels`` as tokens."""
-        assert self._model.items is not None
         before, following = self.cut(number)
-        return {"prompt": self._model.request(before), "labels": self._model.items.sequences[following - 1]}
+        return {"prompt": self._model.request(before), "labels": self._model.target(following)}
 
 
 def _role(config: PretrainedConfig) -> Role:

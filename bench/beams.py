@@ -18,13 +18,13 @@ from bench.data.dataset import Split
 from bench.ground.bounds import BeamWidth, Seed, Threads, Users, number
 from bench.ground.outputs import check_out_file, write_file
 from bench.quality import beams, evaluate
-from bench.records.decoders import LADDER
 from bench.records.record import Metric
 from bench.records.studies import BeamStudy, Studies
 from bench.running.opening import command_of, open_recommender
 from bench.running.provenance import provenance
+from models.decoder import ALL_ITEMS
 from models.errors import UserError
-from models.recommender import EXHAUSTIVE, Scores
+from models.recommender import Scores
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -40,7 +40,7 @@ def main(
     ],
     dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
     beam_width: Annotated[list[int] | None, number(BeamWidth, "Beams; default 10, 20, 50 and 100.")] = None,
-    decoder: Annotated[str, typer.Option(help="The beam search.")] = "exact",
+    decoder: Annotated[str | None, typer.Option(help="The beam search; default: the recommender's own.")] = None,
     scores: Annotated[Scores, typer.Option(help="What scores of items are taken over.")] = Scores.FULL_VOCAB,
     users: Annotated[int, number(Users, "Users ranked, a seeded sample: all items are scored.")] = 500,
     preset: Annotated[str | None, typer.Option(help="Preset of the checkpoint.")] = None,
@@ -61,17 +61,20 @@ def main(
     loaded = loading.load(dataset)
     chosen = {"seed": seed} | parse_settings(settings or []) | ({"preset": preset} if preset else {})
     opened = open_recommender(recommender, loaded, chosen)
-    if EXHAUSTIVE not in opened.recommender.decoders:
+    known = opened.recommender.decoders.values()
+    whole_catalogue = next((one.name for one in known if one.kind == ALL_ITEMS), None)
+    searches = [one.name for one in known if one.has_beams]
+    if whole_catalogue is None or not searches:
         raise UserError(f"{recommender} searches with no beams: name a generative one, such as p5 or tiger")
-    if decoder not in LADDER:
-        raise UserError(f"--decoder {decoder}: use a beam search, one of {', '.join(LADDER)}")
+    if decoder not in (None, *searches):
+        raise UserError(f"--decoder {decoder}: use a beam search, one of {', '.join(searches)}")
     histories, targets = loaded.queries(Split.TEST)
     rows = evaluate.sample(len(histories), users)
     histories, targets = [histories[row] for row in rows], [targets[row] for row in rows]
     model, items = opened.recommender.to(place), len(loaded.catalogue)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("all items", total=len(rows))
-        model.serving = serving_for(recommender, model, EXHAUSTIVE, BEAM_WIDTH, scores)
+        model.serving = serving_for(recommender, model, whole_catalogue, BEAM_WIDTH, scores)
         model.index(loaded.catalogue)
         whole, places = beams.rank_all(
             model, histories, targets, items=items, device=place, progress=lambda done: bar.update(task, completed=done)

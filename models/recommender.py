@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -32,6 +33,7 @@ from torch.profiler import record_function
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 from transformers import BatchFeature, PreTrainedModel
 
+from models.decoder import Decoder
 from models.errors import UserError
 from models.graphs import Program
 from models.int8 import round_weights
@@ -135,17 +137,14 @@ class Scores(StrEnum):
     """Over the tokens that the trie allows at that place."""
 
 
-EXHAUSTIVE = "exhaustive"
-"""The decoder that scores every item of the catalogue and so has no beam width."""
-
-
 class Serving(BaseModel):
     """How a recommender is to answer; the same weights can be served in several ways.
 
     Attributes:
         seen: Whether items of the history may come back.
         decoder: For generative recommenders, one of their `decoders`; None for one-pass ones.
-        beam_width: For generative recommenders, how many beams are kept; None under `EXHAUSTIVE`.
+        beam_width: For generative recommenders, how many beams are kept; None under a decoder
+            without beams.
         scores: For generative recommenders, what scores mean.
         captured: For one-pass recommenders, whether a request replays one CUDA graph; see `models.graphs`.
 
@@ -188,7 +187,7 @@ class Recommender(nn.Module, ABC):
 
     Attributes:
         settings_type: The pydantic model of what `build` accepts.
-        decoders: The decoders it can be served with, the default first; empty for one-pass ones.
+        decoders: The decoders it can be served with by name, the default first; empty for one-pass ones.
         labels: Cautions that must stand wherever its results are shown, such as a leaky numbering.
         capturable: Whether it can be served by CUDA graphs (`models.graphs`).
         serving: How it is to answer; set before `index`.
@@ -197,7 +196,7 @@ class Recommender(nn.Module, ABC):
     """
 
     settings_type: ClassVar[type[Settings]] = Settings
-    decoders: ClassVar[tuple[str, ...]] = ()
+    decoders: ClassVar[Mapping[str, Decoder]] = {}
     capturable: ClassVar[bool] = False
     programs: dict[Any, Program]
     serving: Serving = Serving()

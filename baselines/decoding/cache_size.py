@@ -1,4 +1,4 @@
-"""How many bytes of keys and values a search holds."""
+"""How many bytes of keys and values a search holds at its end, from sizes alone."""
 
 from __future__ import annotations
 
@@ -6,41 +6,48 @@ from typing import Any
 
 from baselines.decoding.beams import Prompt
 from baselines.decoding.trie import Trie
-from models.recommender import EXHAUSTIVE
-
-GENERATE = ("reference", "vectorised-trie")
-"""The searches of transformers' `generate`."""
 
 
-def cache_bytes(decoder: str, model: Any, prompt: Prompt, trie: Trie, *, width: int) -> int:
-    """Return the bytes of keys and values at a search's end, from sizes alone.
-
-    `generate` holds each beam's own: cross-attention of every beam over its prompt, and a row a beam
-    for the tokens written. `baselines.decoding.exact` holds prompts once a user and a pool with a slot
-    for each beam and step; `exhaustive` one user's, with a slot for each inner node of the trie.
+def of_generate(model: Any, prompt: Prompt, trie: Trie, width: int) -> int:
+    """Return what transformers' `generate` holds: each beam's own prompt, and a row a beam for the tokens written.
 
     Args:
-        decoder: One of `baselines.decoding.search.SEARCHES`.
-        model: As `search` takes it.
+        model: As `baselines.decoding.search.search` takes it, and so the others.
         prompt: Prompts of B users.
         trie: The items' token sequences.
         width: Number of beams.
 
     """
-    config = model.config
+    users, context = prompt.mask.shape
+    written = trie.depth if model.config.is_encoder_decoder else trie.depth - 1
+    return users * width * (context + written) * _row(model, prompt)
+
+
+def of_pool(model: Any, prompt: Prompt, trie: Trie, width: int) -> int:
+    """Return what `baselines.decoding.exact` holds: a prompt a user, and a pool with a slot for each beam and step."""
     users, context = prompt.mask.shape
     forced = [level.forced for level in trie.levels]
     stem = min(next((place for place, one in enumerate(forced) if not one), len(forced)), len(forced) - 1)
-    layers, heads, size = _layout(config)
-    row = 2 * layers * heads * size * prompt.embeddings.element_size()
-    if decoder in GENERATE:
-        written = trie.depth if config.is_encoder_decoder else trie.depth - 1
-        return users * width * (context + written) * row
-    if decoder == EXHAUSTIVE:
-        pool = sum(level.inner for level in trie.levels) + (1 if config.is_encoder_decoder else 0)
-        return (context + pool) * row
-    pool = width * trie.depth + stem + (1 if config.is_encoder_decoder else 0)
-    return users * (context + pool) * row
+    pool = width * trie.depth + stem + _started(model)
+    return users * (context + pool) * _row(model, prompt)
+
+
+def of_all_items(model: Any, prompt: Prompt, trie: Trie, width: int) -> int:
+    """Return what `baselines.decoding.exhaustive` holds: one user's prompt, and a slot for each inner node."""
+    del width
+    pool = sum(level.inner for level in trie.levels) + _started(model)
+    return (prompt.mask.shape[1] + pool) * _row(model, prompt)
+
+
+def _started(model: Any) -> int:
+    """Return how many tokens a decoder reads before the first of an ID."""
+    return 1 if model.config.is_encoder_decoder else 0
+
+
+def _row(model: Any, prompt: Prompt) -> int:
+    """Return the bytes of one place's keys and values in all layers."""
+    layers, heads, size = _layout(model.config)
+    return 2 * layers * heads * size * prompt.embeddings.element_size()
 
 
 def _layout(config: Any) -> tuple[int, int, int]:

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from baselines.decoding import cache_size
 from baselines.decoding.beams import Beams, Prompt
+from baselines.decoding.decoder import TrieDecoder
 from baselines.decoding.device_trie import DeviceTrie, on_device
 from baselines.decoding.exact import run
 from baselines.decoding.stacks import stack_of
@@ -61,6 +63,9 @@ def compiled(
             raise UserError(
                 "--decoder compiled needs a C++ compiler, such as g++: install one, or use exact"
             ) from error
+
+
+COMPILED = TrieDecoder(name="compiled", search=compiled, rung=3, compiles=True, cache_bytes=cache_size.of_pool)
 
 
 def _bucketed(prompt: Prompt, seen_items: Tensor | None, *, left: bool) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -19,7 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from baselines.decoding import cache_size
 from baselines.decoding.beams import Beams, Prompt
+from baselines.decoding.decoder import TrieDecoder
 from baselines.decoding.device_trie import Children, DeviceTrie, on_device
 from baselines.decoding.scoring import log_probabilities, renormalised
 from baselines.decoding.stacks import Memory, Stack, Step, stack_of
@@ -37,6 +39,9 @@ def exact(
 
     """
     return run(stack_of(model), prompt, on_device(trie, prompt.mask.device), width, scores, seen_items)
+
+
+EXACT = TrieDecoder(name="exact", search=exact, rung=2, cache_bytes=cache_size.of_pool)
 
 
 def run(stack: Stack, prompt: Prompt, trie: DeviceTrie, width: int, scores: Scores, seen_items: Tensor | None) -> Beams:

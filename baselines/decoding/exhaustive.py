@@ -15,11 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from baselines.decoding import cache_size
 from baselines.decoding.beams import Beams, Prompt
+from baselines.decoding.decoder import TrieDecoder
 from baselines.decoding.device_trie import Children, DeviceTrie, on_device
 from baselines.decoding.scoring import log_probabilities, renormalised
 from baselines.decoding.stacks import Memory, Stack, Step, stack_of
 from baselines.decoding.trie import Leaves, Trie
+from models.decoder import ALL_ITEMS
 from models.recommender import PADDING, Scores, phase
 
 CHUNK = 1024
@@ -41,6 +44,11 @@ def exhaustive(
         best, items = every[:, 1:].topk(min(width, every.shape[1] - 1), dim=1)
         items = (items + 1).masked_fill(best == -torch.inf, PADDING)
         return Beams(here.sequences[items].long(), best, items)
+
+
+EXHAUSTIVE = TrieDecoder(
+    name="exhaustive", kind=ALL_ITEMS, has_beams=False, search=exhaustive, cache_bytes=cache_size.of_all_items
+)
 
 
 def item_scores(

@@ -16,7 +16,9 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.modeling_outputs import BaseModelOutput
 
+from baselines.decoding import cache_size
 from baselines.decoding.beams import Beams, Prompt
+from baselines.decoding.decoder import TrieDecoder
 from baselines.decoding.device_trie import DeviceTrie, on_device
 from baselines.decoding.trie import ROOT, Trie
 from models.errors import UserError
@@ -47,6 +49,12 @@ def vectorised_trie(
     there = on_device(trie, prompt.mask.device)
     processor = TrieProcessor(there, _decoder_start(model), _nothing(model, trie), seen_items, width)
     return _generate(model, prompt, trie, width, scores, {"logits_processor": LogitsProcessorList([processor])})
+
+
+REFERENCE = TrieDecoder(name="reference", search=reference, rung=0, cache_bytes=cache_size.of_generate)
+VECTORISED_TRIE = TrieDecoder(
+    name="vectorised-trie", search=vectorised_trie, rung=1, cache_bytes=cache_size.of_generate
+)
 
 
 def check_generates(config: Any) -> None:

@@ -8,32 +8,22 @@ An item whose sequence ends at a step is kept if it ranks among the `width` best
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
 from baselines.decoding.beams import Beams, Prompt
-from baselines.decoding.compiled import compiled
-from baselines.decoding.exact import exact
-from baselines.decoding.exhaustive import exhaustive
-from baselines.decoding.reference import reference, vectorised_trie
+from baselines.decoding.compiled import COMPILED
+from baselines.decoding.exact import EXACT
+from baselines.decoding.exhaustive import EXHAUSTIVE
+from baselines.decoding.reference import REFERENCE, VECTORISED_TRIE
 from baselines.decoding.trie import Leaves, Trie
+from models.decoder import by_name
 from models.errors import UserError
-from models.recommender import EXHAUSTIVE, Scores
+from models.recommender import Scores
 
-Search = Callable[..., Beams]
-
-COMPILED = "compiled"
-
-SEARCHES: dict[str, Search] = {
-    "exact": exact,
-    "reference": reference,
-    "vectorised-trie": vectorised_trie,
-    COMPILED: compiled,
-    EXHAUSTIVE: exhaustive,
-}
-"""By decoder; the first is the default."""
+DECODERS = by_name(EXACT, REFERENCE, VECTORISED_TRIE, COMPILED, EXHAUSTIVE)
+"""All of them by name; the first is the default."""
 
 
 def search(
@@ -49,7 +39,7 @@ def search(
     """Find the likeliest items of each user.
 
     Args:
-        decoder: One of `SEARCHES`.
+        decoder: One of `DECODERS`.
         model: A transformers T5 with its language-model head, or a Llama, Qwen2 or Qwen3 with it.
         prompt: What B users ask, on the model's device.
         trie: The items' token sequences; unless equally long, all end with the model's end of sequence.
@@ -65,11 +55,11 @@ def search(
             the model has positions for, or IDs of unequal length have no common end.
 
     """
-    if decoder not in SEARCHES:
-        raise UserError(f"there is no decoder {decoder!r}: use one of {', '.join(SEARCHES)}")
+    if decoder not in DECODERS:
+        raise UserError(f"there is no decoder {decoder!r}: use one of {', '.join(DECODERS)}")
     check_prompt(model.config, prompt, trie)
     check_ends(model.config, trie)
-    return SEARCHES[decoder](model, prompt, trie, width=width, scores=scores, seen_items=seen_items)
+    return DECODERS[decoder].search(model, prompt, trie, width=width, scores=scores, seen_items=seen_items)
 
 
 def check_ends(config: Any, trie: Trie) -> None:

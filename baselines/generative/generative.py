@@ -12,14 +12,14 @@ from torch.nn import functional
 from transformers import BatchFeature
 
 from baselines.decoding.beams import Prompt
-from baselines.decoding.cache_size import cache_bytes
-from baselines.decoding.search import COMPILED, SEARCHES, check_trie, search
+from baselines.decoding.decoder import TrieDecoder
+from baselines.decoding.search import DECODERS, check_trie, search
 from baselines.decoding.trie import Trie
 from baselines.generative.one_step import one_step
 from baselines.item_ids.item_tokens import ItemTokens
 from models import forward_costs
 from models.errors import UserError
-from models.recommender import EXHAUSTIVE, Catalogue, Recommendations, TrainableRecommender
+from models.recommender import Catalogue, Recommendations, TrainableRecommender
 
 BEAM_WIDTH = 20
 """Beams when nothing is said."""
@@ -39,7 +39,7 @@ class Generative(TrainableRecommender):
 
     """
 
-    decoders: ClassVar[tuple[str, ...]] = tuple(SEARCHES)
+    decoders: ClassVar[dict[str, TrieDecoder]] = DECODERS
     items: ItemTokens | None = None
     _trie: Trie | None = None
     _indexed: ItemTokens | None = None
@@ -69,7 +69,7 @@ class Generative(TrainableRecommender):
         if self._trie is None or self._indexed is not self.items:  # or what was compiled for it would be lost
             self._trie, self._indexed = self.items.trie(), self.items
         check_trie(self._trie, self.generator.config.vocab_size)
-        if self.serving.decoder != EXHAUSTIVE and self._width > len(catalogue):
+        if self._decoder.has_beams and self._width > len(catalogue):
             warnings.warn(
                 f"{self._width} beams over {len(catalogue)} items: lists end where the catalogue does", stacklevel=2
             )
@@ -82,21 +82,20 @@ class Generative(TrainableRecommender):
     @property
     def compiles(self) -> bool:
         """Whether the decoder does."""
-        return self.serving.decoder == COMPILED
+        return self._decoder.compiles
 
     def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
         """Search the trie as `serving` says; places beyond what was found hold `PADDING`.
 
-        `EXHAUSTIVE` ranks all items; a beam search finds at most `serving.beam_width`.
+        A beam search finds at most `serving.beam_width` items.
         """
         assert self._trie is not None, "index the catalogue first"
-        decoder = self.serving.decoder or self.decoders[0]
         found = search(
-            decoder,
+            self._decoder.name,
             self.generator,
             self.prompt(inputs),
             self._trie,
-            width=k if decoder == EXHAUSTIVE else self._width,
+            width=self._width if self._decoder.has_beams else k,
             scores=self.serving.scores,
             seen_items=inputs.get("seen_items"),
         )
@@ -105,8 +104,11 @@ class Generative(TrainableRecommender):
     def cache_bytes(self, inputs: BatchFeature) -> int:
         """Return what the search of `recommend` holds at its end."""
         assert self._trie is not None, "index the catalogue first"
-        decoder = self.serving.decoder or self.decoders[0]
-        return cache_bytes(decoder, self.generator, self.prompt(inputs), self._trie, width=self._width)
+        return self._decoder.cache_bytes(self.generator, self.prompt(inputs), self._trie, self._width)
+
+    @property
+    def _decoder(self) -> TrieDecoder:
+        return self.decoders[self.serving.decoder or next(iter(self.decoders))]
 
     @property
     def _width(self) -> int:

@@ -11,7 +11,7 @@ import torch
 
 from bench.records.record import Case
 from models.errors import UserError
-from models.recommender import EXHAUSTIVE, Recommender, Scores, SeenItems, Serving
+from models.recommender import Recommender, Scores, SeenItems, Serving
 
 BEAM_WIDTH = 20
 """Beams when nothing is said."""
@@ -58,10 +58,10 @@ def serving_for(
     """
     if not recommender.decoders:
         return Serving(seen=seen)
-    chosen = decoder or recommender.decoders[0]
+    chosen = decoder or next(iter(recommender.decoders))
     if chosen not in recommender.decoders:
         raise UserError(f"--decoder {decoder}: {name} has {', '.join(recommender.decoders)}")
-    width = None if chosen == EXHAUSTIVE else beam_width
+    width = beam_width if recommender.decoders[chosen].has_beams else None
     return Serving(seen=seen, decoder=chosen, beam_width=width, scores=scores)
 
 

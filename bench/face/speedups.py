@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from bench.records.decoders import REFERENCE
+from bench.records.decoders import FULL_VOCAB
 from bench.records.phases import place_of, seconds_by_kind
-from bench.records.record import FULL_VOCAB, Record
+from bench.records.record import Record
 from bench.statistics.latency import Ratio, latency_ratio
 from bench.suites.cases import Planned
-
-HELD_TO_GOALS = "exact"
 
 
 @dataclass(frozen=True)
@@ -58,16 +56,13 @@ def speedups(group: Sequence[Planned], records: Mapping[str, Record]) -> list[Sp
         slow, fast = records.get(base.case.name), records.get(one.case.name)
         if base is one or slow is None or fast is None or slow.latency is None or fast.latency is None:
             continue
-        same = one.case.scores == FULL_VOCAB and one.case.dtype == base.case.dtype
-        held = same and base.case.decoder == REFERENCE and one.case.decoder == HELD_TO_GOALS
-        found.append(
-            Speedup(one.part, slow, fast, latency_ratio(slow.latency, fast.latency), one.goal if held else None)
-        )
+        goal = one.goal if base.case.is_reference and one.case.is_exact and one.case.dtype == base.case.dtype else None
+        found.append(Speedup(one.part, slow, fast, latency_ratio(slow.latency, fast.latency), goal))
     return found
 
 
 def _in_common(planned: Planned) -> str:
-    return planned.case.model_dump_json(exclude={"decoder", "scores", "dtype"})
+    return planned.case.model_dump_json(exclude={"decoder", "search", "scores", "dtype"})
 
 
 def _decoder(record: Record) -> str:

@@ -1,24 +1,38 @@
-"""What the names of decoders say about the lists they make."""
+"""What a record says of the search behind its lists, and what follows from it."""
 
 from __future__ import annotations
 
-from bench.records.record import FULL_VOCAB, Case
+from bench.records.model import Count, Model
 
-REFERENCE = "reference"
-"""transformers' `generate` with the trie asked from Python: what the papers run."""
-
-LADDER = (REFERENCE, "vectorised-trie", "exact", "compiled")
-"""Decoders that keep the same beams and so make the same lists, in the order of what each saves more."""
+FULL_VOCAB = "full-vocab"
+"""The usual scores of generated items; see `models.recommender.Scores`."""
 
 QUANTISED = ("int8",)
 """Dtypes that make other lists, whatever the decoder."""
 
 
-def keeps_the_beams(case: Case) -> bool:
-    """Tell whether a case's lists must be the reference decoder's, up to ties at its dtype's precision."""
-    return case.decoder in LADDER
+class Search(Model):
+    """What a decoder is; see `models.decoder.Decoder`.
+
+    Attributes:
+        kind: In words, such as ``beam search``.
+        has_beams: Whether it keeps a number of beams.
+        rung: Its place among those that make the papers' lists, 0 for what the papers run; None for lists of its own.
+
+    """
+
+    kind: str
+    has_beams: bool = True
+    rung: Count | None = None
 
 
-def is_exact(case: Case) -> bool:
-    """Tell whether a case's lists are those of the papers' search: its beams, its scores, weights as they are."""
-    return keeps_the_beams(case) and case.scores in (None, FULL_VOCAB) and case.dtype not in QUANTISED
+UNKNOWN = Search(kind="a search of its own")
+
+BEFORE_VERSION_5 = {
+    "reference": Search(kind="beam search", rung=0),
+    "vectorised-trie": Search(kind="beam search", rung=1),
+    "exact": Search(kind="beam search", rung=2),
+    "compiled": Search(kind="beam search", rung=3),
+    "exhaustive": Search(kind="all items", has_beams=False),
+}
+"""What the decoders of older records were, which say only how these were called."""

@@ -7,19 +7,22 @@ be measured is an `Unavailable` with its reason; it is never 0 and never guessed
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from bench.records.conditions import Conditions, Energy, Overhead, Repeats, Roofline
+from bench.records.decoders import BEFORE_VERSION_5, FULL_VOCAB, QUANTISED, UNKNOWN, Search
 from bench.records.model import AtLeastOne, Bounded, Count, Model, NonNegative, Positive, Share
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Version 2 added what measuring can be trusted by, version 3 where each user's target stands; older records lack it
-and are read. Since version 4 the memory of a request on a CPU is the allocator's exact figure."""
+and are read. Since version 4 the memory of a request on a CPU is the allocator's exact figure.
+Since version 5 a case says what its decoder is."""
 
-FULL_VOCAB = "full-vocab"
-"""The usual scores of generated items; see `models.recommender.Scores`."""
+
+NO_RUNG = 2**31
+"""Above all rungs."""
 
 
 class Outcome(StrEnum):
@@ -64,7 +67,8 @@ class Case(Model):
         batch_size: Users a request.
         k: Length of the lists.
         seen: Whether items of the history may come back.
-        decoder: Decoder of generative recommenders; None for one-pass ones.
+        decoder: Name of the decoder of generative recommenders; None for one-pass ones.
+        search: What that decoder is; where only its name is given, what older versions called so.
         beam_width: Beams of beam searches; None where there are no beams.
         scores: What a generated item's score means, ``full-vocab`` or ``renormalised``; None for one-pass
             recommenders, and in records made before there was a choice.
@@ -84,10 +88,38 @@ class Case(Model):
     k: AtLeastOne
     seen: str
     decoder: str | None = None
+    search: Search | None = None
     beam_width: AtLeastOne | None = None
     scores: str | None = None
     captured: bool = False
     threads: AtLeastOne
+
+    @model_validator(mode="before")
+    @classmethod
+    def _what_older_versions_called_so(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("search") is None and isinstance(values.get("decoder"), str):
+            return values | {"search": BEFORE_VERSION_5.get(values["decoder"], UNKNOWN)}
+        return values
+
+    @property
+    def keeps_the_beams(self) -> bool:
+        """Whether its lists must be those of the papers' decoder, up to ties at its dtype's precision."""
+        return self.search is not None and self.search.rung is not None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether its lists are those of the papers' search: its beams, its scores, weights as they are."""
+        return self.keeps_the_beams and self.scores in (None, FULL_VOCAB) and self.dtype not in QUANTISED
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it runs what the papers run."""
+        return self.search is not None and self.search.rung == 0
+
+    @property
+    def rung(self) -> int:
+        """Its place among the decoders that make the papers' lists; above all of them where it makes its own."""
+        return NO_RUNG if self.search is None or self.search.rung is None else self.search.rung
 
     @property
     def variant(self) -> str:

@@ -20,7 +20,6 @@ from bench.cli import ending
 from bench.ground.home import atomic
 from bench.ground.textfiles import either
 from bench.records import store
-from bench.records.decoders import REFERENCE, keeps_the_beams
 from bench.records.record import Flops, Quality, Record
 from bench.report.drawing.rendering import md_text
 from bench.report.reading.findings import CLAIMANT, times
@@ -45,12 +44,13 @@ COMMAND = "python -m bench.report.readme"
 START = f"<!-- results: made by {COMMAND} -->"
 END = "<!-- /results -->"
 
+OF_PAPERS = "papers' decoder"
 RUN, STUDIES, PAGE, FIGURE = "run.json.gz", "studies.json.gz", "report.md", "figures/quality_latency.png"
 BEST = "NDCG@10"
 
 NOTE = (
     "p50: median time of a request; of beam searches under the fastest decoder that keeps their beams, which is named, "
-    "and beside it under `reference`, the papers' own. Brackets: 95 % intervals. GFLOP/user: at the smallest batch. "
+    "and beside it under the papers' own. Brackets: 95 % intervals. GFLOP/user: at the smallest batch. "
     "Of a recommender's variants: its own settings, and the best."
 )
 
@@ -81,9 +81,10 @@ class Row:
         """Write a metric with its interval."""
         return metric_of(self.quality.metrics, name) if self.quality else NOT_AVAILABLE
 
-    def fastest(self, batch: int, decoder: str | None = None) -> Record | None:
-        """Return the fastest case at a batch size, under one decoder or any; None where there is none."""
-        found = [one for one in self.records if one.case.batch_size == batch and decoder in (None, one.case.decoder)]
+    def fastest(self, batch: int, *, of_papers: bool = False) -> Record | None:
+        """Return the fastest case at a batch size, under the papers' decoder or any; None where there is none."""
+        sized = [one for one in self.records if one.case.batch_size == batch]
+        found = [one for one in sized if one.case.is_reference or not of_papers]
         return min(found, key=lambda one: latency_of(one).p50_s, default=None)
 
 
@@ -201,8 +202,8 @@ def _shown(rows: Sequence[Row]) -> list[Row]:
 
 def _without_rung(record: Record) -> Record:
     """Return a record whose case does not say which of the decoders that keep the same beams it ran."""
-    decoder = None if keeps_the_beams(record.case) else record.case.decoder
-    return record.model_copy(update={"case": record.case.model_copy(update={"decoder": decoder})})
+    rung = {"decoder": None, "search": None} if record.case.keeps_the_beams else {}
+    return record.model_copy(update={"case": record.case.model_copy(update=rung)})
 
 
 def _sentence(dataset: str, rows: Sequence[Row]) -> str:
@@ -250,10 +251,11 @@ def _against(ours: Row, fast: Record, beams: Row, slow: Record) -> str:
     users = "1 user" if batch == 1 else f"{batch} users"
     text = f"{ours.name} reaches {ours.told()} and the strongest beam search, {strongest}, {beams.told()}"
     text += f", while a request of {users} is answered {_speed(ratio_of(slow, fast))} without it"
-    reference = beams.fastest(batch, REFERENCE)
+    reference = beams.fastest(batch, of_papers=True)
     if reference is None or reference is slow:
         return text
-    return f"{text} ({_speed(ratio_of(reference, fast))} where it runs under {REFERENCE}, the papers' decoder)"
+    slower = f"{_speed(ratio_of(reference, fast))} where it runs under {reference.case.decoder}, the papers' decoder"
+    return f"{text} ({slower})"
 
 
 def _speed(ratio: Ratio) -> str:
@@ -266,7 +268,7 @@ def _table(datasets: dict[str, list[Row]]) -> pd.DataFrame:
     sizes = {record.case.batch_size for rows in datasets.values() for row in rows for record in row.records}
     batches = sorted({min(sizes), max(sizes)})
     frame = pd.DataFrame([_cells(dataset, row, batches) for dataset, rows in datasets.items() for row in rows])
-    empty = [f"{REFERENCE}, batch {batch}" for batch in batches]
+    empty = [f"{OF_PAPERS}, batch {batch}" for batch in batches]
     return frame.drop(columns=[name for name in empty if (frame[name] == NOT_AVAILABLE).all()])
 
 
@@ -281,7 +283,7 @@ def _cells(dataset: str, row: Row, batches: Sequence[int]) -> dict[str, str]:
         BEST: row.told(),
         "HR@10": row.told("HR@10").partition(" ")[0],
         **{f"p50, batch {batch}": _time(row.fastest(batch)) for batch in batches},
-        **{f"{REFERENCE}, batch {batch}": _time(row.fastest(batch, REFERENCE), told=False) for batch in batches},
+        **{f"{OF_PAPERS}, batch {batch}": _time(row.fastest(batch, of_papers=True), told=False) for batch in batches},
         "GFLOP/user": significant(flops.per_user / 1e9) if isinstance(flops, Flops) else NOT_AVAILABLE,
         "training, min": significant(seconds / 60) if isinstance(seconds, (int, float)) else "none",
         "epochs": significant(epochs) if isinstance(epochs, (int, float)) else "none",

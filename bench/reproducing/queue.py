@@ -73,7 +73,7 @@ class Job(BaseModel):
         command: Words after ``python -m``, with ``{device}``, ``{size}``, ``{out}``, ``{root}``, the folder of the
             checkout, and ``{data}``, options that say where the data are.
         suite: In the place of a command: what is measured, or the name of a suite. A decoder ``{decoder}`` is
-            ``compiled`` on a GPU, else ``exact``.
+            the queue's for the kind of device.
         part: Title of the one part that is taken of a named suite.
         trains: Whether the suite's recommenders are trained, evaluated and then timed, as `bench.reproduce` does.
 
@@ -100,13 +100,13 @@ class Job(BaseModel):
             raise ValueError("a part goes with the name of a suite")
         return self
 
-    def measured(self, preset: str, size: Size, *, on_cuda: bool) -> Suite | None:
+    def measured(self, preset: str, size: Size, *, decoder: str) -> Suite | None:
         """Return the suite that the job measures, at a size.
 
         Args:
             preset: Takes the place of ``{size}`` in settings.
             size: What the queue says of that preset.
-            on_cuda: Whether there is a GPU.
+            decoder: Takes the place of ``{decoder}`` among decoders.
 
         Returns:
             None where the job is a command.
@@ -127,7 +127,7 @@ class Job(BaseModel):
         def at_size(entry: Entry) -> Entry:
             named = {key: preset if value == "{size}" else value for key, value in entry.settings.items()}
             minutes = entry.train_minutes and entry.train_minutes * size.share
-            decoders = [decoder.format(decoder="compiled" if on_cuda else "exact") for decoder in entry.decoders]
+            decoders = [name.format(decoder=decoder) for name in entry.decoders]
             return entry.model_copy(update={"settings": named, "train_minutes": minutes, "decoders": decoders})
 
         return suite.model_copy(
@@ -152,6 +152,7 @@ class Queue(BaseModel):
     Attributes:
         description: One line.
         sizes: Presets that the jobs may be run at; the first is the one that their minutes are of.
+        decoder: What ``{decoder}`` is, by kind of device.
         jobs: The most valuable first.
 
     """
@@ -160,6 +161,7 @@ class Queue(BaseModel):
 
     description: str
     sizes: dict[str, Size] = Field(min_length=1)
+    decoder: dict[str, str] = {}
     jobs: list[Job] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -81,6 +81,10 @@ class Run:
     say: Callable[[str], None]
 
     @property
+    def _decoder(self) -> str:
+        return self.queue.decoder.get("cuda" if self.on_cuda else "cpu", "")
+
+    @property
     def on_cuda(self) -> bool:
         """Whether there is a GPU."""
         return self.device.startswith("cuda")
@@ -215,7 +219,7 @@ class Run:
         return ["pytest", str(ROOT / "bench"), "--benchmark-only", "-q", *options, *device, *data]
 
     def _suite(self, job: Job) -> Suite | None:
-        return job.measured(self.state.size, self.queue.size(self.state.size), on_cuda=self.on_cuda)
+        return job.measured(self.state.size, self.queue.size(self.state.size), decoder=self._decoder)
 
     def _collect(self, job: Job, folder: Path) -> None:
         """Bring together what the job left: its results file, the cards of its weights, the logs of its steps.

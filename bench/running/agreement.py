@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.records.decoders import LADDER, REFERENCE, keeps_the_beams
-from bench.records.record import FULL_VOCAB, Agreement, Case
+from bench.records.decoders import FULL_VOCAB
+from bench.records.record import Agreement, Case
 from bench.running.audit import TOLERANCE, Listed, agree
 from bench.running.unfinished import Unfinished
 
@@ -44,7 +44,7 @@ class Agreements:
         below = [
             (other, others)
             for other, others in self._known.values()
-            if keeps_the_beams(other)
+            if other.keeps_the_beams
             and _height(other) < _height(case)
             and _same_weights(other, case)
             and lists.keys() & others.keys()
@@ -68,17 +68,16 @@ def _same_weights(first: Case, second: Case) -> bool:
 
 def _height(case: Case) -> tuple[bool, int, bool]:
     """Return where a case stands on the ladder."""
-    rung = LADDER.index(case.decoder) if case.decoder in LADDER else len(LADDER)
-    return case.scores != FULL_VOCAB, rung, case.dtype != "float32"
+    return case.scores != FULL_VOCAB, case.rung, case.dtype != "float32"
 
 
 def _unsureness(other: Case, case: Case) -> tuple[bool, bool, bool, bool, int, int]:
     """Order what a case can be compared with, the surest first."""
     return (
-        other.decoder != REFERENCE,
+        not other.is_reference,
         other.scores != case.scores,
         other.dtype != case.dtype,
         other.batch_size != case.batch_size,
-        LADDER.index(str(other.decoder)),
+        other.rung,
         -(other.beam_width or 0),
     )

@@ -25,11 +25,13 @@ from bench.ground.bounds import (
     fault,
 )
 from bench.ground.textfiles import read_json, read_text
+from bench.records.decoders import Search
 from bench.records.record import Case, WeightsKind
 from bench.training import recipes
 from models import registry
+from models.decoder import Decoder
 from models.errors import UserError
-from models.recommender import EXHAUSTIVE, Scores, SeenItems, Settings, TrainableRecommender
+from models.recommender import Scores, SeenItems, Settings, TrainableRecommender
 
 SUITES = Path(__file__).parent
 
@@ -88,8 +90,9 @@ class Part(BaseModel):
         scores: See `recommenders`.
         dtypes: See `recommenders`.
         min_rounds: See `recommenders`.
-        goals: At least how many times as long as the exact decoder the reference is to take, by kind of device
+        goals: At least how many times as long as `goal_decoder` the reference is to take, by kind of device
             and batch size.
+        goal_decoder: The decoder that is held to the goals.
 
     """
 
@@ -104,6 +107,13 @@ class Part(BaseModel):
     dtypes: list[str] | None = None
     min_rounds: Rounds | None = None
     goals: dict[str, dict[BatchSize, float]] = {}
+    goal_decoder: str | None = None
+
+    @model_validator(mode="after")
+    def _somebody_is_held_to_the_goals(self) -> Self:
+        if self.goals and self.goal_decoder is None:
+            raise ValueError(f"part {self.title!r} has goals: name the decoder that is held to them, goal_decoder")
+        return self
 
 
 class Suite(BaseModel):
@@ -198,7 +208,7 @@ class Planned:
         checkpoint: Which weights it takes.
         min_rounds: Timed rounds at least.
         part: Title of the suite's part; empty where it has none.
-        goal: How many times as long as the exact decoder the reference is to take, at least.
+        goal: How many times as long as this case the reference is to take, at least; None where nothing is asked.
         margin: By which share its latency may change and still count as the same.
 
     """
@@ -312,16 +322,13 @@ def expand(
         for dtype in piece.dtypes:
             for batch_size in piece.batch_sizes:
                 common = shared | {"batch_size": batch_size}
-                plan: dict[str, Any] = {
-                    "min_rounds": piece.min_rounds,
-                    "part": part.title,
-                    "goal": goals.get(batch_size),
-                }
+                plan: dict[str, Any] = {"min_rounds": piece.min_rounds, "part": part.title}
                 group = [
                     Planned(
                         Case(**common, **serving, dtype=own),
                         entry.checkpoint,
                         margin=entry.margin or suite.margin,
+                        goal=goals.get(batch_size) if goals and serving.get("decoder") == part.goal_decoder else None,
                         **plan,
                     )
                     for entry in piece.recommenders
@@ -376,10 +383,15 @@ def _servings(
     for decoder in entry.decoders:
         if decoder not in kind.decoders:
             raise UserError(f"{entry.name} has no decoder {decoder!r}: use one of {', '.join(kind.decoders)}")
-    decoders = entry.decoders or list(kind.decoders[:1])
+    decoders = [kind.decoders[name] for name in entry.decoders or list(kind.decoders)[:1]]
     return [
-        common | {"decoder": decoder, "scores": scores.value, "beam_width": width}
-        for decoder in decoders
+        common | {"decoder": one.name, "search": search_of(one), "scores": scores.value, "beam_width": width}
+        for one in decoders
         for scores in entry.scores or suite.scores
-        for width in ([None] if decoder == EXHAUSTIVE else suite.beam_widths)
+        for width in (suite.beam_widths if one.has_beams else [None])
     ]
+
+
+def search_of(decoder: Decoder) -> Search:
+    """Return what records say of a decoder."""
+    return Search(kind=decoder.kind, has_beams=decoder.has_beams, rung=decoder.rung)

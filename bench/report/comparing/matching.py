@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.records.record import FULL_VOCAB, Case, Record
+from bench.records.decoders import FULL_VOCAB
+from bench.records.record import Case, Record
 from bench.report.reading.labels import NONE
 from bench.report.reading.ratios import measured
 
@@ -67,7 +68,7 @@ class Matching:
 
 def flat(case: Case) -> Flat:
     """Return a case's fields, settings one by one; what goes without saying is left out or said as new records do."""
-    fields: Flat = case.model_dump(mode="json", exclude={"settings", "loaded_with"})
+    fields: Flat = case.model_dump(mode="json", exclude={"settings", "loaded_with", "search"})
     if case.decoder is not None and case.scores is None:
         fields["scores"] = FULL_VOCAB  # records made before there was a choice
     fields |= {LOADED + name: value for name, value in case.loaded_with.items()}

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bench.records.conditions import Overhead
-from bench.records.decoders import REFERENCE, is_exact
-from bench.records.record import Flops, ListAudit, Quality, Record, Unavailable, WeightsKind
+from bench.records.record import Case, Flops, ListAudit, Quality, Record, Unavailable, WeightsKind
 from bench.report.reading.labels import caption, case_labels, groups, machine_name, with_interval
 from bench.report.reading.ladder import reference_of, sizes_match, strongest
 from bench.report.reading.ratios import is_measured, latency_of, measured, metric, ratio_of
@@ -174,7 +173,7 @@ def _other_lists(records: Sequence[Record]) -> list[str]:
         f"Not exact: {record.agreement.different} of {record.agreement.users} lists of {label} differ from those of "
         f"{record.agreement.compared_with} in more than the order of ties."
         for label, record in zip(case_labels(records), records, strict=True)
-        if is_exact(record.case)
+        if record.case.is_exact
         and record.case.dtype == FULL_PRECISION
         and record.agreement is not None
         and record.agreement.different
@@ -183,15 +182,15 @@ def _other_lists(records: Sequence[Record]) -> list[str]:
 
 def _weak_baselines(records: Sequence[Record]) -> list[str]:
     """Name the generative recommenders of which no decoder but the papers' was measured."""
-    decoders: dict[str, set[str]] = {}
+    decoders: dict[str, list[Case]] = {}
     for record in records:
         if record.case.decoder is not None:
-            decoders.setdefault(record.case.recommender, set()).add(record.case.decoder)
+            decoders.setdefault(record.case.recommender, []).append(record.case)
     return [
         f"Of {name} only the decoder that the papers run was measured, which is not the fastest: "
         "what is saved against it is saved in part by writing the search well."
         for name, found in decoders.items()
-        if found == {REFERENCE}
+        if all(case.is_reference for case in found)
     ]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.records.decoders import keeps_the_beams
-from bench.records.record import FULL_VOCAB, Case, Quality, Record, WeightsKind
+from bench.records.decoders import FULL_VOCAB
+from bench.records.record import Case, Quality, Record, WeightsKind
 from bench.records.studies import Evaluation
 from bench.report.reading.ratios import latency_of, measured
 
@@ -29,7 +29,7 @@ def same_lists(first: Case, second: Case) -> bool:
         (case.seen, case.k, case.dtype, case.beam_width, case.scores or FULL_VOCAB if case.decoder else None)
         for case in (first, second)
     ]
-    decoders = first.decoder == second.decoder or (keeps_the_beams(first) and keeps_the_beams(second))
+    decoders = first.decoder == second.decoder or (first.keeps_the_beams and second.keeps_the_beams)
     return common[0] == common[1] and decoders
 
 

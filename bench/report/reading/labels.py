@@ -6,7 +6,8 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, Self
 
-from bench.records.record import FULL_VOCAB, Case, Metric, Provenance, Record, WeightsKind
+from bench.records.decoders import FULL_VOCAB
+from bench.records.record import Case, Metric, Provenance, Record, WeightsKind
 
 _MIB = 2**20
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.records.decoders import LADDER, REFERENCE, is_exact
-from bench.records.record import FULL_VOCAB, Quality, Record, WeightsKind
+from bench.records.decoders import FULL_VOCAB
+from bench.records.record import Quality, Record, WeightsKind
 from bench.report.reading.labels import dataset_name, machine_name
 from bench.report.reading.ratios import latency_of, measured, metric, ratio_of
 from bench.statistics.latency import Ratio
@@ -55,7 +55,7 @@ def ladders(records: Sequence[Record]) -> list[list[Rung]]:
 
 def _rungs(group: list[Record]) -> list[Rung]:
     setting = _setting(group[0])
-    reference = group[0] if group[0].case.decoder == REFERENCE and is_exact(group[0].case) else None
+    reference = group[0] if group[0].case.is_reference and group[0].case.is_exact else None
     rungs = []
     for earlier, record in zip([None, *group], group, strict=False):
         others = None if record is reference else reference
@@ -75,7 +75,7 @@ def _rungs(group: list[Record]) -> list[Rung]:
 
 def _is_next(before: Record, record: Record) -> bool:
     same = before.case.dtype == record.case.dtype
-    return same and before.case.decoder in LADDER and record.case.decoder in LADDER
+    return same and before.case.keeps_the_beams and record.case.keeps_the_beams
 
 
 def _change(reference: Record, record: Record) -> float | None:
@@ -86,7 +86,7 @@ def _change(reference: Record, record: Record) -> float | None:
 def _key(record: Record) -> tuple[str, int | None]:
     """Return what all rungs of a ladder have in common; without beams a case goes with every beam width."""
     case = record.case
-    common = case.model_dump_json(exclude={"decoder", "scores", "dtype", "beam_width"})
+    common = case.model_dump_json(exclude={"decoder", "search", "scores", "dtype", "beam_width"})
     return f"{common} {machine_name(record)}", case.beam_width
 
 
@@ -104,8 +104,7 @@ def _setting(record: Record) -> str:
 def _height(record: Record) -> tuple[bool, bool, bool, int]:
     """Sort rungs: float32 first, the usual scores first, then by the ladder; other decoders last."""
     case = record.case
-    rung = LADDER.index(case.decoder) if case.decoder in LADDER else len(LADDER)
-    return case.dtype != "float32", case.decoder not in LADDER, case.scores not in (None, FULL_VOCAB), rung
+    return case.dtype != "float32", not case.keeps_the_beams, case.scores not in (None, FULL_VOCAB), case.rung
 
 
 def strongest(fast: Record, group: Sequence[Record]) -> Record | None:
@@ -117,7 +116,7 @@ def strongest(fast: Record, group: Sequence[Record]) -> Record | None:
     """
     matching = [record for record in group if record.case.decoder is not None and sizes_match(fast, record)]
     matching = [record for record in matching if not record.labels] or matching  # a leaky one is nothing to beat
-    exact = [record for record in matching if is_exact(record.case)]
+    exact = [record for record in matching if record.case.is_exact]
     whole = [record for record in exact if (record.case.beam_width or 0) >= record.case.k]
     found = whole or exact or matching
     best = max(found, key=lambda record: metric(record, "NDCG@10") or 0.0, default=None)
@@ -130,7 +129,7 @@ def strongest(fast: Record, group: Sequence[Record]) -> Record | None:
 def reference_of(record: Record, group: Sequence[Record]) -> Record | None:
     """Return the case of the same recommender and beam width under the reference decoder; None if not measured."""
     for other in group:
-        same = other.case.decoder == REFERENCE and is_exact(other.case)
+        same = other.case.is_reference and other.case.is_exact
         if same and other.case.dtype == record.case.dtype and _key(other) == _key(record):
             return other
     return None

@@ -12,16 +12,17 @@ import pandas as pd
 from pydantic import ConfigDict, Field, ValidationError
 
 from bench.ground.bounds import fault
+from bench.records.decoders import FULL_VOCAB
 from bench.records.model import Model
-from bench.records.record import FULL_VOCAB, Case, WeightsKind
+from bench.records.record import Case, WeightsKind
 from bench.records.studies import Evaluation
 from bench.report.reading.labels import NOT_AVAILABLE, metric_of, significant
 from models.errors import UserError
 
 PUBLISHED = Path(__file__).with_name("published.toml")
 
-EXHAUSTIVE = "exhaustive"
-"""The decoder that scores every item; published rows go by a beam search unless they name it."""
+ALL_ITEMS = "all items"
+"""A search that scores every item; published rows go by another unless they name it."""
 
 COLUMNS = [
     "dataset", "published", "source", "their HR@5", "their NDCG@5", "their HR@10", "their NDCG@10", "ours",
@@ -38,7 +39,7 @@ class Beside(Model):
 
     Attributes:
         recommender: Name in the registry.
-        decoder: Decoder of generative recommenders; None takes any but the exhaustive one.
+        decoder: Decoder of generative recommenders; None takes any but one that scores all items.
 
     """
 
@@ -56,7 +57,8 @@ class Beside(Model):
     def fits(self, evaluation: Evaluation) -> bool:
         """Tell whether an evaluation is of this recommender, decoder and these settings."""
         case, settings = evaluation.case, evaluation.weights.settings
-        decoder = case.decoder != EXHAUSTIVE if self.decoder is None else case.decoder == self.decoder
+        all_items = case.search is not None and case.search.kind == ALL_ITEMS
+        decoder = not all_items if self.decoder is None else case.decoder == self.decoder
         same = all(settings.get(name) == value for name, value in self.settings.items())
         return case.recommender == self.recommender and decoder and same
 

@@ -92,7 +92,7 @@ def _ranked_on(evaluation: Evaluation) -> str:
 
 def variant_key(evaluation: Evaluation) -> dict[str, Any]:
     """Return what all seeds of a variant have in common."""
-    case = evaluation.case.model_dump(mode="json", exclude={"batch_size", "threads", "device"})
+    case = evaluation.case.model_dump(mode="json", exclude={"batch_size", "threads", "device", "search"})
     settings = {name: value for name, value in sorted(case["settings"].items()) if name != "seed"}
     return case | {"settings": settings, "split": evaluation.quality.split}
 

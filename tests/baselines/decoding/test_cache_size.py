@@ -4,10 +4,10 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from baselines.decoding.cache_size import cache_bytes
 from baselines.decoding.exact import exact
 from baselines.decoding.exhaustive import exhaustive
 from baselines.decoding.reference import reference
+from baselines.decoding.search import DECODERS
 from baselines.decoding.stacks import CausalDecoder, T5Decoder
 from baselines.decoding.trie import Trie
 from models.recommender import Scores
@@ -48,7 +48,7 @@ def held(memory):
 def test_a_search_of_ours_holds_what_the_formula_says(family, decoder, search, memories):
     model, prompt, trie = world(family)
     search(model, prompt, trie, width=WIDTH, scores=Scores.FULL_VOCAB)
-    assert {held(memory) for memory in memories} == {cache_bytes(decoder, model, prompt, trie, width=WIDTH)}
+    assert {held(memory) for memory in memories} == {DECODERS[decoder].cache_bytes(model, prompt, trie, WIDTH)}
 
 
 @pytest.mark.parametrize("family", small.FAMILIES)
@@ -60,7 +60,7 @@ def test_generate_holds_what_the_formula_says(family, monkeypatch):
     cache = outputs[0].past_key_values
     caches = [cache.self_attention_cache, cache.cross_attention_cache] if family == "t5" else [cache]
     real = sum(part.nbytes for one in caches for layer in one.layers for part in (layer.keys, layer.values))
-    assert real == cache_bytes("reference", model, prompt, trie, width=WIDTH)
+    assert real == DECODERS["reference"].cache_bytes(model, prompt, trie, WIDTH)
 
 
 def test_exhaustive_search_reads_one_user_at_a_time(memories):
@@ -75,6 +75,6 @@ def test_heads_that_share_no_keys_each_have_their_own():
     _, prompt, trie = world("llama")
     config = {"vocab_size": 40, "n_embd": 16, "n_layer": 2, "n_head": 4}
     model = GPT2LMHeadModel(GPT2Config(**config, n_positions=64))
-    depths = [cache_bytes("exact", model, prompt, trie, width=width) for width in (1, 2, 3)]
+    depths = [DECODERS["exact"].cache_bytes(model, prompt, trie, width) for width in (1, 2, 3)]
     row = 2 * 2 * 4 * (16 // 4) * prompt.embeddings.element_size()
     assert depths[1] - depths[0] == depths[2] - depths[1] == USERS * trie.depth * row

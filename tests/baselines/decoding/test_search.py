@@ -7,7 +7,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from baselines.decoding.beams import Prompt
-from baselines.decoding.search import SEARCHES, check_trie, search
+from baselines.decoding.search import DECODERS, check_trie, search
 from baselines.decoding.trie import Trie
 from models.errors import UserError
 from models.recommender import PHASE, Scores
@@ -15,7 +15,7 @@ from tests.baselines.decoding.small import END, model, prompts, rng, sequences, 
 
 EQUAL = [(2, a, b, END) for a in range(3, 7) for b in range(3, 6)]
 UNEQUAL = [(3, END), (3, 4, END), (3, 4, 5, END), (3, 4, 5, 6, END), (7, END), (8, 3, END), (8, 4, 4, END)]
-EAGER = [name for name in SEARCHES if name != "compiled"]
+EAGER = [name for name in DECODERS if name != "compiled"]
 USERS = 3
 
 

@@ -51,7 +51,7 @@ def test_the_gpu_queue_has_jobs_of_minutes_in_the_order_of_their_worth():
 @pytest.mark.parametrize("one", [one for one in GPU.jobs if one.suite is not None], ids=lambda one: one.name)
 @pytest.mark.parametrize(("size", "device"), [("t5-small", "cuda"), ("compact", "cpu")])
 def test_each_suite_of_the_gpu_queue_names_cases_that_there_are(one, size, device):
-    suite = one.measured(size, GPU.size(size), on_cuda=device == "cuda")
+    suite = one.measured(size, GPU.size(size), decoder=GPU.decoder[device])
     for dataset in suite.datasets:
         groups = cases.expand(
             suite, dataset, device=torch.device(device), threads=1, chosen={}, untrained=bool(suite.untrained)
@@ -67,22 +67,23 @@ def test_a_size_scales_minutes_and_seconds_and_fills_in_names():
     entry = {"name": "p5", "settings": {"preset": "{size}"}, "decoders": ["{decoder}"], "train_minutes": 2}
     suite = {"description": "x", "datasets": ["synthetic"], "recommenders": [entry], "case_seconds": 3}
     one = job(command=[], suite=suite)
-    scaled = one.measured("t5-small", Size(share=0.5), on_cuda=True)
+    scaled = one.measured("t5-small", Size(share=0.5), decoder="compiled")
     assert scaled.recommenders[0].settings == {"preset": "t5-small"}
     assert scaled.recommenders[0].decoders == ["compiled"]
     assert (scaled.recommenders[0].train_minutes, scaled.case_seconds) == (1, 1.5)
-    assert one.measured("compact", Size(share=0.01), on_cuda=False).recommenders[0].decoders == ["exact"]
-    assert one.measured("compact", Size(share=0.01), on_cuda=False).case_seconds == 0.2
-    rehearsed = one.measured("compact", Size(share=1, dataset="synthetic-50"), on_cuda=False)
+    assert one.measured("compact", Size(share=0.01), decoder="exact").recommenders[0].decoders == ["exact"]
+    assert one.measured("compact", Size(share=0.01), decoder="exact").case_seconds == 0.2
+    rehearsed = one.measured("compact", Size(share=1, dataset="synthetic-50"), decoder="exact")
     assert (rehearsed.datasets, rehearsed.min_count) == (["synthetic-50"], 0)
-    assert job().measured("compact", Size(share=1), on_cuda=False) is None
+    assert job().measured("compact", Size(share=1), decoder="exact") is None
 
 
 def test_one_part_of_a_named_suite_is_taken():
-    found = job(command=[], suite="gpu", part="T5-base, 20 beams").measured("t5-small", Size(share=1), on_cuda=True)
+    one = job(command=[], suite="gpu", part="T5-base, 20 beams")
+    found = one.measured("t5-small", Size(share=1), decoder="compiled")
     assert [part.title for part in found.parts] == ["T5-base, 20 beams"]
     with pytest.raises(UserError, match="suite gpu has no part 'nope'"):
-        job(command=[], suite="gpu", part="nope").measured("t5-small", Size(share=1), on_cuda=True)
+        job(command=[], suite="gpu", part="nope").measured("t5-small", Size(share=1), decoder="compiled")
 
 
 def test_the_first_job_that_is_not_over_and_ends_in_time_comes_next(state):

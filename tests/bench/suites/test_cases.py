@@ -9,7 +9,8 @@ from bench.running.building import sharing_weights
 from bench.suites import cases
 from bench.suites.cases import Entry, Suite
 from models import registry
-from models.recommender import EXHAUSTIVE, Scores, SeenItems, Serving
+from models.decoder import by_name
+from models.recommender import Scores, SeenItems, Serving
 from tests.bench.factories import make_failure
 from tests.tiny import build, catalogue
 
@@ -32,7 +33,7 @@ def test_a_group_holds_what_is_compared_side_by_side():
     assert len(groups) == 4
     for group in groups:
         found = [(one.case.recommender, one.case.decoder, one.case.beam_width) for one in group]
-        usual = registry.load("p5").decoders[0]
+        usual = next(iter(registry.load("p5").decoders))
         assert found == [("popularity", None, None), ("p5", usual, 5), ("p5", usual, 20)]
         assert len({(one.case.batch_size, one.case.dtype) for one in group}) == 1
     names = [one.case.name for group in groups for one in group]
@@ -46,7 +47,7 @@ def test_a_setting_goes_to_every_recommender_that_has_it():
     assert p5.case.settings["seed"] == popularity.case.settings["seed"] == 3
     assert "max_length" not in p5.case.settings
     assert "bce, max_length 7" in sasrec.case.variant
-    assert p5.case.variant == f"p5 ({registry.load('p5').decoders[0]}, beam 20)"
+    assert p5.case.variant == f"p5 ({next(iter(registry.load('p5').decoders))}, beam 20)"
 
 
 def test_a_graph_alone_is_timed_where_a_suite_asks_for_it():
@@ -66,7 +67,7 @@ def ladder(monkeypatch):
     """Name a recommender that has many decoders."""
 
     class Ladder(P5):
-        decoders = ("exact", "reference", EXHAUSTIVE)
+        decoders = by_name(*(registry.load("p5").decoders[name] for name in ("exact", "reference", "exhaustive")))
 
     usual = registry.load
     monkeypatch.setattr(registry, "load", lambda name: Ladder if name == "ladder" else usual(name))
@@ -74,7 +75,7 @@ def ladder(monkeypatch):
 
 
 def test_a_decoder_is_measured_at_every_beam_width_and_meaning_of_scores(ladder):
-    entry = Entry(name=ladder, decoders=["reference", "exact", EXHAUSTIVE])
+    entry = Entry(name=ladder, decoders=["reference", "exact", "exhaustive"])
     (group,) = expand(recommenders=[entry], batch_sizes=[1], beam_widths=[5, 20], scores=list(Scores))
     variants = [one.case.variant for one in group]
     assert variants == [

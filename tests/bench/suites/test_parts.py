@@ -25,16 +25,13 @@ def expand(**values):
 
 def test_what_a_part_does_not_name_is_the_suites():
     parts = [
-        {"title": "small", "batch_sizes": [1, 8], "goals": {"cpu": {1: 4.5}, "cuda": {8: 30}}},
+        {"title": "small", "batch_sizes": [1, 8], "goals": {"cpu": {1: 4.5}, "cuda": {8: 30}}, "goal_decoder": "exact"},
         {"title": "wide", "beam_widths": [50], "recommenders": [{"name": "p5"}], "min_rounds": 3},
     ]
     small, larger, wide = expand(recommenders=[P5], batch_sizes=[4], min_rounds=7, parts=parts, untrained=True)
     assert [one.case.decoder for one in small] == ["reference", "exact"]
-    assert [(group[0].case.batch_size, group[0].goal) for group in (small, larger, wide)] == [
-        (1, 4.5),
-        (8, None),
-        (4, None),
-    ]
+    goals = [(group[0].case.batch_size, [one.goal for one in group]) for group in (small, larger, wide)]
+    assert goals == [(1, [None, 4.5]), (8, [None, None]), (4, [None])], "the reference is held to nothing"
     assert [(group[0].case.beam_width, group[0].min_rounds) for group in (small, wide)] == [(20, 7), (50, 3)]
     assert small[0].case.weights == "untrained"
 
@@ -99,7 +96,15 @@ def test_missed_goals_are_laid_out_step_by_step():
 
 
 def test_what_the_user_names_goes_before_parts_and_their_goals():
-    parts = [{"title": "small", "batch_sizes": [1, 8], "goals": {"cpu": {1: 4.5}}, "recommenders": [P5]}]
+    parts = [
+        {
+            "title": "small",
+            "batch_sizes": [1, 8],
+            "goals": {"cpu": {1: 4.5}},
+            "goal_decoder": "exact",
+            "recommenders": [P5],
+        }
+    ]
     suite = Suite(description="a test", datasets=["toy"], recommenders=[Entry(name="p5")], parts=parts)
     assert cases.changed(suite, min_rounds=3).parts[0].goals == {"cpu": {1: 4.5}}
     ((_, piece),) = cases.changed(suite, batch_sizes=[3]).pieces()
@@ -114,8 +119,12 @@ def test_what_the_user_names_goes_before_parts_and_their_goals():
         ("batch_sizes = [1]", "no recommenders: name some"),
         ('[[parts]]\ntitle = "small"', "no recommenders: name some"),
         (
-            '[[recommenders]]\nname = "p5"\n[[parts]]\ntitle = "small"\ngoals = { cpu = { 4 = 2 } }',
+            '[[recommenders]]\nname = "p5"\n[[parts]]\ntitle = "small"\ngoals = { cpu = { 4 = 2 } }\ngoal_decoder = "exact"',
             "small: a goal for batch size 4",
+        ),
+        (
+            '[[recommenders]]\nname = "p5"\n[[parts]]\ntitle = "small"\ngoals = { cpu = { 1 = 2 } }',
+            "part 'small' has goals: name the decoder",
         ),
         ('[[recommenders]]\nname = "p5"\n[[parts]]\ntitle = "small"\nk = 3', "parts.0.k: extra inputs"),
     ],

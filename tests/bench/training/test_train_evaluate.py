@@ -350,10 +350,11 @@ def test_an_interrupted_command_ends_with_status_130(monkeypatch, capsys):
 
 
 def test_generative_recommenders_alone_are_served_with_a_decoder():
-    from models.recommender import EXHAUSTIVE, Recommender, Scores, SeenItems
+    from models.decoder import Decoder, by_name
+    from models.recommender import Recommender, Scores, SeenItems
 
     class Writes(Recommender):
-        decoders = ("quick", "slow", EXHAUSTIVE)
+        decoders = by_name(Decoder("quick"), Decoder("slow"), Decoder("every-item", has_beams=False))
 
     class Scans(Recommender):
         pass
@@ -364,7 +365,7 @@ def test_generative_recommenders_alone_are_served_with_a_decoder():
     beam = served(Writes, "slow", SeenItems.KEEP)
     assert (beam.decoder, beam.beam_width, beam.scores, beam.seen) == ("slow", 7, Scores.RENORMALISED, SeenItems.KEEP)
     assert served(Writes, None).decoder == "quick"
-    assert served(Writes, EXHAUSTIVE).beam_width is None
+    assert served(Writes, "every-item").beam_width is None
     one_pass = served(Scans, "slow")
     assert (one_pass.decoder, one_pass.beam_width) == (None, None)
     with pytest.raises(UserError, match="--decoder telepathy: it has quick, slow, exhaustive"):

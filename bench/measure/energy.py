@@ -13,6 +13,7 @@ import torch
 
 from bench.measure import nvml, proc
 from bench.measure.clock import Clock
+from bench.measure.instrument import Instrument, Request
 from bench.records.conditions import Energy
 from bench.records.record import Unavailable
 
@@ -232,3 +233,30 @@ def _microjoules(path: Path) -> int:
         raise CounterError(f"this user may not read the processor's energy counter (RAPL): {UNLOCK}") from error
     except (OSError, ValueError) as error:
         raise CounterError(f"the processor's energy counter (RAPL) cannot be read: {error}") from error
+
+
+def _of(request: Request) -> Energy | Unavailable:
+    subject = request.subject
+    return request_energy(lambda: subject.request(0), users=subject.batch_size, device=subject.device)
+
+
+class EnergyMeter(Instrument):
+    """Measures the energy of requests: power, idle power, joules."""
+
+    name = "energy"
+
+    def measure(self, request: Request) -> Energy | None:
+        """Read the device's counter; None where there is none, of which `JoulesMeter` tells the reason."""
+        found = request.once(_of)
+        return None if isinstance(found, Unavailable) else found
+
+
+class JoulesMeter(Instrument):
+    """Measures joules per 1,000 users."""
+
+    name = "energy_j_per_1000_users"
+
+    def measure(self, request: Request) -> float | Unavailable:
+        """Take the joules of `EnergyMeter`, or its reason why there are none."""
+        found = request.once(_of)
+        return found if isinstance(found, Unavailable) else found.joules_per_1000_users

@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.measure.formulas import MENDED, has_formula
 from bench.measure.fvcore_count import fvcore_flops
+from bench.measure.instrument import Instrument, Request
 from bench.measure.operators import PROFILER
 from bench.measure.subject import Subject
 from bench.measure.traffic import Ledger, Traffic, move
@@ -154,3 +155,22 @@ def _second_opinion(subject: Subject) -> tuple[int | None, float | Unavailable]:
     except Exception as error:  # noqa: BLE001 - whatever tracing stumbles over, the first opinion stands
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         return forward, Unavailable(unavailable=f"fvcore cannot trace this forward pass: {reason}")
+
+
+def counted(request: Request) -> Counted:
+    """Count a request once for all instruments that need it."""
+    return request.once(_counted)
+
+
+def _counted(request: Request) -> Counted:
+    return count_request(request.subject)
+
+
+class FlopCounter(Instrument):
+    """Counts floating-point operations, with three opinions on one forward pass."""
+
+    name = "flops"
+
+    def measure(self, request: Request) -> Flops:
+        """Count the whole request, then one forward pass of it."""
+        return opinions(request.subject, counted(request))

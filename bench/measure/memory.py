@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from bench.measure import nvml
+from bench.measure.instrument import Instrument, Request
 from bench.measure.phases import quiet_profile
 from bench.measure.subject import Subject
 from bench.records.record import Memory, Unavailable
@@ -159,3 +160,13 @@ def _status(field: str) -> int:
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
     raise OSError(f"no {field} in {_STATUS}")
+
+
+class MemoryMeter(Instrument):
+    """Measures what a request takes beyond what stays resident."""
+
+    name = "memory"
+
+    def measure(self, request: Request) -> Memory | Unavailable:
+        """Watch torch's allocator during one request; what the process holds is asked in a process of its own."""
+        return request_memory(request.subject, weight_bytes=request.weight_bytes, alone=False)

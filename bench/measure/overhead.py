@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from bench.measure.clock import Clock, Timed
+from bench.measure.instrument import Instrument, Request
 from bench.measure.subject import Subject
 from bench.records.conditions import Overhead
 from bench.records.record import Unavailable
@@ -76,3 +77,13 @@ def _harness(subject: Subject, clock: Clock, numbers: range) -> float:
         _, timed = clock.time(lambda number=number: subject.request(number))  # type: ignore[misc]
         kept.append(timed)
     return (time.perf_counter() - start) / len(numbers)
+
+
+class OverheadMeter(Instrument):
+    """Measures what the harness adds to a request."""
+
+    name = "overhead"
+
+    def measure(self, request: Request) -> Overhead | Unavailable:
+        """Time requests with and without the harness, in turns."""
+        return harness_overhead(request.subject, request.clock)

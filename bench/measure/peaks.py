@@ -21,6 +21,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from bench.ground.home import atomic, home
 from bench.measure import machine, proc
 from bench.measure.clock import Clock
+from bench.measure.flops import counted
+from bench.measure.instrument import Instrument, Request
 from bench.records.conditions import Roofline
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -210,3 +212,20 @@ def _kept(path: Path) -> Peaks | None:
         return TypeAdapter(Peaks).validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
+
+
+def peaks_of(request: Request) -> Peaks:
+    """Return the peaks of what a request runs on."""
+    return peaks(request.subject.device, request.dtype, request.threads)
+
+
+class RooflineMeter(Instrument):
+    """Holds the work of a request against the machine."""
+
+    name = "roofline"
+
+    def measure(self, request: Request) -> Roofline:
+        """Take the operations and bytes that were counted, and the peaks that were measured."""
+        work = counted(request)
+        moved, touched = work.traffic.bytes, work.traffic.touched_bytes
+        return roofline(request.once(peaks_of), flops=work.total, moved_bytes=moved, touched_bytes=touched)

@@ -9,6 +9,10 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from bench.measure.flops import Counted, counted
+from bench.measure.instrument import Instrument, Request
+from bench.measure.peaks import Peaks, bound_s, peaks_of
+from bench.records.record import Phase
 from models.recommender import PHASE
 
 
@@ -53,3 +57,31 @@ def phase_seconds(
                 seconds[name] = seconds.get(name, 0.0) + spent_us / 1e6
         runs.append(seconds)
     return min(runs, key=lambda seconds: sum(seconds.values()))
+
+
+class PhaseProfiler(Instrument):
+    """Measures the steps of a request, and puts beside each what was counted of it."""
+
+    name = "phases"
+
+    def measure(self, request: Request) -> list[Phase]:
+        """Profile a few requests and keep the least disturbed one's phases."""
+        subject = request.subject
+        compiles = subject.recommender.compiles
+        seconds = phase_seconds(lambda: subject.request(0), device=subject.device, captured=compiles)
+        work, best = counted(request), request.once(peaks_of)
+        return [_phase(name, value, work, subject.batch_size, best) for name, value in seconds.items()]
+
+
+def _phase(name: str, seconds: float, work: Counted, users: int, best: Peaks) -> Phase:
+    """Put what was counted of a phase beside its time."""
+    if name not in work.phases:
+        return Phase(name=name, seconds=seconds)
+    traffic = work.phase_traffic[name]
+    return Phase(
+        name=name,
+        seconds=seconds,
+        flops_per_user=work.phases[name] / users,
+        bytes_per_user=traffic.bytes / users,
+        bound_s=bound_s(best, work.phases[name], traffic.touched_bytes),
+    )

@@ -297,6 +297,23 @@ class Memory(Model):
     resident_rises: list[Count] = Field(default=[])
 
 
+class FurtherMeasure(Model):
+    """What an instrument measured that has no field of its own in the record.
+
+    Attributes:
+        value: The number.
+        unit: What it is counted in; empty for a bare number.
+        title: Heading of its column.
+        caution: What to distrust about it; empty where there is nothing.
+
+    """
+
+    value: float
+    unit: str = ""
+    title: str
+    caution: str = ""
+
+
 class Index(Model):
     """The offline phase: how long `index` took and what it keeps."""
 
@@ -421,7 +438,8 @@ class Provenance(Model):
 class Record(Model):
     """Everything known about one case. A case that did not end ok has an outcome, a detail and no numbers.
 
-    `agreement` is None where there is no other decoder of the same weights to compare with.
+    `agreement` is None where there is no other decoder of the same weights to compare with. `further` holds what
+    instruments without a field of their own measured, by their names.
     """
 
     schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
@@ -441,6 +459,7 @@ class Record(Model):
     conditions: Conditions | None = None
     overhead: Overhead | Unavailable | None = None
     repeats: Repeats | Unavailable | None = None
+    further: dict[str, FurtherMeasure | Unavailable] = Field(default={})
     index: Index | None = None
     quality: Quality | Unavailable | None = None
     audit: ListAudit | Unavailable | None = None

@@ -12,12 +12,12 @@ import torch
 
 from bench.cli.options import serving_of
 from bench.data.dataset import Dataset, Split
-from bench.measure import energy, flops, latency, memory, phases
+from bench.measure import latency
 from bench.measure.clock import Clock
+from bench.measure.instrument import Request
+from bench.measure.instruments import measure_all
 from bench.measure.latency import PERCENTILE_ROUNDS, Plan, Samples
 from bench.measure.outcome import Failure, Step, deadline, failure, unwatched
-from bench.measure.overhead import harness_overhead
-from bench.measure.peaks import Peaks, bound_s, peaks, roofline
 from bench.measure.repeats import KEPT, repeated_requests
 from bench.measure.state import machine_state
 from bench.measure.subject import Subject, fresh_batches, user_batches
@@ -29,7 +29,6 @@ from bench.records.record import (
     Index,
     ListAudit,
     Outcome,
-    Phase,
     Provenance,
     Quality,
     Record,
@@ -344,45 +343,11 @@ class Runner:
 
     def _costs(self, one: Ready) -> dict[str, Any]:
         """Measure what one request costs besides time, outside of the timed rounds."""
-        subject, device = one.subject, self._options.device
-        captured = subject.recommender.compiles
-        seconds = phases.phase_seconds(lambda: subject.request(0), device=device, captured=captured)
-        counted = flops.count_request(subject)
-        best = peaks(device, one.case.dtype, one.case.threads)
-        users = subject.batch_size
-        used = energy.request_energy(lambda: subject.request(0), users=users, device=device)
-        weight_bytes = one.weights.parameter_bytes
-        return {
-            "overhead": harness_overhead(subject, self._clock),
-            "memory": memory.request_memory(subject, weight_bytes=weight_bytes, alone=False),
-            "phases": [_phase(name, value, counted, users, best) for name, value in seconds.items()],
-            "flops": flops.opinions(subject, counted),
-            "roofline": roofline(
-                best,
-                flops=counted.total,
-                moved_bytes=counted.traffic.bytes,
-                touched_bytes=counted.traffic.touched_bytes,
-            ),
-            "energy": None if isinstance(used, Unavailable) else used,
-            "energy_j_per_1000_users": used if isinstance(used, Unavailable) else used.joules_per_1000_users,
-        }
+        case = one.case
+        return measure_all(Request(one.subject, self._clock, case.dtype, case.threads, one.weights.parameter_bytes))
 
     def _failed(self, case: Case, why: Failure, started: str) -> Record:
         return failed(self._options, self._dataset, case, why, started=started)
 
     def _provenance(self, started: str) -> Provenance:
         return provenance(self._options.command, self._dataset, self._options.device, started)
-
-
-def _phase(name: str, seconds: float, counted: flops.Counted, users: int, best: Peaks) -> Phase:
-    """Put what was counted of a phase beside its time."""
-    if name not in counted.phases:
-        return Phase(name=name, seconds=seconds)
-    traffic = counted.phase_traffic[name]
-    return Phase(
-        name=name,
-        seconds=seconds,
-        flops_per_user=counted.phases[name] / users,
-        bytes_per_user=traffic.bytes / users,
-        bound_s=bound_s(best, counted.phases[name], traffic.touched_bytes),
-    )

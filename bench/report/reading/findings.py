@@ -12,6 +12,7 @@ from bench.records.record import Case, Flops, ListAudit, Quality, Record, Unavai
 from bench.report.reading.labels import caption, case_labels, groups, machine_name, with_interval
 from bench.report.reading.ladder import reference_of, sizes_match, strongest
 from bench.report.reading.ratios import is_measured, latency_of, measured, metric, ratio_of
+from bench.report.reading.values import further_measures
 from bench.statistics.latency import Ratio
 
 CLAIMANT = "lite-llm4rec"
@@ -153,6 +154,7 @@ def distrust(records: Sequence[Record]) -> list[str]:
         found.append("The code was changed after its last commit; the commit alone does not give these numbers again.")
     for record in records:
         found += [f"{caption(record)}: {label}." for label in record.labels]
+        found += [f"{one.title}: {one.caution}." for one in further_measures(record).values() if one.caution]
     found += _few_rounds(measured(records))
     return list(dict.fromkeys([*found, *_doubted(records)]))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.records.conditions import Overhead, Repeats, Roofline
-from bench.records.record import Agreement, Flops, ListAudit, Memory, Quality, Record
+from bench.records.record import Agreement, Flops, FurtherMeasure, ListAudit, Memory, Quality, Record
 from bench.report.reading.labels import (
     NOT_AVAILABLE,
     Quantity,
@@ -63,6 +63,7 @@ def _values(record: Record) -> dict[str, object]:
     row |= {"process_bytes": memory and as_number(memory.process_bytes)}
     row["energy_j_per_1000_users"] = as_number(record.energy_j_per_1000_users)
     row["idle_power_w"] = record.energy and record.energy.idle_power_w
+    row |= {f"{name} ({one.unit})" if one.unit else name: one.value for name, one in further_measures(record).items()}
     row |= _trust_values(record)
     row |= {"index_s": record.index and record.index.seconds, "index_bytes": record.index and record.index.bytes}
     row |= _quality_values(record)
@@ -92,6 +93,11 @@ def _trust_values(record: Record) -> dict[str, object]:
         "disturbed_turns": seen and seen.disturbed_turns,
         "unstable": seen and seen.unstable,
     }
+
+
+def further_measures(record: Record) -> dict[str, FurtherMeasure]:
+    """Return what was measured that has no field of its own, by name."""
+    return {name: value for name, value in record.further.items() if isinstance(value, FurtherMeasure)}
 
 
 def _quality_values(record: Record) -> dict[str, object]:

@@ -28,7 +28,7 @@ from bench.report.reading.labels import (
 )
 from bench.report.reading.ladder import Rung, ladders
 from bench.report.reading.ratios import is_measured, latency_of, measured
-from bench.report.reading.values import as_number, ratio_cell
+from bench.report.reading.values import as_number, further_measures, ratio_cell
 from bench.report.run import money
 from bench.report.run.money import Price
 
@@ -70,7 +70,8 @@ def _cells(record: Record) -> dict[str, str]:
 def costs(records: Sequence[Record], prices: Sequence[Price]) -> pd.DataFrame:
     """Return one row a measured case: operations, bytes, energy and money; columns that nobody fills are left out."""
     shown = [(label, one) for label, one in zip(case_labels(records), records, strict=True) if is_measured(one)]
-    frame = pd.DataFrame([{"case": label} | _cost_cells(record, prices) for label, record in shown], dtype=object)
+    rows = [{"case": label} | _cost_cells(record, prices) for label, record in shown]
+    frame = pd.DataFrame(rows, dtype=object).fillna(NOT_AVAILABLE)
     return frame.drop(columns=[name for name in frame.columns if (frame[name] == NOT_AVAILABLE).all()])
 
 
@@ -95,6 +96,7 @@ def _cost_cells(record: Record, prices: Sequence[Price]) -> dict[str, str]:
         "power": NOT_AVAILABLE if energy is None else f"{energy.power_w:.0f} W ({energy.idle_power_w:.0f} W idle)",
         "indexing": NOT_AVAILABLE if index is None else milliseconds(index.seconds),
         "index": NOT_AVAILABLE if index is None else mebibytes(index.bytes),
+        **{one.title: f"{number(one.value)} {one.unit}".rstrip() for one in further_measures(record).values()},
     }
 
 

@@ -119,7 +119,10 @@ def test_what_the_user_names_goes_before_parts_and_their_goals():
         ("batch_sizes = [1]", "no recommenders: name some"),
         ('[[parts]]\ntitle = "small"', "no recommenders: name some"),
         (
-            '[[recommenders]]\nname = "p5"\n[[parts]]\ntitle = "small"\ngoals = { cpu = { 4 = 2 } }\ngoal_decoder = "exact"',
+            (
+                '[[recommenders]]\nname = "p5"\n[[parts]]\ntitle = "small"\n'
+                'goal_decoder = "exact"\ngoals = { cpu = { 4 = 2 } }'
+            ),
             "small: a goal for batch size 4",
         ),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from bench.records.record import (
     WeightsKind,
 )
 from bench.records.studies import Ablation, Beam, BeamStudy, Evaluation, LeakProbe, Studies
+from bench.report.run.chapter import Material
+from bench.report.run.money import read_prices
 from bench.statistics.ranks import Ranks
 
 
@@ -296,3 +299,8 @@ def make_studies() -> tuple[Studies, list[Record]]:
 def write_studies(path: Path, studies: Studies) -> Path:
     path.write_bytes(packed(path, studies.model_dump_json(indent=1) + "\n"))
     return path
+
+
+def make_material(records: Sequence[Record]) -> Material:
+    """What the sections of a page are made of, where nothing was studied."""
+    return Material(records, Studies(), (), {}, {}, read_prices())

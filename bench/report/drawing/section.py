@@ -36,6 +36,8 @@ class Section:
         note: How the tables are to be read.
         drawings: Its figures.
         lead: What stands above the tables.
+        asks_price: Whether readers can put in what a device costs.
+        wide: Whether its tables take all the room there is.
 
     """
 
@@ -45,3 +47,5 @@ class Section:
     note: str
     drawings: tuple[Drawing, ...] = ()
     lead: str = ""
+    asks_price: bool = False
+    wide: bool = False

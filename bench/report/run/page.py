@@ -22,12 +22,13 @@ from bench.report.reading.joining import with_whole_quality
 from bench.report.reading.labels import Told, case_labels, dataset_name, generated, machine_name, machine_of
 from bench.report.reading.ratios import is_measured, measured
 from bench.report.run import answers, fits, formats, money, tables
+from bench.report.run.chapter import Material
+from bench.report.run.chapters import dropped_first, sections
 from bench.report.run.figures import draw_all
 from bench.report.run.formats import Format
 from bench.report.run.money import Price
-from bench.report.run.timed import timed_sections
 from bench.report.studies import quality
-from bench.report.studies.sections import doubts, sections, studied
+from bench.report.studies.doubts import doubts, studied
 from bench.report.studies.variants import Place, ranked, variants
 from models.errors import UserError
 
@@ -38,27 +39,11 @@ NOTHING_TOLD = "No case was timed and none evaluated; what was studied stands be
 FRONT = "quality_latency"
 """The figure beside the answer."""
 
-LAST = ("results", "failed")
-"""Sections that follow those of studies."""
-
 MOST_LETTERS = 65_000
 """What fits into a comment on GitHub, with some room."""
 
-EXPENDABLE = (
-    "setting",
-    "published",
-    "cost",
-    "ablations",
-    "latency",
-    "growth",
-    "results",
-    "seeds",
-    "leaks",
-    "shortcuts",
-    "beams",
-    "decoders",
-)
-"""What Markdown goes without, in this order, until it fits."""
+SETTING = "setting"
+"""What Markdown goes without before any section; the page has it."""
 
 
 @dataclass(frozen=True)
@@ -148,10 +133,7 @@ def _known(runs: Sequence[Run], files: Sequence[StudyFile], prices: Sequence[Pri
     places = ranked(found)
     drawings = draw_all(records)
     replaced = sum(shown is not read for shown, read in zip(records, stored, strict=True))
-    timed = timed_sections(records, drawings, prices, replaced) if records else []
-    first = [section for section in timed if section.anchor not in LAST]
-    last = [section for section in timed if section.anchor in LAST]
-    whole = [*first, *sections(studies, found, places, records), *last]
+    whole = sections(Material(records, studies, found, places, drawings, prices, replaced))
     return Known(runs, files, records, studies, places, drawings, whole, prices, folder)
 
 
@@ -181,8 +163,9 @@ def _content(known: Known) -> dict[str, Any]:
 def _markdown(content: dict[str, Any]) -> str:
     """Render Markdown, without as much of what is expendable as it takes to fit into a comment on GitHub."""
     template = environment(html=False).get_template("report.md.j2")
-    for parts in range(len(EXPENDABLE) + 1):
-        text = template.render(content | {"cut": EXPENDABLE[:parts]})
+    expendable = [SETTING, *dropped_first()]
+    for parts in range(len(expendable) + 1):
+        text = template.render(content | {"cut": expendable[:parts]})
         if len(text) <= MOST_LETTERS:
             break
     return text

@@ -1,24 +1,23 @@
-"""The parts of the page that timing fills: the claim, decoders, latency, cost, all cases, failures."""
+"""The sections of the page that timing fills: the claim, decoders, latency, cost, all cases, failures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import islice
 
-from bench.records.record import Record
-from bench.report.drawing.figure import Drawing, drawn
-from bench.report.drawing.section import Section, Titled
+from bench.report.drawing.figure import drawn
+from bench.report.drawing.section import Titled
 from bench.report.growth import crossings, laws
 from bench.report.growth import sweeps as scaling
 from bench.report.growth.sweeps import Sweep
 from bench.report.reading import findings
 from bench.report.reading.ratios import measured
 from bench.report.run import money, tables
+from bench.report.run.chapter import Chapter, Content, Material
 from bench.report.run.distributions import latencies
 from bench.report.run.figures import MOST_PANELS
-from bench.report.run.money import Price
 from bench.report.run.roofline import limits
 
 CLAIM_NOTE = (
@@ -56,53 +55,47 @@ RESULTS_NOTE = (
 MOST_GROWING = 12
 """Lines of a sweep that are drawn, fitted, and crossed with each other."""
 
-LATENCY_FIGURES = ("distribution", "latency", "phases")
-COST_FIGURES = ("cost", "roofline")
+
+def _claim(material: Material) -> Content:
+    compared = bool(findings.comparisons(material.records))
+    note = CLAIM_NOTE if compared else NO_PAIR
+    return Content((Titled("", tables.claims(material.records)),), note, lead=findings.CLAIM)
 
 
-def timed_sections(
-    records: Sequence[Record], drawings: dict[str, Drawing], prices: Sequence[Price], replaced: int
-) -> list[Section]:
-    """Return the sections that have something to show.
+def _decoders(material: Material) -> Content:
+    return Content((Titled("", tables.ladder(material.records)),), DECODERS_NOTE)
 
-    Args:
-        records: All cases.
-        drawings: Figures by name.
-        prices: Prices of devices.
-        replaced: How many cases show the quality of a larger evaluation.
 
-    """
-    compared = bool(findings.comparisons(records))
-    more = (
-        f" Quality of {replaced} of these cases is of more users than were ranked beside the timing: that of an "
-        "evaluation of the same weights serving the same lists."
-    )
+def _latency(material: Material) -> Content:
+    shown = Titled("", latencies(material.records))
+    return Content((shown,), LATENCY_NOTE, material.drawn("distribution", "latency", "phases"))
+
+
+def _cost(material: Material) -> Content:
     spent = (
-        Titled("", tables.costs(records, prices)),
-        Titled("Prices", money.used(records, prices)),
-        Titled("Against the machine's limits", limits(records)),
+        Titled("", tables.costs(material.records, material.prices)),
+        Titled("Prices", money.used(material.records, material.prices)),
+        Titled("Against the machine's limits", limits(material.records)),
     )
-    made = [
-        Section("claim", "The paper's claim", (Titled("", tables.claims(records)),), CLAIM_NOTE, lead=findings.CLAIM),
-        Section("decoders", "Decoders", (Titled("", tables.ladder(records)),), DECODERS_NOTE),
-        Section("latency", "Latency", (Titled("", latencies(records)),), LATENCY_NOTE, _of(drawings, LATENCY_FIGURES)),
-        _growth(records),
-        Section("cost", "Cost", spent, f"{COST_NOTE} {LIMITS_NOTE}", _of(drawings, COST_FIGURES)),
-        Section(
-            "results", "All cases", (Titled("", tables.results(records)),), RESULTS_NOTE + (more if replaced else "")
-        ),
-        Section("failed", "What failed", (Titled("", tables.failures(records)),), ""),
-    ]
-    if not compared:
-        made[0] = replace(made[0], note=NO_PAIR)
-    filled = [replace(one, tables=tuple(table for table in one.tables if len(table.frame.columns) > 1)) for one in made]
-    filled = [replace(one, tables=tuple(table for table in one.tables if not table.frame.empty)) for one in filled]
-    return [one for one in filled if one.tables or one.drawings]
+    return Content(spent, f"{COST_NOTE} {LIMITS_NOTE}", material.drawn("cost", "roofline"))
 
 
-def _growth(records: Sequence[Record]) -> Section:
+def _results(material: Material) -> Content:
+    more = (
+        f" Quality of {material.replaced} of these cases is of more users than were ranked beside the timing: that of "
+        "an evaluation of the same weights serving the same lists."
+    )
+    shown = Titled("", tables.results(material.records))
+    return Content((shown,), RESULTS_NOTE + (more if material.replaced else ""))
+
+
+def _failed(material: Material) -> Content:
+    return Content((Titled("", tables.failures(material.records)),))
+
+
+def _growth(material: Material) -> Content:
     """Return how latency grows with what was swept, and by which laws."""
-    found = [_short(sweep) for sweep in scaling.sweeps(measured(records))[:MOST_PANELS]]
+    found = [_short(sweep) for sweep in scaling.sweeps(measured(material.records))[:MOST_PANELS]]
     heavy = [sweep for sweep in found if scaling.has_memory(sweep)]
     grown = laws.growths(found)
     crossed = crossings.crossings(grown)
@@ -120,7 +113,7 @@ def _growth(records: Sequence[Record]) -> Section:
         title, text = "How memory grows", "What a request adds to memory, against what latency is drawn against."
         draw, data = partial(scaling.draw_memory, heavy), scaling.memories(heavy)
         drawings.append(drawn("scaling_memory", title, draw, text, data))
-    return Section("growth", "How cost grows", shown, " ".join(notes), tuple(drawings))
+    return Content(shown, " ".join(notes), tuple(drawings))
 
 
 def _short(sweep: Sweep) -> Sweep:
@@ -129,5 +122,15 @@ def _short(sweep: Sweep) -> Sweep:
     return replace(sweep, lines=lines, level=dict(islice(sweep.level.items(), MOST_GROWING)))
 
 
-def _of(drawings: dict[str, Drawing], names: Sequence[str]) -> tuple[Drawing, ...]:
-    return tuple(drawings[name] for name in names if name in drawings)
+def _if_timed(make: Callable[[Material], Content]) -> Callable[[Material], Content]:
+    """Make a section only where there are records."""
+    return lambda material: make(material) if material.records else Content()
+
+
+CLAIM = Chapter("claim", "The paper's claim", _if_timed(_claim))
+DECODERS = Chapter("decoders", "Decoders", _if_timed(_decoders), dropped=11)
+LATENCY = Chapter("latency", "Latency", _if_timed(_latency), dropped=4)
+GROWTH = Chapter("growth", "How cost grows", _if_timed(_growth), dropped=5)
+COST = Chapter("cost", "Cost", _if_timed(_cost), dropped=2, asks_price=True)
+RESULTS = Chapter("results", "All cases", _if_timed(_results), dropped=6)
+FAILED = Chapter("failed", "What failed", _if_timed(_failed), wide=True)

@@ -7,11 +7,10 @@ from matplotlib import pyplot as plt
 from bench.records.store import read
 from bench.report.growth.laws import describe_residuals, draw_residuals, duration, growths, law_text, laws
 from bench.report.growth.sweeps import sweeps
-from bench.report.run.money import read_prices
+from bench.report.run.chapters import sections
 from bench.report.run.page import write_report
-from bench.report.run.timed import timed_sections
 from bench.statistics.growth import Form, Laws
-from tests.bench.factories import make_case, make_latency, make_record, write_results
+from tests.bench.factories import make_case, make_latency, make_material, make_record, write_results
 
 BATCHES = (1, 4, 16, 64)
 BEYOND = (1, 4, 16, 64, 256, 1024, 4096)
@@ -157,5 +156,5 @@ def test_the_same_records_give_the_same_bytes():
 
 
 def growth(records):
-    found = timed_sections(records, {}, read_prices(), 0)
+    found = sections(make_material(records))
     return next(section for section in found if section.anchor == "growth")

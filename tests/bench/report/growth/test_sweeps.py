@@ -5,9 +5,8 @@ from matplotlib import pyplot as plt
 
 from bench.records.record import Memory, Weights
 from bench.report.growth.sweeps import describe, draw_latency, draw_memory, has_memory, sweeps
-from bench.report.run.money import read_prices
-from bench.report.run.timed import timed_sections
-from tests.bench.factories import make_case, make_provenance, make_record
+from bench.report.run.chapters import sections
+from tests.bench.factories import make_case, make_material, make_provenance, make_record
 
 
 def tiger(decoder, beam_width, median_s, **changes):
@@ -114,7 +113,7 @@ def test_memory_is_drawn_where_it_was_measured():
 
 
 def test_the_report_has_both_figures_where_there_are_lines():
-    found = timed_sections([*BEAMS, LITE], {}, read_prices(), 0)
+    found = sections(make_material([*BEAMS, LITE]))
     (growth,) = (section for section in found if section.anchor == "growth")
     assert [drawing.name for drawing in growth.drawings] == ["scaling", "residuals", "scaling_memory"]
-    assert "growth" not in [section.anchor for section in timed_sections([LITE], {}, read_prices(), 0)]
+    assert "growth" not in [section.anchor for section in sections(make_material([LITE]))]

@@ -1,0 +1,92 @@
+"""A section of the page before anything is known: where it stands, and how it is made of what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from bench.records.record import Record
+from bench.records.studies import Studies
+from bench.report.drawing.figure import Drawing
+from bench.report.drawing.section import Section, Titled
+from bench.report.run.money import Price
+from bench.report.studies.variants import Place, Variant
+
+
+@dataclass(frozen=True)
+class Material:
+    """What sections are made of.
+
+    Attributes:
+        records: All cases that were timed, or failed.
+        studies: All studies.
+        variants: What was evaluated.
+        places: The same by dataset, best first.
+        drawings: Figures of records, by name.
+        prices: Prices of devices.
+        replaced: How many cases show the quality of a larger evaluation.
+
+    """
+
+    records: Sequence[Record]
+    studies: Studies
+    variants: Sequence[Variant]
+    places: dict[str, list[Place]]
+    drawings: dict[str, Drawing]
+    prices: Sequence[Price]
+    replaced: int = 0
+
+    def drawn(self, *names: str) -> tuple[Drawing, ...]:
+        """Return those of some figures that have something to show."""
+        return tuple(self.drawings[name] for name in names if name in self.drawings)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a section holds; see `bench.report.drawing.section.Section`. Empty tables are left out."""
+
+    tables: tuple[Titled, ...] = ()
+    note: str = ""
+    drawings: tuple[Drawing, ...] = ()
+    lead: str = ""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One section of the page; it is left out where it has nothing to show.
+
+    Attributes:
+        anchor: Where links lead to.
+        title: Its heading, and its name in the navigation.
+        make: Makes it.
+        dropped: Its place among those that Markdown goes without where it is too long, the lowest first; None where it
+            stays.
+        asks_price: Whether readers can put in what a device costs.
+        wide: Whether its tables take all the room there is.
+
+    """
+
+    anchor: str
+    title: str
+    make: Callable[[Material], Content]
+    dropped: int | None = None
+    asks_price: bool = False
+    wide: bool = False
+
+    def section(self, material: Material) -> Section | None:
+        """Make it; None where nothing is to be shown."""
+        content = self.make(material)
+        told = tuple(one for one in content.tables if len(one.frame.columns) > 1 and not one.frame.empty)
+        if not told and not content.drawings:
+            return None
+        known = replace(content, tables=told)
+        return Section(
+            self.anchor,
+            self.title,
+            known.tables,
+            known.note,
+            known.drawings,
+            known.lead,
+            asks_price=self.asks_price,
+            wide=self.wide,
+        )

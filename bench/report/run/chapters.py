@@ -1,0 +1,36 @@
+"""All sections of the page, in their order."""
+
+from __future__ import annotations
+
+from bench.report.drawing.section import Section
+from bench.report.run.chapter import Chapter, Material
+from bench.report.run.studied import ABLATIONS, BEAMS, LEAKS, PUBLISHED, QUALITY, SEEDS, SHORTCUTS
+from bench.report.run.timed import CLAIM, COST, DECODERS, FAILED, GROWTH, LATENCY, RESULTS
+
+CHAPTERS: tuple[Chapter, ...] = (
+    CLAIM,
+    DECODERS,
+    LATENCY,
+    GROWTH,
+    COST,
+    QUALITY,
+    PUBLISHED,
+    SEEDS,
+    BEAMS,
+    LEAKS,
+    SHORTCUTS,
+    ABLATIONS,
+    RESULTS,
+    FAILED,
+)
+
+
+def sections(material: Material) -> list[Section]:
+    """Return the sections that have something to show."""
+    return [section for chapter in CHAPTERS if (section := chapter.section(material)) is not None]
+
+
+def dropped_first() -> list[str]:
+    """Return the anchors of what Markdown goes without where it is too long, in that order."""
+    known = [(chapter.dropped, chapter.anchor) for chapter in CHAPTERS if chapter.dropped is not None]
+    return [anchor for _, anchor in sorted(known)]

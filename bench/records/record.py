@@ -18,8 +18,14 @@ from bench.records.model import AtLeastOne, Bounded, Count, Model, NonNegative, 
 SCHEMA_VERSION = 5
 """Version 2 added what measuring can be trusted by, version 3 where each user's target stands; older records lack it
 and are read. Since version 4 the memory of a request on a CPU is the allocator's exact figure.
-Since version 5 a case says what its decoder is."""
+Since version 5 a case says what its decoder is, and a record whether its recommender makes the claim."""
 
+
+CLAIMS_SINCE, CLAIMED_BEFORE = 5, "lite-llm4rec"
+"""Since which version records say whose claim is tried, and whose it always was before."""
+
+CLOSED = "closed"
+"""The usual scenario, which goes without saying."""
 
 NO_RUNG = 2**31
 """Above all rungs."""
@@ -74,6 +80,7 @@ class Case(Model):
             recommenders, and in records made before there was a choice.
         captured: Whether each request of a one-pass recommender replays one CUDA graph.
         threads: CPU threads.
+        scenario: How requests arrive; ``closed`` is one client that waits for each answer.
 
     """
 
@@ -93,6 +100,7 @@ class Case(Model):
     scores: str | None = None
     captured: bool = False
     threads: AtLeastOne
+    scenario: str = CLOSED
 
     @model_validator(mode="before")
     @classmethod
@@ -147,6 +155,7 @@ class Case(Model):
         parts = [self.variant, self.dataset_variant, str(self.settings.get("preset", "default")), self.weights.value]
         parts += [self.device, self.dtype, f"batch {self.batch_size}", f"top {self.k}"]
         parts += [f"{self.scores} scores"] if self.scores else []
+        parts += [] if self.scenario == CLOSED else [self.scenario]
         return " | ".join(parts)
 
 
@@ -438,13 +447,15 @@ class Provenance(Model):
 class Record(Model):
     """Everything known about one case. A case that did not end ok has an outcome, a detail and no numbers.
 
-    `agreement` is None where there is no other decoder of the same weights to compare with. `further` holds what
-    instruments without a field of their own measured, by their names.
+    `claims` tells whether the suite names its recommender as one whose claim is tried: it is held against the strongest
+    beam search. `agreement` is None where there is no other decoder of the same weights to compare with. `further` holds
+    what instruments without a field of their own measured, by their names.
     """
 
     schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
     suite: str
     case: Case
+    claims: bool = False
     outcome: Outcome
     detail: str = ""
     labels: list[str] = Field(default=[])
@@ -466,6 +477,16 @@ class Record(Model):
     agreement: Agreement | None = None
     provenance: Provenance
     kind: Literal["lite-llm4rec-bench"] = "lite-llm4rec-bench"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _who_claimed_before_version_5(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not isinstance(values.get("case"), dict):
+            return values
+        version = values.get("schema_version")
+        if "claims" in values or not isinstance(version, int) or version >= CLAIMS_SINCE:
+            return values
+        return values | {"claims": values["case"].get("recommender") == CLAIMED_BEFORE}
 
     @model_validator(mode="after")
     def _timed_where_ok(self) -> Self:

@@ -22,7 +22,7 @@ from bench.ground.textfiles import either
 from bench.records import store
 from bench.records.record import Flops, Quality, Record
 from bench.report.drawing.rendering import md_text
-from bench.report.reading.findings import CLAIMANT, times
+from bench.report.reading.findings import times
 from bench.report.reading.joining import with_whole_quality
 from bench.report.reading.labels import (
     NOT_AVAILABLE,
@@ -213,13 +213,13 @@ def _sentence(dataset: str, rows: Sequence[Row]) -> str:
         return f"On {dataset}, cost alone was measured."
     best = f"On {dataset}, the best {BEST} of what was timed is {sound[0].told()}, by {sound[0].name}"
     batch = min(record.case.batch_size for row in rows for record in row.records)
-    claimants = [row for row in sound if row.records[0].case.recommender == CLAIMANT]
+    claimants = [row for row in sound if row.records[0].claims]
     for ours in sorted(claimants, key=lambda row: len(row.records[0].case.settings)):  # the paper's own before others
         fast = ours.fastest(batch)
         beams = None if fast is None else _strongest(fast, sound)
         if fast is not None and beams is not None:
             return f"{best}; {_verdict(ours, beams[0])}: {_against(ours, fast, *beams)}."
-    return f"{best}; {CLAIMANT} and a beam search were not timed side by side."
+    return f"{best}; no claimant and beam search were timed side by side."
 
 
 def _strongest(fast: Record, rows: Sequence[Row]) -> tuple[Row, Record] | None:
@@ -241,7 +241,7 @@ def _verdict(ours: Row, beams: Row) -> str:
     one, other = ours.quality.metrics[BEST], beams.quality.metrics[BEST]
     low, high = (one.low - other.high, one.high - other.low) if found is None else (found.low, found.high)
     if low > 0:
-        return f"{CLAIMANT} ranks above the best beam search that was trained here"
+        return f"{ours.records[0].case.recommender} ranks above the best beam search that was trained here"
     return "beam search ranks better" if high < 0 else "beam search gains nothing that shows"
 
 

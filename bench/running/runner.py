@@ -41,6 +41,7 @@ from bench.running.audit import TOLERANCE, Listed, audit_lists, evaluated_lists,
 from bench.running.building import Builder, labels_of
 from bench.running.provenance import provenance
 from bench.running.unfinished import Unfinished
+from bench.scenarios.scenarios import SCENARIOS
 from bench.suites.cases import Planned, Suite
 from bench.suites.planning import Job
 from models.recommender import History
@@ -207,7 +208,8 @@ class Runner:
         )
         before = machine_state(self._options.device)
         subjects = [one.subject for one in ready]
-        found = latency.interleave(subjects, plan, self._clock, self._progress, step=self._step, caught=self._caught)
+        scenario = SCENARIOS[suite.scenario]
+        found = scenario.time(subjects, plan, self._clock, self._progress, step=self._step, caught=self._caught)
         states = before, machine_state(self._options.device)
         for one in ready:
             samples = found[one.case.name]
@@ -322,6 +324,7 @@ class Runner:
         return Record(
             suite=self._options.job.suite,
             case=one.case,
+            claims=one.planned.claims,
             outcome=Outcome.OK,
             labels=one.labels,
             weights=one.weights,

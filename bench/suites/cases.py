@@ -26,7 +26,8 @@ from bench.ground.bounds import (
 )
 from bench.ground.textfiles import read_json, read_text
 from bench.records.decoders import Search
-from bench.records.record import Case, WeightsKind
+from bench.records.record import CLOSED, Case, WeightsKind
+from bench.scenarios.scenarios import SCENARIOS
 from bench.training import recipes
 from models import registry
 from models.decoder import Decoder
@@ -124,6 +125,7 @@ class Suite(BaseModel):
         datasets: Names or paths.
         synthetic: Sizes of the generated dataset.
         recommenders: What is compared; may be empty where there are parts.
+        claimants: Names of the recommenders whose claim is tried: pages hold them against the strongest beam search.
         parts: Products of their own, instead of one.
         min_count: Least interactions of users and items (k-core) that `bench.reproduce` keeps; 0 keeps all.
         ranks_with: Decoder by which `bench.reproduce` ranks all users, by kind of device; one that keeps the beams.
@@ -138,6 +140,7 @@ class Suite(BaseModel):
         scores: What the scores of generated items mean.
         dtypes: Number formats of weights and activations.
         seen: Whether items of the history may come back.
+        scenario: How requests arrive.
         threads: CPU threads of every case; None leaves one core to all else.
         train_minutes: Bound on training a recommender on the fly; None leaves it to the recipe.
         case_seconds: Timed seconds a case.
@@ -154,6 +157,7 @@ class Suite(BaseModel):
     datasets: list[str] = Field(min_length=1)
     synthetic: dict[Literal["users", "items", "length"], int] = {}
     recommenders: list[Entry] = []
+    claimants: list[str] = []
     parts: list[Part] = []
     min_count: Count = 0
     ranks_with: dict[Literal["cpu", "cuda"], str] = {}
@@ -168,6 +172,7 @@ class Suite(BaseModel):
     scores: list[Scores] = Field(default=[Scores.FULL_VOCAB], min_length=1)
     dtypes: list[str] = Field(default=["float32"], min_length=1)
     seen: SeenItems = SeenItems.REMOVE
+    scenario: str = CLOSED
     threads: Threads | None = None
     train_minutes: Minutes | None = None
     case_seconds: Seconds = 5.0
@@ -210,6 +215,7 @@ class Planned:
         part: Title of the suite's part; empty where it has none.
         goal: How many times as long as this case the reference is to take, at least; None where nothing is asked.
         margin: By which share its latency may change and still count as the same.
+        claims: Whether the suite tries this recommender's claim.
 
     """
 
@@ -219,6 +225,7 @@ class Planned:
     part: str = ""
     goal: float | None = None
     margin: float = 0.05
+    claims: bool = False
 
 
 def suites() -> dict[str, str]:
@@ -305,11 +312,13 @@ def expand(
         untrained: Whether weights are random, which measures cost alone.
 
     Raises:
-        UserError: A recommender, setting, decoder or dtype does not exist.
+        UserError: A recommender, setting, decoder, dtype or scenario does not exist.
 
     """
     shared = {"dataset": dataset, "loaded_with": loaded_with or {}, "device": str(device), "threads": threads}
-    shared |= {"k": suite.k, "seen": suite.seen.value}
+    shared |= {"k": suite.k, "seen": suite.seen.value, "scenario": suite.scenario}
+    if suite.scenario not in SCENARIOS:
+        raise UserError(f"there is no scenario {suite.scenario!r}: use one of {', '.join(SCENARIOS)}")
     random = untrained or suite.untrained
     groups: list[list[Planned]] = []
     known: set[str] = set()
@@ -328,6 +337,7 @@ def expand(
                         Case(**common, **serving, dtype=own),
                         entry.checkpoint,
                         margin=entry.margin or suite.margin,
+                        claims=entry.name in suite.claimants,
                         goal=goals.get(batch_size) if goals and serving.get("decoder") == part.goal_decoder else None,
                         **plan,
                     )

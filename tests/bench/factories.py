@@ -93,6 +93,7 @@ def make_record(
     values: dict[str, Any] = {
         "suite": "quick",
         "case": case,
+        "claims": case.recommender == "lite-llm4rec",
         "outcome": Outcome.OK,
         "weights": Weights(parameters=1000, parameter_bytes=4000, settings={"preset": "compact"}),
         "latency": make_latency(median_s),

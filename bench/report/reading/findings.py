@@ -15,9 +15,6 @@ from bench.report.reading.ratios import is_measured, latency_of, measured, metri
 from bench.report.reading.values import further_measures
 from bench.statistics.latency import Ratio
 
-CLAIMANT = "lite-llm4rec"
-"""The recommender of the paper's claim."""
-
 CLAIM = (
     "arXiv 2402.09543 reports for ML-1M 97.28 % less inference time (first version) or 99.48 % less (published "
     "version) and 46.8 % more Recall@10 than its best baseline. What it says of hardware, batch size and the "
@@ -55,7 +52,7 @@ FULL_PRECISION = "float32"
 
 @dataclass(frozen=True)
 class Comparison:
-    """The claimant against a generative case of the same group and preset.
+    """A claimant against a generative case of the same group and preset.
 
     Attributes:
         group: What both have in common.
@@ -75,7 +72,7 @@ class Comparison:
 
 
 def comparisons(records: Sequence[Record]) -> list[Comparison]:
-    """Compare the claimant with every generative case of its group and preset, of very many with what counts most."""
+    """Compare each claimant with the generative cases of its group and preset; of many, with the most telling ones."""
     return [
         Comparison(name, fast, slow, ratio_of(slow, fast), recall_gain(fast, slow))
         for name, group in groups(measured(records)).items()
@@ -96,11 +93,11 @@ def _rivals(fast: Record, group: Sequence[Record]) -> list[Record]:
 
 
 def claimants(group: Sequence[Record]) -> list[Record]:
-    """Return the paper's recommender of a group, at each preset the variant that changes the fewest settings.
+    """Return the claimants of a group, at each preset the variant that changes the fewest settings.
 
     Of very many that change as few, those that rank best.
     """
-    found = [record for record in group if record.case.recommender == CLAIMANT]
+    found = [record for record in group if record.claims]
     presets = dict.fromkeys(record.case.settings.get("preset") for record in found)
     alike = [[record for record in found if record.case.settings.get("preset") == preset] for preset in presets]
     least = [min(len(record.case.settings) for record in several) for several in alike]

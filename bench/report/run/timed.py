@@ -23,7 +23,7 @@ from bench.report.run.roofline import limits
 CLAIM_NOTE = (
     "Time saved and ratios are of median request latency, with 95 % intervals from a bootstrap over interleaved turns."
 )
-NO_PAIR = "Nothing to compare: the run holds no pair of lite-llm4rec and a beam-search recommender of one preset."
+NO_PAIR = "Nothing to compare: the run holds no pair of a claimant of its suite and a beam search of one preset."
 DECODERS_NOTE = (
     "What each decoder of one recommender costs and whether it gives the same lists, lowest rung first. reference is "
     "what the papers run. vectorised-trie, exact and compiled keep the same beams and must give the same lists; "

@@ -185,7 +185,7 @@ def test_other_seeds_failures_and_cautions_are_kept_apart(tmp_path):
 
 def test_what_was_not_timed_side_by_side_is_not_compared(tmp_path):
     records = [timed("lite-llm4rec", 0.002, 0.2), beam_search("exact", 0.01, threads=8), timed("sasrec", 0.1, 0.1)]
-    assert "lite-llm4rec and a beam search were not timed side by side" in written(tmp_path, records)
+    assert "no claimant and beam search were timed side by side" in written(tmp_path, records)
 
 
 def test_without_quality_only_cost_is_told(tmp_path):

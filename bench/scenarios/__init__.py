@@ -1,0 +1,1 @@
+"""How requests arrive, one scenario a file."""

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
-from scipy import stats
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import RandomSampler
@@ -22,6 +21,7 @@ from bench.cli.options import choose_device, set_threads
 from bench.data.dataset import Dataset
 from bench.face.session import loading_of, read_numbers
 from bench.measure import memory
+from bench.statistics.intervals import bootstrap
 from bench.training.batches import LengthGroupedBatches
 from bench.training.loop import in_bfloat16, plain_attention
 from bench.training.recipes import Recipe, resolve
@@ -158,9 +158,8 @@ def bench_throughput(
     pairs = [(turn("recipe"), turn("plain")) for _ in range(TURNS)]
     benchmark.pedantic(turn, args=("recipe",), rounds=1)
     fast, slow = np.array(pairs).T
-    found = stats.bootstrap((np.log(fast / slow),), np.mean, rng=np.random.default_rng(0)).confidence_interval
-    low, high = np.exp([found.low, found.high])
-    ratio = float(np.exp(np.log(fast / slow).mean()))
+    found = bootstrap(np.log(fast / slow))
+    ratio, low, high = np.exp([found.value, found.low, found.high]).tolist()
     told = {"interactions per second": float(np.median(fast)), "plain interactions per second": float(np.median(slow))}
     benchmark.extra_info |= told | {"ratio": ratio, "low": float(low), "high": float(high), "bfloat16": in_bf16}
     speeds = f"{np.median(fast):,.0f} interactions/s, plain {np.median(slow):,.0f}"

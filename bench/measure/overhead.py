@@ -11,6 +11,7 @@ from bench.measure.instrument import Instrument, Request
 from bench.measure.subject import Subject
 from bench.records.conditions import Overhead
 from bench.records.record import Unavailable
+from bench.statistics.intervals import bootstrap
 
 BLOCK_S = 0.002
 """How long a block of calls lasts: short, so that both ways see the same machine."""
@@ -22,7 +23,6 @@ TOO_LONG_S = 0.1
 """Requests beside which the microseconds of timing cannot be seen."""
 
 ALLOWED_SHARE, ALLOWED_S = 0.02, 20e-6
-RESAMPLES = 1000
 
 
 def harness_overhead(subject: Subject, clock: Clock, *, seconds: float = 1.0) -> Overhead | Unavailable:
@@ -52,10 +52,9 @@ def harness_overhead(subject: Subject, clock: Clock, *, seconds: float = 1.0) ->
         else:
             harness[block], bare[block] = _harness(subject, clock, numbers), _bare(subject, clock, numbers)
     gaps = harness - bare
-    draws = np.random.default_rng(0).integers(blocks, size=(RESAMPLES, blocks))
-    low, high = np.percentile(np.median(gaps[draws], axis=1), [2.5, 97.5])
+    found = bootstrap(gaps, statistic=np.median)
     allowed = max(ALLOWED_SHARE * float(np.median(bare)), ALLOWED_S)
-    return Overhead(seconds=float(np.median(gaps)), low=float(low), high=float(high), allowed_s=allowed)
+    return Overhead(seconds=found.value, low=found.low, high=found.high, allowed_s=allowed)
 
 
 def _bare(subject: Subject, clock: Clock, numbers: range) -> float:

@@ -1,4 +1,4 @@
-"""Is a user who asks again answered sooner? Who keeps answers is not as fast as he seems."""
+"""Is a user who asks again answered sooner? Then answers are kept, and times of repeated requests flatter."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from bench.measure.clock import Clock
 from bench.measure.subject import Subject
 from bench.records.conditions import Repeats
 from bench.records.record import Unavailable
+from bench.statistics.intervals import bootstrap
 from models.recommender import History
 
 LEAST_PAIRS, MOST_PAIRS = 6, 32
@@ -21,8 +22,6 @@ TOO_LONG_S = 0.5
 
 KEPT = 0.6
 """Answers count as kept where even the upper end of the ratio's interval lies below."""
-
-RESAMPLES = 1000
 
 
 def repeated_requests(subject: Subject, fresh: Sequence[Sequence[History]], clock: Clock) -> Repeats | Unavailable:
@@ -53,6 +52,6 @@ def repeated_requests(subject: Subject, fresh: Sequence[Sequence[History]], cloc
             _, timed = clock.time(lambda number=number: new.request(number))  # type: ignore[misc]
             seconds[asked, number] = timed.wall_s
     logs = np.log(seconds[1]) - np.log(seconds[0])
-    draws = np.random.default_rng(0).integers(pairs, size=(RESAMPLES, pairs))
-    low, high = np.percentile(np.median(logs[draws], axis=1), [2.5, 97.5])
-    return Repeats(pairs=pairs, ratio=float(np.exp(np.median(logs))), low=float(np.exp(low)), high=float(np.exp(high)))
+    found = bootstrap(logs, statistic=np.median)
+    ratio, low, high = (float(np.exp(end)) for end in (found.value, found.low, found.high))
+    return Repeats(pairs=pairs, ratio=ratio, low=low, high=high)

@@ -9,16 +9,15 @@ from functools import partial
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
 
 from bench.records.record import Hits, Metric, Quality
 from bench.statistics import ranks as ranking
+from bench.statistics.intervals import bootstrap
 from bench.statistics.ranks import Floats, Ints, Ranks
 from models.contract import check_lists
 from models.recommender import PADDING, History, Recommendations, Recommender, SeenItems
 
 CUTOFFS = (1, 5, 10, 20)
-RESAMPLES = 1000
 
 BATCH = 32
 """Users ranked at a time: lists must not depend on it."""
@@ -148,13 +147,8 @@ def per_user_metrics(ranks: Ranks, k: int) -> dict[str, Floats]:
 
 def interval(values: Floats, *, seed: int = 0) -> Metric:
     """Return the mean over users with its 95 % percentile-bootstrap interval (Efron 1979)."""
-    if len(values) < 2 or np.ptp(values) == 0:  # noqa: PLR2004 - nothing varies, nothing to resample
-        mean = float(values.mean())
-        return Metric(value=mean, low=mean, high=mean)
-    found = stats.bootstrap(
-        (values,), np.mean, n_resamples=RESAMPLES, batch=50, method="percentile", rng=np.random.default_rng(seed)
-    ).confidence_interval
-    return Metric(value=float(values.mean()), low=float(found.low), high=float(found.high))
+    found = bootstrap(values, seed=seed)
+    return Metric(value=found.value, low=found.low, high=found.high)
 
 
 def summarise(

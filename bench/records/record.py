@@ -447,9 +447,9 @@ class Provenance(Model):
 class Record(Model):
     """Everything known about one case. A case that did not end ok has an outcome, a detail and no numbers.
 
-    `claims` tells whether the suite names its recommender as one whose claim is tried: it is held against the strongest
-    beam search. `agreement` is None where there is no other decoder of the same weights to compare with. `further` holds
-    what instruments without a field of their own measured, by their names.
+    `claims` tells whether the suite names its recommender as one whose claim is tried: it is held against
+    the strongest beam search. `agreement` is None where there is no other decoder of the same weights to compare with.
+    `further` holds what instruments without a field of their own measured, by their names.
     """
 
     schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION

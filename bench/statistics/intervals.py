@@ -1,12 +1,19 @@
-"""Intervals of what is computed from several estimates that each have one."""
+"""Numbers with their 95 % intervals: from samples by the bootstrap, and from estimates that have one already."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+RESAMPLES = 1000
+
+Floats = NDArray[np.float64]
 
 
 class Estimated(Protocol):
@@ -39,6 +46,43 @@ class Interval:
     value: float
     low: float
     high: float
+
+
+def bootstrap(
+    *samples: Floats,
+    statistic: Callable[..., Any] = np.mean,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Return a statistic with its percentile-bootstrap interval (Efron 1979).
+
+    Args:
+        samples: Values [N]; several are paired, and resampled together.
+        statistic: Of all samples, over their last axis, as numpy takes it.
+        resamples: How often.
+        seed: Seed of the resampling.
+
+    Returns:
+        An interval of no width where nothing varies; ends that are not finite where the statistic is not so in
+        some resamples.
+
+    """
+    value = float(statistic(*samples, axis=-1))
+    if all(len(values) < 2 or np.ptp(values) == 0 for values in samples):  # noqa: PLR2004 - nothing to resample
+        return Interval(value, value, value)
+    with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # the ends tell it
+        found = stats.bootstrap(
+            samples,
+            statistic,
+            n_resamples=resamples,
+            batch=50,
+            paired=len(samples) > 1,
+            vectorized=True,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
+    return Interval(value, float(found.low), float(found.high))
 
 
 def weighted_sum(parts: Sequence[Estimated], weights: Sequence[float]) -> Interval:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.records.record import Latency
+from bench.statistics.intervals import Interval
 
 Floats = NDArray[np.float64]
 
@@ -28,19 +29,8 @@ class Pairing(StrEnum):
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """How many times as long `slow` takes as `fast`, with a 95 % bootstrap interval.
-
-    Attributes:
-        value: Ratio of medians.
-        low: 2.5th percentile of the resampled ratios.
-        high: 97.5th.
-
-    """
-
-    value: float
-    low: float
-    high: float
+class Ratio(Interval):
+    """How many times as long `slow` takes as `fast`: the ratio of medians."""
 
     @property
     def saved_percent(self) -> tuple[float, float, float]:

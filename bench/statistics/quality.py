@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from bench.records.record import Quality
 from bench.statistics import ranks as ranking
+from bench.statistics.intervals import Interval, bootstrap
 from bench.statistics.ranks import Floats, Ranks
 
 CUTOFF = 10
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class Difference:
-    """How much better one recommender ranks the same users' targets than another, in NDCG@10.
+class Difference(Interval):
+    """How much better one recommender ranks the same users' targets than another: a mean over users of NDCG@10.
 
     Attributes:
-        value: Mean over users of the difference.
-        low: 2.5th percentile of means of resampled users.
-        high: 97.5th.
         p_value: p-value of a paired t-test over users, two-sided; 1 where no user differs.
 
     """
 
-    value: float
-    low: float
-    high: float
     p_value: float
 
 
@@ -53,17 +49,45 @@ def per_user(quality: Quality, metric: str = "NDCG@10") -> Floats | None:
     return METRICS[metric](Ranks(better, tied), CUTOFF)
 
 
-def quality_difference(better: Quality, worse: Quality, *, seed: int = 0) -> Difference | None:
+def quality_difference(better: Quality, worse: Quality) -> Difference | None:
     """Compare two evaluations of the same users; None where they are not, or where targets' places are not known."""
-    first, second = per_user(better), per_user(worse)
-    same = (better.users, better.split, better.seen) == (worse.users, worse.split, worse.seen)
-    if first is None or second is None or not same:
+    pair = _paired(better, worse, "NDCG@10")
+    if pair is None:
         return None
-    gaps = first - second
-    if np.ptp(gaps) == 0:
-        return Difference(float(gaps.mean()), float(gaps.mean()), float(gaps.mean()), 1.0)
-    found = stats.bootstrap(
-        (gaps,), np.mean, n_resamples=RESAMPLES, batch=50, method="percentile", rng=np.random.default_rng(seed)
-    ).confidence_interval
-    p_value = float(stats.ttest_1samp(gaps, 0.0).pvalue)
-    return Difference(float(gaps.mean()), float(found.low), float(found.high), p_value)
+    gaps = pair[0] - pair[1]
+    found = bootstrap(gaps)
+    p_value = float(stats.ttest_1samp(gaps, 0.0).pvalue) if np.ptp(gaps) else 1.0
+    return Difference(found.value, found.low, found.high, p_value)
+
+
+def relative_change(other: Quality, base: Quality, metric: str = "NDCG@10") -> Interval | None:
+    """Compare two evaluations of the same users by the ratio of their means, minus 1.
+
+    Args:
+        other: The numerator.
+        base: The denominator.
+        metric: One of `METRICS`.
+
+    Returns:
+        None where the users are not the same, where their targets' places are not known, or where `base` finds too few
+        targets to divide by.
+
+    """
+    pair = _paired(other, base, metric)
+    if pair is None or not pair[1].any():
+        return None
+    if np.array_equal(*pair):
+        return Interval(0.0, 0.0, 0.0)
+    found = bootstrap(*pair, statistic=_change_of_means)
+    return found if math.isfinite(found.low) and math.isfinite(found.high) else None
+
+
+def _paired(first: Quality, second: Quality, metric: str) -> tuple[Floats, Floats] | None:
+    """Return each user's metric in both evaluations; None where they are not of the same users, or it is not known."""
+    one, other = per_user(first, metric), per_user(second, metric)
+    same = (first.users, first.split, first.seen) == (second.users, second.split, second.seen)
+    return (one, other) if one is not None and other is not None and same else None
+
+
+def _change_of_means(first: Any, second: Any, axis: int = -1) -> Any:
+    return first.mean(axis) / second.mean(axis) - 1

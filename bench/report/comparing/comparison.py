@@ -13,8 +13,7 @@ from bench.report.comparing.sources import machine_key
 from bench.statistics.between_runs import OneRunEach, Side, Spread, mean_between_runs, ratio_between_runs, spread
 from bench.statistics.intervals import Estimated, Interval, weighted_sum
 from bench.statistics.latency import Ratio, latency_median
-from bench.statistics.quality import quality_difference
-from bench.statistics.relative_quality import relative_change
+from bench.statistics.quality import quality_difference, relative_change
 from models.errors import UserError
 
 NDCG = "NDCG@10"

@@ -24,8 +24,9 @@ from bench.report.reading.labels import (
 from bench.report.reading.ratios import latency_of, measured, ratio_of
 from bench.report.studies.quality import training_of
 from bench.report.studies.variants import Variant
+from bench.statistics.intervals import Interval
 from bench.statistics.latency import Ratio
-from bench.statistics.relative_quality import Change, relative_change
+from bench.statistics.quality import relative_change
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Variation:
 
     name: str
     quality: Quality | None
-    change: Change | None
+    change: Interval | None
     record: Record | None
     ratio: Ratio | None
     weights: Weights | None
@@ -159,7 +160,7 @@ def _cells(one: Variation, *, is_base: bool) -> dict[str, str]:
     }
 
 
-def percent(change: Change) -> str:
+def percent(change: Interval) -> str:
     """Write a relative change with its interval, in percent."""
     value, low, high = (100 * share for share in (change.value, change.low, change.high))
     return Quantity(f"{value:+z.1f} % [{low:+z.1f}, {high:+z.1f}]", value)

@@ -9,7 +9,7 @@ import pandas as pd
 from bench.records.studies import Evaluation, LeakProbe
 from bench.report.reading.labels import NONE, NOT_AVAILABLE, generated, metric_of
 from bench.report.studies.variants import Variant, variant_key
-from bench.statistics.relative_quality import relative_change
+from bench.statistics.quality import relative_change
 
 LEAKY, REPAIRED = "sequential-leaky", "sequential"
 """Numberings that count whole sequences, test targets included, and the training part alone."""

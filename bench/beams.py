@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,9 +12,24 @@ from rich.table import Table
 
 from bench.cli import ending
 from bench.cli.loading import Loading, with_loading
-from bench.cli.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
+from bench.cli.options import (
+    BEAM_WIDTH,
+    CpuThreads,
+    DatasetName,
+    DecoderName,
+    DeviceName,
+    PresetName,
+    ScoresKind,
+    SeedNumber,
+    SettingWords,
+    StudiesFile,
+    choose_device,
+    parse_settings,
+    serving_for,
+    set_threads,
+)
 from bench.data.dataset import Split
-from bench.ground.bounds import BeamWidth, Seed, Threads, Users, number
+from bench.ground.bounds import BeamWidth, Users, number
 from bench.ground.outputs import check_out_file, write_file
 from bench.quality import beams, evaluate
 from bench.records.record import Metric
@@ -38,19 +52,17 @@ def main(
     recommender: Annotated[
         str, typer.Argument(help="A generative one: registry name, package.module:Class, or checkpoint folder.")
     ],
-    dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
+    dataset: DatasetName = "synthetic",
     beam_width: Annotated[list[int] | None, number(BeamWidth, "Beams; default 10, 20, 50 and 100.")] = None,
-    decoder: Annotated[str | None, typer.Option(help="The beam search; default: the recommender's own.")] = None,
-    scores: Annotated[Scores, typer.Option(help="What scores of items are taken over.")] = Scores.FULL_VOCAB,
+    decoder: DecoderName = None,
+    scores: ScoresKind = Scores.FULL_VOCAB,
     users: Annotated[int, number(Users, "Users ranked, a seeded sample: all items are scored.")] = 500,
-    preset: Annotated[str | None, typer.Option(help="Preset of the checkpoint.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the checkpoint, name=value.")
-    ] = None,
-    seed: Annotated[int, number(Seed, "Seed of the checkpoint.")] = 0,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
-    threads: Annotated[int | None, number(Threads, "CPU threads; default: torch's.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Also write what was found, for bench.report.")] = None,
+    preset: PresetName = None,
+    settings: SettingWords = None,
+    seed: SeedNumber = 0,
+    device: DeviceName = None,
+    threads: CpuThreads = None,
+    out: StudiesFile = None,
     loading: Loading,
 ) -> None:
     """Rank all items by the scores that beams are ranked by, then search with beams, for the same users."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,9 +14,24 @@ from rich.table import Table
 
 from bench.cli import ending
 from bench.cli.loading import Loading, with_loading
-from bench.cli.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
+from bench.cli.options import (
+    BEAM_WIDTH,
+    CpuThreads,
+    DatasetName,
+    DecoderName,
+    DeviceName,
+    PresetName,
+    ScoresKind,
+    SeedNumber,
+    SettingWords,
+    StudiesFile,
+    choose_device,
+    parse_settings,
+    serving_for,
+    set_threads,
+)
 from bench.data.dataset import Dataset, Split
-from bench.ground.bounds import BatchSize, BeamWidth, ListLength, Seed, Threads, number
+from bench.ground.bounds import BatchSize, BeamWidth, ListLength, number
 from bench.ground.outputs import check_out_file, write_file
 from bench.records.record import Quality
 from bench.records.studies import Evaluation, Studies
@@ -35,24 +49,22 @@ def main(
     recommenders: Annotated[
         list[str], typer.Argument(help="Registry names, package.module:Class, or checkpoint folders.")
     ],
-    dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
+    dataset: DatasetName = "synthetic",
     targets: Annotated[Split, typer.Option(help="Which targets are ranked.")] = Split.TEST,
     k: Annotated[int, number(ListLength, "Length of the lists.")] = 20,
     seen: Annotated[
         SeenItems, typer.Option(help="Items of the history: removed from the lists, or kept.")
     ] = SeenItems.REMOVE,
-    decoder: Annotated[str | None, typer.Option(help="Decoder of generative recommenders.")] = None,
+    decoder: DecoderName = None,
     beam_width: Annotated[int, number(BeamWidth, "Beams of generative recommenders.")] = BEAM_WIDTH,
-    scores: Annotated[Scores, typer.Option(help="What scores of generated items are taken over.")] = Scores.FULL_VOCAB,
-    preset: Annotated[str | None, typer.Option(help="Preset of the checkpoint.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the checkpoint, name=value.")
-    ] = None,
-    seed: Annotated[int, number(Seed, "Seed of the checkpoint.")] = 0,
+    scores: ScoresKind = Scores.FULL_VOCAB,
+    preset: PresetName = None,
+    settings: SettingWords = None,
+    seed: SeedNumber = 0,
     batch_size: Annotated[int, number(BatchSize, "Users ranked at a time.")] = 64,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
-    threads: Annotated[int | None, number(Threads, "CPU threads; default: torch's.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Also write what was found, for bench.report.")] = None,
+    device: DeviceName = None,
+    threads: CpuThreads = None,
+    out: StudiesFile = None,
     loading: Loading,
 ) -> None:
     """Rank the whole catalogue for every user; HR, NDCG, MRR with bootstrap intervals, coverage, valid items."""

@@ -12,8 +12,7 @@ from rich.table import Table
 
 from bench.cli import ending
 from bench.cli.loading import Loading, with_loading
-from bench.cli.options import parse_settings
-from bench.ground.bounds import Seed, number
+from bench.cli.options import DatasetName, SeedNumber, SettingWords, parse_settings
 from bench.quality.identifiers import Facts, facts, read_identifiers
 from bench.training.recipes import resolve
 from models import registry
@@ -29,14 +28,12 @@ app = typer.Typer(add_completion=False, help=__doc__)
 def main(
     *,
     recommender: Annotated[str, typer.Argument(help="One that knows items by codes, such as tiger.")],
-    dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
+    dataset: DatasetName = "synthetic",
     beside: Annotated[
         Path | None, typer.Option(help="Also describe these: JSON lines with item_id and lists of codes.")
     ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the recommender, name=value; may be repeated.")
-    ] = None,
-    seed: Annotated[int, number(Seed, "Decides the codes.")] = 0,
+    settings: SettingWords = None,
+    seed: SeedNumber = 0,
     loading: Loading,
 ) -> None:
     """Describe every kind of identifier that a recommender can give a dataset's items."""

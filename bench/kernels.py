@@ -14,9 +14,21 @@ from torch.profiler import ProfilerActivity
 
 from bench.cli import ending
 from bench.cli.loading import Loading, with_loading
-from bench.cli.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
+from bench.cli.options import (
+    BEAM_WIDTH,
+    CpuThreads,
+    DatasetName,
+    DecoderName,
+    DeviceName,
+    PresetName,
+    SettingWords,
+    choose_device,
+    parse_settings,
+    serving_for,
+    set_threads,
+)
 from bench.data.dataset import Dataset, Split
-from bench.ground.bounds import BatchSize, BeamWidth, ListLength, Rounds, Threads, number
+from bench.ground.bounds import BatchSize, BeamWidth, ListLength, Rounds, number
 from bench.ground.outputs import check_out_folder, write_folder
 from bench.measure.phases import quiet_profile
 from bench.measure.subject import user_batches
@@ -40,16 +52,16 @@ def main(
     recommenders: Annotated[
         list[str], typer.Argument(help="Registry names or package.module:Class, random weights; or checkpoint folders.")
     ],
-    dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
-    preset: Annotated[str | None, typer.Option(help="Size, such as compact or t5-small.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="A setting, name=value; may be repeated.")] = None,
-    decoder: Annotated[str | None, typer.Option(help="Decoder of generative recommenders.")] = None,
+    dataset: DatasetName = "synthetic",
+    preset: PresetName = None,
+    settings: SettingWords = None,
+    decoder: DecoderName = None,
     beam_width: Annotated[int, number(BeamWidth, "Beams of generative recommenders.")] = BEAM_WIDTH,
     batch_size: Annotated[int, number(BatchSize, "Users of the request.")] = 1,
     k: Annotated[int, number(ListLength, "Length of the lists.")] = 20,
     rows: Annotated[int, number(Rounds, "Kernels shown of each recommender, those that take most time.")] = 15,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
-    threads: Annotated[int | None, number(Threads, "CPU threads; default: torch's.")] = None,
+    device: DeviceName = None,
+    threads: CpuThreads = None,
     out: Annotated[Path | None, typer.Option(help="Also write all of them to this CSV file.")] = None,
     loading: Loading,
 ) -> None:

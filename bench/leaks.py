@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import torch
@@ -13,9 +12,8 @@ from rich.table import Table
 
 from bench.cli import ending
 from bench.cli.loading import Loading, with_loading
-from bench.cli.options import parse_settings
+from bench.cli.options import DatasetName, SeedNumber, SettingWords, StudiesFile, parse_settings
 from bench.data.dataset import Split
-from bench.ground.bounds import Seed, number
 from bench.ground.outputs import check_out_file, write_file
 from bench.quality import leaks
 from bench.records.studies import LeakProbe, Studies
@@ -36,12 +34,10 @@ SHOWN = ("HR@1", "HR@5", "HR@10")
 def main(
     *,
     recommender: Annotated[str, typer.Argument(help="One that knows items by numbered IDs, such as p5.")] = "p5",
-    dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the recommender, name=value; may be repeated.")
-    ] = None,
-    seed: Annotated[int, number(Seed, "Decides the numberings.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Also write what was found, for bench.report.")] = None,
+    dataset: DatasetName = "synthetic",
+    settings: SettingWords = None,
+    seed: SeedNumber = 0,
+    out: StudiesFile = None,
     loading: Loading,
 ) -> None:
     """Recommend the numbers after the highest one of the history, under each numbering: what it finds is leaked."""

@@ -24,7 +24,7 @@ from rich.console import Console
 
 from bench.cli import ending
 from bench.cli.loading import Loading, with_loading
-from bench.cli.options import choose_device
+from bench.cli.options import DeviceName, choose_device
 from bench.ground.bounds import Minutes, Rounds, Users, number
 from bench.ground.outputs import check_out_file, check_out_folder, write_file
 from bench.reproducing.kept import RUN, STUDIES, read_kept
@@ -62,7 +62,7 @@ def main(
         ),
     ] = None,
     jobs: Annotated[int | None, number(Rounds, "Trained at a time; default: cores, 4 at most, or 1 on a GPU.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
+    device: DeviceName = None,
     quality_users: Annotated[int, number(Users, "Users whose timed lists are held to evaluated ones.")] = 500,
     beam_users: Annotated[int, number(Users, "Users whose beams are held against all items.")] = 500,
     kept: Annotated[

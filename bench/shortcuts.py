@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,9 +13,22 @@ from rich.table import Table
 
 from bench.cli import ending
 from bench.cli.loading import Loading, with_loading
-from bench.cli.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
+from bench.cli.options import (
+    BEAM_WIDTH,
+    CpuThreads,
+    DatasetName,
+    DeviceName,
+    PresetName,
+    SeedNumber,
+    SettingWords,
+    StudiesFile,
+    choose_device,
+    parse_settings,
+    serving_for,
+    set_threads,
+)
 from bench.data.dataset import Split
-from bench.ground.bounds import HistoryLength, Seed, Threads, Users, number
+from bench.ground.bounds import HistoryLength, Users, number
 from bench.ground.outputs import check_out_file, write_file
 from bench.quality import evaluate
 from bench.quality.shortcuts import forgetting, structure
@@ -40,19 +52,17 @@ def main(
         list[str] | None,
         typer.Argument(help="What ranks by the newest items alone, names or checkpoints; default: shortcut."),
     ] = None,
-    dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
+    dataset: DatasetName = "synthetic",
     last: Annotated[
         list[int] | None, number(HistoryLength, "Newest items that are known; may be repeated. Default: 1, 2 and 5.")
     ] = None,
     users: Annotated[int, number(Users, "Users ranked, a seeded sample.")] = 5000,
-    preset: Annotated[str | None, typer.Option(help="Preset of the checkpoints.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the checkpoints, name=value.")
-    ] = None,
-    seed: Annotated[int, number(Seed, "Seed of the checkpoints.")] = 0,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
-    threads: Annotated[int | None, number(Threads, "CPU threads; default: torch's.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Also write what was found, for bench.report.")] = None,
+    preset: PresetName = None,
+    settings: SettingWords = None,
+    seed: SeedNumber = 0,
+    device: DeviceName = None,
+    threads: CpuThreads = None,
+    out: StudiesFile = None,
     loading: Loading,
 ) -> None:
     """Describe what of a dataset invites shortcuts, and rank test users by their newest items alone."""

@@ -11,8 +11,22 @@ from rich.console import Console
 
 from bench.cli import ending
 from bench.cli.loading import Loading, with_loading
-from bench.cli.options import BEAM_WIDTH, choose_device, parse_settings, serving_for, set_threads
-from bench.ground.bounds import BeamWidth, Epochs, Minutes, Seed, Threads, number
+from bench.cli.options import (
+    BEAM_WIDTH,
+    CpuThreads,
+    DatasetName,
+    DecoderName,
+    DeviceName,
+    PresetName,
+    ScoresKind,
+    SeedNumber,
+    SettingWords,
+    choose_device,
+    parse_settings,
+    serving_for,
+    set_threads,
+)
+from bench.ground.bounds import BeamWidth, Epochs, Minutes, number
 from bench.training import checkpoints
 from bench.training.recipes import Recipe, resolve
 from models import registry
@@ -26,19 +40,17 @@ app = typer.Typer(add_completion=False, help=__doc__)
 def main(
     *,
     recommender: Annotated[str, typer.Argument(help="A name that `python -m bench` lists, or package.module:Class.")],
-    dataset: Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")] = "synthetic",
-    preset: Annotated[str | None, typer.Option(help="Size, such as compact or t5-small.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="A setting, name=value; may be repeated.")] = None,
-    seed: Annotated[int, number(Seed, "Decides weights and batches.")] = 0,
+    dataset: DatasetName = "synthetic",
+    preset: PresetName = None,
+    settings: SettingWords = None,
+    seed: SeedNumber = 0,
     max_minutes: Annotated[float | None, number(Minutes, "Training time at most; default: the recipe's.")] = None,
     epochs: Annotated[float | None, number(Epochs, "Epochs at most; default: the recipe's.")] = None,
-    decoder: Annotated[str | None, typer.Option(help="Decoder that ranks validation users.")] = None,
+    decoder: DecoderName = None,
     beam_width: Annotated[int, number(BeamWidth, "Beams of that decoder.")] = BEAM_WIDTH,
-    scores: Annotated[
-        Scores, typer.Option(help="What scores of generated items are taken over on validation.")
-    ] = Scores.FULL_VOCAB,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: a GPU if there is one.")] = None,
-    threads: Annotated[int | None, number(Threads, "CPU threads; default: torch's.")] = None,
+    scores: ScoresKind = Scores.FULL_VOCAB,
+    device: DeviceName = None,
+    threads: CpuThreads = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the checkpoint; default: one below .bench.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Train anew even if there is a checkpoint.")] = False,
     loading: Loading,

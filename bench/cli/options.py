@@ -1,20 +1,44 @@
-"""What the commands have in common: settings as words, how to serve, the device, the threads."""
+"""What the commands have in common: their options, settings as words, how to serve, the device, the threads."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import torch
+import typer
 
+from bench.ground.bounds import Seed, Threads, number
 from bench.records.record import Case
 from models.errors import UserError
 from models.recommender import Recommender, Scores, SeenItems, Serving
 
 BEAM_WIDTH = 20
 """Beams when nothing is said."""
+
+DatasetName = Annotated[str, typer.Option(help="A name that `python -m bench` lists, or a path.")]
+
+PresetName = Annotated[str | None, typer.Option(help="Preset of the recommender: its size, such as compact.")]
+
+SettingWords = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A setting of the recommender; may be repeated."),
+]
+
+SeedNumber = Annotated[int, number(Seed, "Seed of the weights, and of what else is drawn.")]
+
+DecoderName = Annotated[str | None, typer.Option(help="Decoder of generative recommenders; default: their own.")]
+
+ScoresKind = Annotated[Scores, typer.Option(help="What the scores of generated items are taken over.")]
+
+DeviceName = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: a GPU if there is one.")]
+
+CpuThreads = Annotated[int | None, number(Threads, "CPU threads; default: torch's.")]
+
+StudiesFile = Annotated[Path | None, typer.Option(help="Also write what was found, for bench.report.")]
 
 
 def parse_settings(words: Iterable[str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from bench.cli import ending
 from bench.cli.loading import Loading, with_loading
-from bench.cli.options import parse_settings
+from bench.cli.options import DeviceName, parse_settings
 from bench.gate import render
 from bench.gate.judge import Judge
 from bench.gate.process import WorkerProcess
@@ -61,7 +61,7 @@ def main(
         Words | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting; may be repeated.")
     ] = None,
     untrained: Annotated[bool, typer.Option("--untrained", help="Seeded random weights.")] = False,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; default: a GPU if there is one.")] = None,
+    device: DeviceName = None,
     threads: Annotated[int | None, number(Threads, "CPU threads; default: one fewer than the cores.")] = None,
     case_seconds: Annotated[float | None, number(Seconds, "Timed seconds a case and process.")] = None,
     margin: Annotated[

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from bench.cli.loading import Loading
 from bench.data.dataset import Dataset
 from bench.ground.home import home
+from bench.records.record import Case
 from bench.records.studies import Ablation, Studies
 from bench.reproducing.kept import Kept
 from bench.suites import cases
@@ -198,10 +199,10 @@ class Plan:
         """Return what records call a piece of work."""
         decoders = [self.decoder] if registry.load(work.entry.name).decoders else []
         entry = work.entry.model_copy(update={"settings": work.chosen, "decoders": decoders})
-        alone = self.suite.model_copy(update={"parts": [], "recommenders": [entry]})
-        cpu = torch.device("cpu")
-        groups = cases.expand(alone, work.dataset.name, device=cpu, threads=1, chosen={}, untrained=False)
-        return groups[0][0].case.variant
+        device, dataset = torch.device("cpu"), work.dataset.name
+        served = cases.servings(entry, self.suite, dataset, {}, device, untrained=False)[0]
+        sizes = {"device": str(device), "dtype": "float32", "batch_size": 1, "k": self.suite.k, "threads": 1}
+        return Case(dataset=dataset, seen=self.suite.seen.value, **sizes, **served).variant
 
 
 def _studies_of(kept: Kept, work: Work) -> Studies:

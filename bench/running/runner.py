@@ -20,7 +20,7 @@ from bench.measure.latency import PERCENTILE_ROUNDS, Plan, Samples
 from bench.measure.outcome import Failure, Step, deadline, failure, unwatched
 from bench.measure.repeats import KEPT, repeated_requests
 from bench.measure.state import machine_state
-from bench.measure.subject import Subject, fresh_batches, user_batches
+from bench.measure.subject import Subject, fresh_batches
 from bench.measure.warmup import warm_up
 from bench.quality import evaluate
 from bench.records.conditions import MachineState, Repeats
@@ -40,6 +40,7 @@ from bench.running.agreement import Agreements
 from bench.running.audit import TOLERANCE, Listed, audit_lists, evaluated_lists, timed_lists, too_many_differ
 from bench.running.building import Builder, labels_of
 from bench.running.provenance import provenance
+from bench.running.ranking import quality_of, ranked, subject_of, test_users
 from bench.running.unfinished import Unfinished
 from bench.scenarios.scenarios import SCENARIOS
 from bench.suites.cases import Planned, Suite
@@ -247,9 +248,7 @@ class Runner:
             recommender.index(self._dataset.catalogue)
             self._clock.synchronise()
             index = Index(seconds=time.perf_counter() - start, bytes=recommender.index_bytes)
-        histories, _ = self._dataset.queries(Split.TEST)
-        batches = user_batches(histories, case.batch_size)
-        subject = Subject(case.name, recommender, batches, case.k, self._options.device, len(self._dataset.catalogue))
+        subject = subject_of(recommender, case, self._dataset, self._options.device)
         with self._step(case.name, "warming up", limit_s), deadline(limit_s):
             warm_up(subject, self._clock)
         return Ready(planned, subject, weights, index, labels_of(recommender, case))
@@ -271,35 +270,18 @@ class Runner:
         case = one.case
         if case.weights is WeightsKind.UNTRAINED:
             return None, Unavailable(unavailable="the weights are random (--untrained)")
-        histories, targets = self._dataset.queries(Split.TEST)
-        rows = evaluate.sample(len(histories), self._options.quality_users)
-        histories, targets = [histories[row] for row in rows], [targets[row] for row in rows]
-        key = case.model_dump(mode="json", exclude={"batch_size"}) | {"weights": one.weights.sha256, "users": len(rows)}
+        histories, targets = test_users(self._dataset, self._options.quality_users)
+        key = case.model_dump(mode="json", exclude={"batch_size"})
+        key |= {"weights": one.weights.sha256, "users": len(histories)}
         lists = self._unfinished.lists(key)
         if lists is None:
             lists = self._ranked(one, histories, targets)
             self._unfinished.keep_lists(key, lists)
-        quality = evaluate.summarise(
-            lists,
-            histories,
-            targets,
-            items=len(self._dataset.catalogue),
-            split=Split.TEST.value,
-            seen=case.seen,
-        )
-        return evaluated_lists(lists), quality
+        return evaluated_lists(lists), quality_of(lists, histories, targets, case=case, dataset=self._dataset)
 
     def _ranked(self, one: Ready, histories: list[History], targets: list[int]) -> evaluate.Lists:
         """Rank users batch by batch; each batch is a step, so that one that hangs is found."""
-        batches = evaluate.rank_users(
-            one.subject.recommender,
-            histories,
-            targets,
-            k=one.case.k,
-            batch_size=evaluate.BATCH,
-            device=self._options.device,
-            items=len(self._dataset.catalogue),
-        )
+        batches = ranked(one.subject, histories, targets)
         parts: list[evaluate.Lists] = []
         while True:
             limit_s = self._options.timeout_s
@@ -308,8 +290,8 @@ class Runner:
             if part is None:
                 return evaluate.join(parts)
             parts.append(part)
-            ranked = min(len(parts) * evaluate.BATCH, len(histories))
-            self._progress(f"ranking for {one.case.variant}: {ranked} of {len(histories)} users")
+            done = min(len(parts) * evaluate.BATCH, len(histories))
+            self._progress(f"ranking for {one.case.variant}: {done} of {len(histories)} users")
 
     def _record(
         self, one: Ready, timed: Samples | Failure, states: tuple[MachineState, MachineState], started: str

@@ -12,17 +12,18 @@ from typing import Any
 import torch
 
 from bench.cli.options import serving_of
-from bench.data.dataset import Dataset, Split
+from bench.data.dataset import Dataset
 from bench.measure import machine
 from bench.measure.clock import Clock
 from bench.measure.latency import Plan, Samples, take_turn
 from bench.measure.outcome import failure
 from bench.measure.state import Watch
-from bench.measure.subject import Subject, user_batches
+from bench.measure.subject import Subject
 from bench.measure.warmup import warm_up
 from bench.records.gate import PROTOCOL, Facts, RankedUser
 from bench.records.record import Memory, Quality, Unavailable, WeightsKind
 from bench.running.building import Builder
+from bench.running.ranking import quality_of, ranked, subject_of, test_users
 from bench.suites.cases import Planned
 from bench.suites.planning import Job, lay_out
 from bench.training import checkpoints, recipes
@@ -93,9 +94,7 @@ class Worker:
         recommender, self._weights = self._builders[case].get(planned)
         recommender.serving = serving_of(planned.case)
         recommender.index(dataset.catalogue)
-        histories, _ = dataset.queries(Split.TEST)
-        batches = user_batches(histories, planned.case.batch_size)
-        subject = Subject(case, recommender, batches, planned.case.k, self._device, len(dataset.catalogue))
+        subject = subject_of(recommender, planned.case, dataset, self._device)
         self._open = planned, subject, Samples(watch=Watch(self._device))
 
     def warm(self) -> dict[str, Any]:
@@ -156,27 +155,9 @@ class Worker:
         from bench.quality import evaluate
 
         _, dataset = self._planned[planned.case.name]
-        histories, targets = dataset.queries(Split.TEST)
-        rows = evaluate.sample(len(histories), users)
-        histories, targets = [histories[row] for row in rows], [targets[row] for row in rows]
-        parts = evaluate.rank_users(
-            subject.recommender,
-            histories,
-            targets,
-            k=planned.case.k,
-            batch_size=evaluate.BATCH,
-            device=subject.device,
-            items=subject.items,
-        )
-        lists = evaluate.join(list(parts))
-        return evaluate.summarise(
-            lists,
-            histories,
-            targets,
-            items=len(dataset.catalogue),
-            split=Split.TEST.value,
-            seen=planned.case.seen,
-        )
+        histories, targets = test_users(dataset, users)
+        lists = evaluate.join(list(ranked(subject, histories, targets)))
+        return quality_of(lists, histories, targets, case=planned.case, dataset=dataset)
 
 
 def _origins(recommenders: list[str]) -> dict[str, str]:

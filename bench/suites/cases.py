@@ -343,7 +343,7 @@ def expand(
                     )
                     for entry in piece.recommenders
                     for own in entry.dtypes or [dtype]
-                    for serving in _servings(entry, piece, dataset, chosen, device, untrained=random)
+                    for serving in servings(entry, piece, dataset, chosen, device, untrained=random)
                 ]
                 fresh: dict[str, Planned] = {}
                 for one in group:
@@ -374,10 +374,23 @@ def named_settings(recommender: str, dataset: str, settings: Settings) -> dict[s
     return preset | named
 
 
-def _servings(
+def servings(
     entry: Entry, suite: Suite, dataset: str, chosen: dict[str, Any], device: torch.device, *, untrained: bool
 ) -> list[dict[str, Any]]:
-    """Return the parts of a case that one recommender decides: settings, weights, how it is served."""
+    """Return the parts of a case that one recommender decides: settings, weights, how it is served.
+
+    Args:
+        entry: Which recommender.
+        suite: Names scores and beam widths where the entry has none of its own.
+        dataset: The dataset's name.
+        chosen: Settings named on the command line.
+        device: Where it runs.
+        untrained: Whether weights are random.
+
+    Raises:
+        UserError: A setting or a decoder does not exist.
+
+    """
     kind = registry.load(entry.name)
     fitting = {name: value for name, value in chosen.items() if name in kind.settings_type.model_fields}
     settings, _ = recipes.resolve(entry.name, dataset, entry.settings | fitting)

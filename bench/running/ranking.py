@@ -1,0 +1,49 @@
+"""What answers a case's requests, and how well it ranks test users: the same wherever cases are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from bench.data.dataset import Dataset, Split
+from bench.measure.subject import Subject, user_batches
+from bench.quality import evaluate
+from bench.records.record import Case, Quality
+from models.recommender import History, Recommender
+
+
+def subject_of(recommender: Recommender, case: Case, dataset: Dataset, device: torch.device) -> Subject:
+    """Put an indexed recommender before batches of test users."""
+    histories, _ = dataset.queries(Split.TEST)
+    batches = user_batches(histories, case.batch_size)
+    return Subject(case.name, recommender, batches, case.k, device, len(dataset.catalogue))
+
+
+def test_users(dataset: Dataset, users: int | None) -> tuple[list[History], list[int]]:
+    """Return the histories and targets of a seeded sample of test users; of all where `users` is None."""
+    histories, targets = dataset.queries(Split.TEST)
+    rows = evaluate.sample(len(histories), users)
+    return [histories[row] for row in rows], [targets[row] for row in rows]
+
+
+def ranked(subject: Subject, histories: Sequence[History], targets: Sequence[int]) -> Iterator[evaluate.Lists]:
+    """Rank users batch by batch."""
+    assert subject.items is not None
+    return evaluate.rank_users(
+        subject.recommender,
+        histories,
+        targets,
+        k=subject.k,
+        batch_size=evaluate.BATCH,
+        device=subject.device,
+        items=subject.items,
+    )
+
+
+def quality_of(
+    lists: evaluate.Lists, histories: Sequence[History], targets: Sequence[int], *, case: Case, dataset: Dataset
+) -> Quality:
+    """Turn the lists of test users into the record's quality."""
+    items = len(dataset.catalogue)
+    return evaluate.summarise(lists, histories, targets, items=items, split=Split.TEST.value, seen=case.seen)

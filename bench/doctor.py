@@ -10,14 +10,14 @@ from rich.table import Table
 
 from bench.cli import ending
 from bench.cli.options import choose_device
-from bench.measure.fitness import Finding, Level, examine
+from bench.measure.fitness import Finding, FitnessLevel, examine
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
 VERDICTS = {
-    Level.FIT: "This machine is fit to measure on.",
-    Level.CAUTION: "This machine can measure ratios of cases that are timed in turns; mind the cautions.",
-    Level.FAULT: "This machine is not fit to measure on now: put the faults right first.",
+    FitnessLevel.FIT: "This machine is fit to measure on.",
+    FitnessLevel.CAUTION: "This machine can measure ratios of cases that are timed in turns; mind the cautions.",
+    FitnessLevel.FAULT: "This machine is not fit to measure on now: put the faults right first.",
 }
 
 
@@ -35,12 +35,12 @@ def main(
     console.print(_table(findings))
     console.print()
     console.print(VERDICTS[worst], soft_wrap=True)
-    raise typer.Exit(1 if worst is Level.FAULT else 0)
+    raise typer.Exit(1 if worst is FitnessLevel.FAULT else 0)
 
 
-def worst_of(findings: list[Finding]) -> Level:
+def worst_of(findings: list[Finding]) -> FitnessLevel:
     """Return the gravest level that was found."""
-    levels = list(Level)
+    levels = list(FitnessLevel)
     return levels[max((levels.index(finding.level) for finding in findings), default=0)]
 
 
@@ -48,7 +48,7 @@ def _table(findings: list[Finding]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("", "about", "what was found", "what to change"):
         table.add_column(name, overflow="fold")
-    for finding in sorted(findings, key=lambda finding: -list(Level).index(finding.level)):
+    for finding in sorted(findings, key=lambda finding: -list(FitnessLevel).index(finding.level)):
         table.add_row(finding.level.value, finding.about, finding.said, finding.remedy)
     return table
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from bench.cli import ending
 from bench.cli.loading import Loading, with_loading
 from bench.cli.options import DatasetName, SeedNumber, SettingWords, parse_settings
-from bench.quality.identifiers import Facts, facts, read_identifiers
+from bench.quality.identifiers import CodeFacts, facts, read_identifiers
 from bench.training.recipes import resolve
 from models import registry
 from models.errors import UserError
@@ -49,7 +49,7 @@ def main(
     Console(width=120).print(_table(catalogue, [(name, facts(one, catalogue)) for name, one in known.items()]))
 
 
-def _table(catalogue: Catalogue, rows: Sequence[tuple[str, Facts]]) -> Table:
+def _table(catalogue: Catalogue, rows: Sequence[tuple[str, CodeFacts]]) -> Table:
     table = Table(title=f"identifiers of {len(catalogue):,} items of {catalogue.name}", title_justify="left", box=None)
     table.add_column("identifiers")
     columns = ("items", "codes", "distinct", "collide but for the last", "most", "first codes", "AMI with categories")

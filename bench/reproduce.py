@@ -31,8 +31,8 @@ from bench.reproducing.kept import RUN, STUDIES, read_kept
 from bench.reproducing.packed import LIST
 from bench.reproducing.plan import make_plan
 from bench.reproducing.queue import Queue, State, read_queue
-from bench.reproducing.queued import Run, render_pages, table_of
-from bench.reproducing.run import Options, StepFailedError, Steps, signed, signed_studies
+from bench.reproducing.queued import QueueRun, render_pages, table_of
+from bench.reproducing.run import ReproduceOptions, StepFailedError, Steps, signed, signed_studies
 from bench.running.opening import command_of
 from models.errors import UserError
 
@@ -109,7 +109,7 @@ def main(
     )
     cores = os.cpu_count() or 1
     at_once = jobs or (1 if on_gpu else min(cores, 4))
-    options = Options(
+    options = ReproduceOptions(
         loading=loading,
         device=device,
         threads=max(1, cores // at_once),
@@ -149,7 +149,7 @@ def _do_queue(
         return
     size = asked.size or next(iter(queue.sizes))
     device = choose_device(asked.device)
-    run = Run(
+    run = QueueRun(
         name=name,
         queue=queue,
         state=State(name, size),

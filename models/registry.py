@@ -19,32 +19,34 @@ ENTRY_POINTS = "lite_llm4rec_bench.recommenders"
 
 
 @dataclass(frozen=True)
-class Entry:
+class RegistryEntry:
     """A registered recommender: where its class is, and one line about it."""
 
     path: str
     summary: str
 
 
-REGISTRY: dict[str, Entry] = {
-    "popularity": Entry("baselines.one_pass.popularity:Popularity", "items by training count: the floor"),
-    "shortcut": Entry("baselines.one_pass.shortcut:Shortcut", "transitions of the last items and TF-IDF, no training"),
-    "sasrec": Entry("baselines.one_pass.sasrec:SASRec", "causal self-attention over item IDs"),
-    "lite-llm4rec": Entry("models.lite_llm4rec:LiteLLM4Rec", "Item LLM, Recommendation LLM, projection head"),
-    "lite-llm4rec-beam": Entry(
+REGISTRY: dict[str, RegistryEntry] = {
+    "popularity": RegistryEntry("baselines.one_pass.popularity:Popularity", "items by training count: the floor"),
+    "shortcut": RegistryEntry(
+        "baselines.one_pass.shortcut:Shortcut", "transitions of the last items and TF-IDF, no training"
+    ),
+    "sasrec": RegistryEntry("baselines.one_pass.sasrec:SASRec", "causal self-attention over item IDs"),
+    "lite-llm4rec": RegistryEntry("models.lite_llm4rec:LiteLLM4Rec", "Item LLM, Recommendation LLM, projection head"),
+    "lite-llm4rec-beam": RegistryEntry(
         "baselines.generative.lite_llm4rec_beam:LiteLLM4RecBeam", "Lite-LLM4Rec with beam search in place of the head"
     ),
-    "tiger": Entry("baselines.generative.tiger:Tiger", "semantic IDs in, semantic ID out, code by code"),
-    "openp5-llama": Entry(
+    "tiger": RegistryEntry("baselines.generative.tiger:Tiger", "semantic IDs in, semantic ID out, code by code"),
+    "openp5-llama": RegistryEntry(
         "baselines.generative.openp5_llama:OpenP5Llama", "instruction in, item ID out, on a decoder alone"
     ),
-    "p5": Entry("baselines.generative.p5:P5", "prompt in, item ID out, token by token with beam search"),
+    "p5": RegistryEntry("baselines.generative.p5:P5", "prompt in, item ID out, token by token with beam search"),
 }
 
 
-def available() -> dict[str, Entry]:
+def available() -> dict[str, RegistryEntry]:
     """List every registered recommender, those of installed third parties included."""
-    others = {point.name: Entry(point.value, "installed plug-in") for point in entry_points(group=ENTRY_POINTS)}
+    others = {point.name: RegistryEntry(point.value, "installed plug-in") for point in entry_points(group=ENTRY_POINTS)}
     return others | REGISTRY
 
 

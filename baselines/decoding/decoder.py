@@ -17,7 +17,7 @@ CacheBytes = Callable[[Any, Prompt, Trie, int], int]
 """Bytes of keys and values at a search's end, from the model, prompts of B users, the trie and the number of beams."""
 
 
-class Search(Protocol):
+class TrieSearch(Protocol):
     """What every search answers to; see `baselines.decoding.search.search`."""
 
     def __call__(
@@ -36,5 +36,5 @@ class TrieDecoder(Decoder):
 
     """
 
-    search: Search
+    search: TrieSearch
     cache_bytes: CacheBytes

@@ -24,7 +24,7 @@ from baselines.decoding.beams import Beams, Prompt
 from baselines.decoding.decoder import TrieDecoder
 from baselines.decoding.device_trie import Children, DeviceTrie, on_device
 from baselines.decoding.scoring import log_probabilities, renormalised
-from baselines.decoding.stacks import Memory, Stack, Step, stack_of
+from baselines.decoding.stacks import SearchMemory, Stack, Step, stack_of
 from baselines.decoding.trie import Leaves, Trie
 from models.recommender import PADDING, Scores, phase
 
@@ -106,7 +106,7 @@ class _Search:
         empty = forced.new_empty(users, 1, 0)
         return _Running(nodes, total, empty, empty, states[:, -1:])
 
-    def _descend(self, memory: Memory, beams: _Running, level: int) -> _Running:
+    def _descend(self, memory: SearchMemory, beams: _Running, level: int) -> _Running:
         """Go one level down; what ends there is put aside."""
         about = self._trie.levels[level]
         name = f"decode step {level - self._first + 1}"
@@ -137,7 +137,7 @@ class _Search:
         pending = torch.cat([beams.pending, children.tokens], dim=2)
         return _Running(children.nodes[..., 0], beams.scores, beams.fed, pending, None)
 
-    def _read(self, memory: Memory, beams: _Running, name: str) -> None:
+    def _read(self, memory: SearchMemory, beams: _Running, name: str) -> None:
         """Feed the pending tokens; the chances of those that were only followed are added now."""
         if beams.states is not None:
             return

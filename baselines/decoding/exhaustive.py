@@ -20,7 +20,7 @@ from baselines.decoding.beams import Beams, Prompt
 from baselines.decoding.decoder import TrieDecoder
 from baselines.decoding.device_trie import Children, DeviceTrie, on_device
 from baselines.decoding.scoring import log_probabilities, renormalised
-from baselines.decoding.stacks import Memory, Stack, Step, stack_of
+from baselines.decoding.stacks import SearchMemory, Stack, Step, stack_of
 from baselines.decoding.trie import Leaves, Trie
 from models.decoder import ALL_ITEMS
 from models.recommender import PADDING, Scores, phase
@@ -129,7 +129,7 @@ class _Walk:
                 chances = log_probabilities(self._stack, states, children.tokens)
         return children, chances.masked_fill(~allowed, -torch.inf)
 
-    def _read(self, memory: Memory, tokens: Tensor, above: Tensor, level: int) -> tuple[Tensor, Tensor]:
+    def _read(self, memory: SearchMemory, tokens: Tensor, above: Tensor, level: int) -> tuple[Tensor, Tensor]:
         """Feed every node's token behind the path above it [1, R, level]; states [1, R, D] and paths."""
         states, paths = [], []
         for some, over in zip(tokens.split(CHUNK, dim=1), above.split(CHUNK, dim=1), strict=True):

@@ -56,7 +56,7 @@ class Step:
 
 
 @dataclass
-class Memory:
+class SearchMemory:
     """What a search remembers of B users.
 
     Attributes:
@@ -97,7 +97,7 @@ class Stack(ABC):
         return size
 
     @abstractmethod
-    def begin(self, prompt: Prompt, forced: Tensor, *, depth: int, room: int) -> tuple[Tensor, Memory]:
+    def begin(self, prompt: Prompt, forced: Tensor, *, depth: int, room: int) -> tuple[Tensor, SearchMemory]:
         """Read prompts and the tokens that every ID begins with.
 
         Args:
@@ -112,7 +112,7 @@ class Stack(ABC):
         """
 
     @abstractmethod
-    def extend(self, memory: Memory, step: Step) -> Tensor:
+    def extend(self, memory: SearchMemory, step: Step) -> Tensor:
         """Feed tokens to every beam; returns the states after each, [B, K, m, D]."""
 
     def logits(self, states: Tensor, tokens: Tensor | None = None) -> Tensor:
@@ -128,7 +128,7 @@ class Stack(ABC):
         return logits
 
     @staticmethod
-    def _write(memory: Memory, layer: int, key: Tensor, value: Tensor) -> None:
+    def _write(memory: SearchMemory, layer: int, key: Tensor, value: Tensor) -> None:
         """Put keys and values [B, R, H * d] behind what layer `layer` holds."""
         buffer = memory.keys[layer]
         begin = memory.context + memory.used
@@ -138,7 +138,7 @@ class Stack(ABC):
         memory.values[layer][:, begin:end] = value.view(shape)
 
     @staticmethod
-    def _note(memory: Memory, step: Step) -> None:
+    def _note(memory: SearchMemory, step: Step) -> None:
         """Count the slots of `step` as written."""
         count = torch.arange(step.tokens.shape[2], device=step.tokens.device) + (memory.context + step.before)
         memory.positions = torch.cat([memory.positions, count.repeat(step.tokens.shape[1])])
@@ -176,7 +176,7 @@ def normalise(norm: Any, states: Tensor) -> Tensor:
 class T5Decoder(Stack):
     """T5 (Raffel et al. 2020): encoder states become cross-attention keys and values once a user."""
 
-    def begin(self, prompt: Prompt, forced: Tensor, *, depth: int, room: int) -> tuple[Tensor, Memory]:
+    def begin(self, prompt: Prompt, forced: Tensor, *, depth: int, room: int) -> tuple[Tensor, SearchMemory]:
         """See `Stack.begin`."""
         model, config = self.model, self.model.config
         with phase("encode"):
@@ -190,7 +190,7 @@ class T5Decoder(Stack):
             attention = model.decoder.block[0].layer[0].SelfAttention
             total = width + depth
             bias = attention.compute_bias(total, total, device=states.device)[0]  # [H, total, total]
-            memory = Memory(
+            memory = SearchMemory(
                 [states.new_empty(shape) for _ in cross],
                 [states.new_empty(shape) for _ in cross],
                 0,
@@ -225,7 +225,7 @@ class T5Decoder(Stack):
         key, value = (project(states).view(shape).transpose(1, 2) for project in (attention.k, attention.v))
         return key.contiguous(), value.contiguous()  # [B, H, S, d]
 
-    def extend(self, memory: Memory, step: Step) -> Tensor:
+    def extend(self, memory: SearchMemory, step: Step) -> Tensor:
         """See `Stack.extend`."""
         users, beams, row = step.tokens.shape
         states = self.model.shared(step.tokens.reshape(users, beams * row))  # [B, R, D]
@@ -270,7 +270,7 @@ def _finite(states: Tensor) -> Tensor:
 class CausalDecoder(Stack):
     """Llama, Qwen2, Qwen3: the prompt is read once a user, and beams are query rows of one sequence."""
 
-    def begin(self, prompt: Prompt, forced: Tensor, *, depth: int, room: int) -> tuple[Tensor, Memory]:
+    def begin(self, prompt: Prompt, forced: Tensor, *, depth: int, room: int) -> tuple[Tensor, SearchMemory]:
         """See `Stack.begin`. Of the last layer only the states that are asked for are computed."""
         model, config = self.model.model, self.model.config
         users, wanted = len(prompt), len(forced) + 1
@@ -284,7 +284,7 @@ class CausalDecoder(Stack):
             rotary = model.rotary_emb(states, torch.cat([known, coming], dim=1))  # two of [B, P + depth, d]
             head_dim = model.layers[0].self_attn.head_dim
             shape = (users, places + room, config.num_key_value_heads, head_dim)
-            memory = Memory(
+            memory = SearchMemory(
                 [states.new_empty(shape) for _ in model.layers],
                 [states.new_empty(shape) for _ in model.layers],
                 0,
@@ -320,7 +320,7 @@ class CausalDecoder(Stack):
         turned = tuple(part[:, -query.shape[1] :] for part in rotary)
         return _rotate(query, *turned), _rotate(key, *rotary), value
 
-    def extend(self, memory: Memory, step: Step) -> Tensor:
+    def extend(self, memory: SearchMemory, step: Step) -> Tensor:
         """See `Stack.extend`."""
         model = self.model.model
         users, beams, row = step.tokens.shape
@@ -361,7 +361,7 @@ class _Attend:
     """
 
     def __init__(
-        self, memory: Memory, step: Step, *, biases: Tensor | None = None, padding: Tensor | None = None
+        self, memory: SearchMemory, step: Step, *, biases: Tensor | None = None, padding: Tensor | None = None
     ) -> None:
         users, beams, row = step.tokens.shape
         self._shape = (users, beams, row)
@@ -374,7 +374,7 @@ class _Attend:
         else:
             self._masks = self._own_masks(memory, step, biases, padding)
 
-    def __call__(self, memory: Memory, layer: int, query: Tensor, *, scale: float) -> Tensor:
+    def __call__(self, memory: SearchMemory, layer: int, query: Tensor, *, scale: float) -> Tensor:
         """Attend with queries [B, R, H, d] or [B, R, H * d]; returns [B, R, H * d]."""
         keys, values = memory.keys[layer], memory.values[layer]
         query = query.view(*query.shape[:2], -1, keys.shape[-1])
@@ -384,7 +384,7 @@ class _Attend:
         query = query.view(users, beams, row, *query.shape[2:])
         return attend_gathered(query, keys, values, self._context, self._slots, self._masks, scale).flatten(1, 2)
 
-    def _dense_mask(self, memory: Memory, step: Step, biases: Tensor | None, padding: Tensor | None) -> Tensor:
+    def _dense_mask(self, memory: SearchMemory, step: Step, biases: Tensor | None, padding: Tensor | None) -> Tensor:
         """Return what each fed token may see, [B, 1 or H, R, P + N]: bool, or biases with -inf."""
         users, beams, row = self._shape
         slots = self._end - self._context
@@ -405,7 +405,7 @@ class _Attend:
         return whole.flatten(2, 3)
 
     def _own_masks(
-        self, memory: Memory, step: Step, biases: Tensor | None, padding: Tensor | None
+        self, memory: SearchMemory, step: Step, biases: Tensor | None, padding: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None]:
         """Return what is added to scores over the context and over the path; see `attend_gathered`."""
         _, _, row = self._shape

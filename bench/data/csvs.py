@@ -10,7 +10,7 @@ from io import BytesIO, StringIO
 import numpy as np
 import pandas as pd
 
-from bench.data.files import SEPARATORS, Content, line_numbers, wrong_separator
+from bench.data.files import SEPARATORS, FileContent, line_numbers, wrong_separator
 from bench.data.raw import Times
 from bench.data.values import times
 from models.errors import UserError
@@ -34,14 +34,14 @@ class Table:
     lines: np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
-def header_of(source: Content, separator: str = ",") -> list[str]:
+def header_of(source: FileContent, separator: str = ",") -> list[str]:
     """Return the names of the columns, or as they would be without a header the cells of the first row."""
     first = source.data.partition(b"\n")[0].decode("utf-8", "replace")
     return [name.strip() for name in next(csv.reader([first], delimiter=separator), [])]
 
 
 def read_csv(
-    source: Content,
+    source: FileContent,
     filled: Sequence[str],
     *,
     optional: Sequence[str] = (),
@@ -106,7 +106,7 @@ def read_csv(
     return Table(source.label, cells, order, line_numbers(len(frame), lines_before))
 
 
-def _check_header(source: Content, header: list[str], used: Sequence[str], separator: str) -> None:
+def _check_header(source: FileContent, header: list[str], used: Sequence[str], separator: str) -> None:
     missing = [name for name in used if name not in header]
     if missing:
         first = source.data.partition(b"\n")[0].decode("utf-8", "replace")
@@ -120,7 +120,7 @@ def _check_header(source: Content, header: list[str], used: Sequence[str], separ
         raise source.fault(1, f"two columns are called {twice}", "rename one")
 
 
-def _find_fault(source: Content, header: list[str], separator: str, lines_before: int, reason: str) -> UserError:
+def _find_fault(source: FileContent, header: list[str], separator: str, lines_before: int, reason: str) -> UserError:
     """Return the error for the first line that cannot be read, or a general one."""
     for line, row in source.lines:
         try:
@@ -142,7 +142,7 @@ def _find_fault(source: Content, header: list[str], separator: str, lines_before
     return UserError(f"{source.label}: cannot be read as a table ({' '.join(reason.split())}); replace it")
 
 
-def _at(source: Content, row: int, separator: str, lines_before: int, problem: str, remedy: str) -> UserError:
+def _at(source: FileContent, row: int, separator: str, lines_before: int, problem: str, remedy: str) -> UserError:
     """Return the error for a row, with the line in which it ends."""
     line = row + 1 + lines_before
     if b'"' in source.data:

@@ -30,7 +30,7 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True)
-class Content:
+class FileContent:
     """The uncompressed bytes of one text file, without the line ends at its end.
 
     Attributes:
@@ -52,7 +52,7 @@ class Content:
         return UserError(f"{self.label}, line {line}: {problem}; {remedy}")
 
 
-def content(label: str, data: bytes) -> Content:
+def content(label: str, data: bytes) -> FileContent:
     """Normalise the encoding's mark and the line ends of a text file.
 
     Raises:
@@ -68,7 +68,7 @@ def content(label: str, data: bytes) -> Content:
     data = data.rstrip(b"\n")
     if not data:
         raise UserError(f"{label}, line 1: the file is empty; replace it by a whole copy")
-    return Content(label, data)
+    return FileContent(label, data)
 
 
 def _from_utf_16(label: str, data: bytes) -> bytes:
@@ -123,7 +123,9 @@ class Columns:
     header_lines: int = 0
 
 
-def read_table(source: Content, columns: Columns, *, separator: str = "\t", encoding: str = "utf-8") -> pd.DataFrame:
+def read_table(
+    source: FileContent, columns: Columns, *, separator: str = "\t", encoding: str = "utf-8"
+) -> pd.DataFrame:
     """Parse separated text at the speed of pandas' C engine; only a bad file is searched line by line.
 
     Returns:
@@ -168,7 +170,7 @@ def read_table(source: Content, columns: Columns, *, separator: str = "\t", enco
     return frame
 
 
-def _find_fault(source: Content, columns: Columns, separator: str, encoding: str, reason: str) -> UserError:
+def _find_fault(source: FileContent, columns: Columns, separator: str, encoding: str, reason: str) -> UserError:
     """Return the error for the first line that breaks the rules, or a general one."""
     for line, row in source.lines:
         if line <= columns.header_lines:
@@ -189,7 +191,7 @@ def _find_fault(source: Content, columns: Columns, separator: str, encoding: str
     return UserError(f"{source.label}: cannot be read as a table ({' '.join(reason.split())}); replace it")
 
 
-def _wrong_count(source: Content, line: int, cells: list[str], columns: Columns, separator: str) -> UserError:
+def _wrong_count(source: FileContent, line: int, cells: list[str], columns: Columns, separator: str) -> UserError:
     other = other_separator(cells[0], separator, len(columns.names)) if len(cells) == 1 else None
     if other is not None:
         return source.fault(line, wrong_separator(other, separator), "replace them, throughout the file")

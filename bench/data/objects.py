@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from bench.data.files import Content
+from bench.data.files import FileContent
 from bench.data.values import whole
 
 WHERE = re.compile(r" at line 1 column ")
@@ -23,7 +23,7 @@ class Objects:
 
     """
 
-    def __init__(self, source: Content) -> None:
+    def __init__(self, source: FileContent) -> None:
         self.source = source
         self._mended = 0
 

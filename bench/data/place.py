@@ -19,7 +19,7 @@ LITTER = ("._", "__MACOSX", ".DS_Store")
 
 
 @dataclass(frozen=True)
-class Place:
+class DataPlace:
     """The plain files of one place, by name.
 
     A zip stands for a folder: a member's path is that of the zip with the member's name behind it.
@@ -56,7 +56,7 @@ class Place:
         """Return the file of that name, compressed or not, or None."""
         return self.names.get(name) or self.names.get(f"{name}.gz")
 
-    def only(self, kept: Mapping[str, Path]) -> Place:
+    def only(self, kept: Mapping[str, Path]) -> DataPlace:
         """Return the place as if it held only some of its files."""
         return replace(self, names={path.name: path for path in kept.values()})
 

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.data.csvs import header_of, read_csv
-from bench.data.files import SEPARATORS, Content, line_numbers
+from bench.data.files import SEPARATORS, FileContent, line_numbers
 from bench.data.objects import Objects
 from bench.data.place import archive_of
 from bench.data.raw import Times
@@ -55,10 +55,10 @@ def column_names(path: Path) -> list[str]:
     first = head(path).partition(b"\n")[0]
     if FIRST_KEY.match(first):
         try:
-            return list(Objects(Content(str(path), first)).parse(1, first))
+            return list(Objects(FileContent(str(path), first)).parse(1, first))
         except UserError:
             return []
-    source = Content(str(path), first)
+    source = FileContent(str(path), first)
     return max((header_of(source, separator) for separator in ONE_CHARACTER), key=len) if first else []
 
 
@@ -83,7 +83,7 @@ def read_columns(path: Path, columns: Mapping[str, str], unpacker: Unpacker) -> 
     return _read_text(source, columns)
 
 
-def _read_text(source: Content, columns: Mapping[str, str]) -> Cells:
+def _read_text(source: FileContent, columns: Mapping[str, str]) -> Cells:
     wanted = set(columns.values())
     separator = next((one for one in ONE_CHARACTER if wanted <= set(header_of(source, one))), ",")
     needed = [columns[role] for role in ("user", "item") if role in columns]
@@ -93,7 +93,7 @@ def _read_text(source: Content, columns: Mapping[str, str]) -> Cells:
     return Cells(source.label, values, table.order, table.lines)
 
 
-def _read_objects(source: Content, columns: Mapping[str, str]) -> Cells:
+def _read_objects(source: FileContent, columns: Mapping[str, str]) -> Cells:
     objects = Objects(source)
     values: dict[str, list[Any]] = {role: [] for role in columns}
     needed = [role for role in ("user", "item", "time") if role in columns]

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from bench.data.files import Content, content
+from bench.data.files import FileContent, content
 from bench.data.place import archive_of
 from bench.data.reading import Reading
 from bench.ground.textfiles import check_regular
@@ -43,11 +43,11 @@ class Unpacker:
         self._allowed = reading.max_unpacked
         self._left = reading.max_unpacked * MIB
 
-    def read(self, path: Path) -> Content:
+    def read(self, path: Path) -> FileContent:
         """Read a text file, or a member of a zip; compressed by gzip or not.
 
         Args:
-            path: Path of the file; of a member, as `bench.data.place.Place` writes it.
+            path: Path of the file; of a member, as `bench.data.place.DataPlace` writes it.
 
         Raises:
             UserError: It cannot be read, is no plain file, is empty, encrypted, cut off or damaged, or unpacks to more

@@ -29,7 +29,7 @@ from bench.ground.bounds import (
 from bench.measure import machine
 from bench.records.record import Outcome, Record
 from bench.running.guard import Guard, available_bytes
-from bench.running.runner import Options
+from bench.running.runner import RunOptions
 from bench.suites.cases import Planned
 from bench.suites.planning import Job, lay_out
 
@@ -79,7 +79,7 @@ class Session:
         layout = lay_out(job)
         for piece in layout.pieces:
             dataset = piece.dataset
-            options = Options(
+            options = RunOptions(
                 job=job.model_copy(update={"sources": [piece.source]}),
                 suite=layout.suite,
                 device=layout.device,

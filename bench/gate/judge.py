@@ -9,10 +9,10 @@ import numpy as np
 
 from bench.gate.checks import compare_facts, unsteady
 from bench.gate.pairs import Ledger
-from bench.records.gate import CaseResult, Check, Facts, Process, Role, Verdict, Violation
+from bench.records.gate import CaseResult, Check, Facts, Process, SideRole, Verdict, Violation
 from bench.records.record import Case
 from bench.statistics import process_pairs
-from bench.statistics.process_pairs import Comparison
+from bench.statistics.process_pairs import ProcessComparison
 
 NOISY = "the same code differs from itself"
 
@@ -54,8 +54,8 @@ class Judge:
 
     def look(self, ledger: Ledger, number: int) -> list[CaseResult]:
         """Judge all cases by what is known, at the so-manieth look (from 0)."""
-        base = self.stored.cases if self.stored else {n: case for n, (case, _) in ledger.cases[Role.BASE].items()}
-        head = {name: case for name, (case, _) in ledger.cases[Role.HEAD].items()}
+        base = self.stored.cases if self.stored else {n: case for n, (case, _) in ledger.cases[SideRole.BASE].items()}
+        head = {name: case for name, (case, _) in ledger.cases[SideRole.HEAD].items()}
         compared = {
             name: self._compare(ledger, name, self._margin(ledger, name))
             for name in head
@@ -77,17 +77,19 @@ class Judge:
 
     def _margin(self, ledger: Ledger, name: str) -> float:
         """Return the margin: a change must not widen its own, so the narrower of both sides' counts."""
-        own = [ledger.cases[role][name][1] for role in (Role.HEAD, Role.BASE) if name in ledger.cases.get(role, {})]
+        own = [
+            ledger.cases[role][name][1] for role in (SideRole.HEAD, SideRole.BASE) if name in ledger.cases.get(role, {})
+        ]
         return self.margin or min(own, default=0.05)
 
     def _sides(self, ledger: Ledger, name: str) -> tuple[Sequence[Process], Sequence[Process]]:
         timed = ledger.processes[name]
-        return timed[Role.HEAD], self.stored.processes.get(name, []) if self.stored else timed[Role.BASE]
+        return timed[SideRole.HEAD], self.stored.processes.get(name, []) if self.stored else timed[SideRole.BASE]
 
-    def _compare(self, ledger: Ledger, name: str, margin: float) -> tuple[Comparison, Comparison]:
+    def _compare(self, ledger: Ledger, name: str, margin: float) -> tuple[ProcessComparison, ProcessComparison]:
         """Compare head with base, and the same code with itself."""
         head, base = self._sides(ledger, name)
-        again = ledger.processes[name][Role.AGAIN]
+        again = ledger.processes[name][SideRole.AGAIN]
         if self.stored:
             return process_pairs.compare_with_stored(head, base, margin=margin), process_pairs.compare_pairs(
                 again, head, margin=margin
@@ -101,7 +103,12 @@ class Judge:
         return None if self.stored else process_pairs.tail_ratio(head, base)
 
     def _verdict(
-        self, name: str, found: tuple[Comparison, Comparison], adjusted: tuple[float, float], margin: float, risk: float
+        self,
+        name: str,
+        found: tuple[ProcessComparison, ProcessComparison],
+        adjusted: tuple[float, float],
+        margin: float,
+        risk: float,
     ) -> dict[str, object]:
         comparison, noise = found
         if self.stored and self.stored.foreign:
@@ -127,37 +134,45 @@ class Judge:
         assert case is not None
         facts = dict(ledger.facts.get(name, {}))
         if self.stored and name in self.stored.facts:
-            facts[Role.BASE] = self.stored.facts[name]
+            facts[SideRole.BASE] = self.stored.facts[name]
         violations = []
         absent = _absence(head, base, ledger.failures.get(name, {})) or _changed(head, base)
         if absent:
             forgiven = Check.PRESENCE in self.accepted
             violations.append(Violation(check=Check.PRESENCE, said=absent, accepted=forgiven))
-        elif Role.BASE in facts and Role.HEAD in facts:
-            violations = compare_facts(facts[Role.BASE], facts[Role.HEAD], dtype=case.dtype, accepted=self.accepted)
-            itself = facts[Role.HEAD if self.stored else Role.BASE]
-            shaky = unsteady(itself, facts[Role.AGAIN], dtype=case.dtype) if Role.AGAIN in facts else set()
+        elif SideRole.BASE in facts and SideRole.HEAD in facts:
+            violations = compare_facts(
+                facts[SideRole.BASE], facts[SideRole.HEAD], dtype=case.dtype, accepted=self.accepted
+            )
+            itself = facts[SideRole.HEAD if self.stored else SideRole.BASE]
+            shaky = unsteady(itself, facts[SideRole.AGAIN], dtype=case.dtype) if SideRole.AGAIN in facts else set()
             violations = [_forgiven(one) if one.check in shaky else one for one in violations]
         processes = dict(ledger.processes.get(name, {}))
         if self.stored and name in self.stored.processes:
-            processes[Role.BASE] = self.stored.processes[name]
+            processes[SideRole.BASE] = self.stored.processes[name]
         return CaseResult(
             case=case,
             verdict=Verdict.NOT_MEASURED if absent else Verdict.AMBIGUOUS,
             why="" if absent else "too few processes were measured",
             margin=self._margin(ledger, name),
-            facts={role: known for role, known in facts.items() if role is not Role.AGAIN},
+            facts={role: known for role, known in facts.items() if role is not SideRole.AGAIN},
             processes=processes,
             violations=violations,
         )
 
 
 def _pairs_of(ledger: Ledger, name: str) -> int:
-    return len(ledger.processes.get(name, {}).get(Role.HEAD, []))
+    return len(ledger.processes.get(name, {}).get(SideRole.HEAD, []))
 
 
 def _timing(
-    found: tuple[Comparison, Comparison], slower: float, faster: float, *, risk: float, cases: int, margin: float
+    found: tuple[ProcessComparison, ProcessComparison],
+    slower: float,
+    faster: float,
+    *,
+    risk: float,
+    cases: int,
+    margin: float,
 ) -> dict[str, object]:
     comparison, noise = found
     spread = float(np.sqrt((comparison.spread**2 + noise.spread**2) / 2))
@@ -171,7 +186,7 @@ def _timing(
     }
 
 
-def _discounted(comparison: Comparison, margin: float) -> Comparison:
+def _discounted(comparison: ProcessComparison, margin: float) -> ProcessComparison:
     """Ask for more of a base that was measured at another time: only a difference beyond the margin is one.
 
     How sessions differ (the clock, the neighbours) is in neither side's spread.
@@ -198,13 +213,13 @@ def _forgiven(violation: Violation) -> Violation:
     return violation.model_copy(update={"accepted": True, "said": said})
 
 
-def _absence(head: Case | None, base: Case | None, failures: Mapping[Role, str]) -> str:
+def _absence(head: Case | None, base: Case | None, failures: Mapping[SideRole, str]) -> str:
     """Say why a case is not on both sides; empty where it is."""
     if head is None:
         return "missing: base has this case and head does not (deleted or renamed?)"
     if base is None:
         return "new: head has this case and base does not"
-    sides = {("head" if role is Role.HEAD else "base"): said for role, said in failures.items()}
+    sides = {("head" if role is SideRole.HEAD else "base"): said for role, said in failures.items()}
     return "; ".join(f"failed on {side}: {said}" for side, said in sides.items())
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from bench.gate.process import CaseFailedError, Worker, WorkerDiedError
 from bench.gate.sides import Side, check_different, check_origins, code_of
-from bench.records.gate import PROTOCOL, Facts, Process, Role
+from bench.records.gate import PROTOCOL, Facts, Process, SideRole
 from bench.records.record import Case
 from bench.suites.planning import Job
 from models.errors import UserError
@@ -59,14 +59,14 @@ class Ledger:
 
     """
 
-    cases: dict[Role, dict[str, tuple[Case, float]]] = field(default_factory=dict)
-    processes: dict[str, dict[Role, list[Process]]] = field(default_factory=dict)
-    facts: dict[str, dict[Role, Facts]] = field(default_factory=dict)
-    failures: dict[str, dict[Role, str]] = field(default_factory=dict)
+    cases: dict[SideRole, dict[str, tuple[Case, float]]] = field(default_factory=dict)
+    processes: dict[str, dict[SideRole, list[Process]]] = field(default_factory=dict)
+    facts: dict[str, dict[SideRole, Facts]] = field(default_factory=dict)
+    failures: dict[str, dict[SideRole, str]] = field(default_factory=dict)
     machine: dict[str, str | int | float | None] = field(default_factory=dict)
     software: dict[str, str | None] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    code: dict[Role, str] = field(default_factory=dict)
+    code: dict[SideRole, str] = field(default_factory=dict)
     pairs: int = 0
 
     def measurable(self) -> list[str]:
@@ -74,7 +74,7 @@ class Ledger:
         listed = [names.keys() for names in self.cases.values()]
         return [
             name
-            for name in self.cases.get(Role.HEAD, {})
+            for name in self.cases.get(SideRole.HEAD, {})
             if all(name in names for names in listed) and name not in self.failures
         ]
 
@@ -93,7 +93,7 @@ class Pairs:
 
     def __init__(
         self,
-        sides: Mapping[Role, Side],
+        sides: Mapping[SideRole, Side],
         job: Job,
         *,
         start: Callable[[Side], Worker],
@@ -107,7 +107,7 @@ class Pairs:
         self._quality_users = quality_users
         self._progress = progress
         self._dealt: dict[str, tuple[int, int]] = {}
-        self._deaths: Counter[tuple[str, Role]] = Counter()
+        self._deaths: Counter[tuple[str, SideRole]] = Counter()
 
     def measure(self, wanted: Callable[[Ledger], Sequence[str]]) -> None:
         """Measure one more pair of each wanted case.
@@ -130,17 +130,17 @@ class Pairs:
                     break
         self.ledger.pairs += 1
 
-    def _roles(self) -> list[Role]:
+    def _roles(self) -> list[SideRole]:
         """Return who starts, and is opened, in which order: each pair another begins."""
         roles = list(self._sides)
         first = self.ledger.pairs % len(roles)
         return roles[first:] + roles[:first]
 
-    def _plan(self, workers: Mapping[Role, Worker]) -> bool:
+    def _plan(self, workers: Mapping[SideRole, Worker]) -> bool:
         """Have all sides list their cases; False where one died and all should start afresh."""
         self._progress(f"pair {self.ledger.pairs + 1}: starting {len(workers)} processes")
         role = next(iter(workers))
-        origins: dict[Role, dict[str, str]] = {}
+        origins: dict[SideRole, dict[str, str]] = {}
         try:
             for worker in workers.values():
                 worker.tell("plan", job=self._job)
@@ -154,7 +154,7 @@ class Pairs:
                 origins[role] = found["code"]
                 listed = [(Case.model_validate(case), margin) for case, margin in found["cases"]]
                 self.ledger.cases[role] = {case.name: (case, margin) for case, margin in listed}
-                if role is Role.HEAD:
+                if role is SideRole.HEAD:
                     self.ledger.machine, self.ledger.software = found["machine"], found["software"]
                     self.ledger.warnings = found.get("warnings", [])
         except WorkerDiedError as error:
@@ -165,7 +165,7 @@ class Pairs:
         self._check_trees(origins)
         return True
 
-    def _check_trees(self, origins: Mapping[Role, Mapping[str, str]]) -> None:
+    def _check_trees(self, origins: Mapping[SideRole, Mapping[str, str]]) -> None:
         """See that each side ran code of its own tree, and note what that code was.
 
         Raises:
@@ -176,12 +176,12 @@ class Pairs:
             if files:
                 check_origins(self._sides[role], files)
                 self.ledger.code[role] = code_of(files)
-        if origins.get(Role.BASE):
-            check_different(origins[Role.BASE], origins[Role.HEAD])
+        if origins.get(SideRole.BASE):
+            check_different(origins[SideRole.BASE], origins[SideRole.HEAD])
 
-    def _check_origins(self, role: Role, code: Mapping[str, str]) -> None:
+    def _check_origins(self, role: SideRole, code: Mapping[str, str]) -> None:
         """Refuse a base that runs head's code: it would be as fast as head, whatever head does."""
-        side, head = self._sides[role], self._sides[Role.HEAD]
+        side, head = self._sides[role], self._sides[SideRole.HEAD]
         if side.folder == head.folder:
             return
         for module, file in code.items():
@@ -191,7 +191,7 @@ class Pairs:
                     "before base's own; run the gate where `import` finds it in the working folder"
                 )
 
-    def _measure_all(self, workers: Mapping[Role, Worker], names: Sequence[str], done: set[str]) -> bool:
+    def _measure_all(self, workers: Mapping[SideRole, Worker], names: Sequence[str], done: set[str]) -> bool:
         """Measure cases one after the other; False where a worker died and the rest needs fresh ones."""
         for name in names:
             self._progress(f"pair {self.ledger.pairs + 1}: {name}")
@@ -222,7 +222,7 @@ class Pairs:
                 facts[role] = Facts.model_validate(found)
         warmed = asking.ask_all("warm")
         rounds, turns = self._dealt.setdefault(name, _deal(list(warmed.values())))
-        timed: dict[Role, list[tuple[int, float]]] = {role: [] for role in asking.roles}
+        timed: dict[SideRole, list[tuple[int, float]]] = {role: [] for role in asking.roles}
         orders = ORDERS[len(asking.roles)]
         for turn in range(turns):
             for place in orders[(turn + self.ledger.pairs) % len(orders)]:
@@ -234,9 +234,9 @@ class Pairs:
             process = Process(samples_s=list(seconds), turns=list(numbers), **closed[role])
             self.ledger.processes.setdefault(name, {}).setdefault(role, []).append(process)
 
-    def _fail(self, name: str, role: Role, said: str) -> None:
-        if role is Role.AGAIN:
-            role = Role.BASE if Role.BASE in self._sides else Role.HEAD
+    def _fail(self, name: str, role: SideRole, said: str) -> None:
+        if role is SideRole.AGAIN:
+            role = SideRole.BASE if SideRole.BASE in self._sides else SideRole.HEAD
         self.ledger.failures.setdefault(name, {})[role] = said
         self._progress(f"{self._sides[role].name}: {name}: {said}")
 
@@ -263,14 +263,14 @@ def _deal(warmed: Sequence[dict[str, Any]]) -> tuple[int, int]:
 class _Asking:
     """Asks workers in turn and knows whom it asked last."""
 
-    def __init__(self, workers: Mapping[Role, Worker]) -> None:
+    def __init__(self, workers: Mapping[SideRole, Worker]) -> None:
         self._workers = workers
         self.roles = list(workers)
         self.last = self.roles[0]
 
-    def ask(self, role: Role, what: str, **details: Any) -> Any:
+    def ask(self, role: SideRole, what: str, **details: Any) -> Any:
         self.last = role
         return self._workers[role].ask(what, **details)
 
-    def ask_all(self, what: str, **details: Any) -> dict[Role, Any]:
+    def ask_all(self, what: str, **details: Any) -> dict[SideRole, Any]:
         return {role: self.ask(role, what, **details) for role in self.roles}

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 from rich.table import Table
 
-from bench.records.gate import CaseResult, Estimate, Facts, GateResult, Role, Verdict
+from bench.records.gate import CaseResult, Estimate, Facts, GateResult, SideRole, Verdict
 
 COLUMNS = ("case", "verdict", "head / base [95 %]", "margin", "p95", "itself", "sees", "FLOPs", "ops", "peak")
 
@@ -42,7 +42,7 @@ def table(result: GateResult) -> Table:
 
 def row(one: CaseResult) -> list[str]:
     """Return the cells of a case, under `COLUMNS`."""
-    base, head = one.facts.get(Role.BASE), one.facts.get(Role.HEAD)
+    base, head = one.facts.get(SideRole.BASE), one.facts.get(SideRole.HEAD)
     return [
         one.case.name,
         one.verdict.value,

@@ -14,7 +14,7 @@ from bench.gate.judge import Judge
 from bench.gate.pairs import Ledger, Pairs
 from bench.gate.process import Worker
 from bench.gate.sides import Side, fingerprint
-from bench.records.gate import GateResult, Role, Verdict
+from bench.records.gate import GateResult, SideRole, Verdict
 from bench.suites.planning import Job
 
 GROWTH = 1.5
@@ -86,9 +86,9 @@ class Gate:
         progress: Callable[[str], None],
         keep: Callable[[GateResult], None],
     ) -> None:
-        sides = {Role.HEAD: head, Role.AGAIN: head}
+        sides = {SideRole.HEAD: head, SideRole.AGAIN: head}
         if base is not None:
-            sides = {Role.BASE: base, Role.HEAD: head, Role.AGAIN: base}
+            sides = {SideRole.BASE: base, SideRole.HEAD: head, SideRole.AGAIN: base}
         self._pairs = Pairs(sides, job, start=start, quality_users=quality_users, progress=progress)
         self._names = base_name, head.name
         self._judge = judge
@@ -128,12 +128,12 @@ class Gate:
     def result(self, interrupted: str = "") -> GateResult:
         """Judge what is known by now."""
         ledger = self._pairs.ledger
-        known = Role.HEAD in ledger.cases
+        known = SideRole.HEAD in ledger.cases
         return GateResult(
             base=self._names[0],
             head=self._names[1],
-            base_code=ledger.code.get(Role.BASE),
-            head_code=ledger.code.get(Role.HEAD),
+            base_code=ledger.code.get(SideRole.BASE),
+            head_code=ledger.code.get(SideRole.HEAD),
             command=self._command,
             started=self._started,
             seconds=self._spent_s,
@@ -148,7 +148,7 @@ class Gate:
     @property
     def _equal(self) -> bool:
         code = self._pairs.ledger.code
-        return Role.BASE in code and code[Role.BASE] == code.get(Role.HEAD)
+        return SideRole.BASE in code and code[SideRole.BASE] == code.get(SideRole.HEAD)
 
     @property
     def _spent_s(self) -> float:

@@ -12,7 +12,7 @@ from bench.ground.bounds import fault
 from bench.ground.textfiles import read_text
 from bench.measure import machine
 from bench.records import store
-from bench.records.gate import Facts, GateResult, Process, Role
+from bench.records.gate import Facts, GateResult, Process, SideRole
 from bench.records.record import Flops, Record
 from models.errors import UserError
 
@@ -39,11 +39,11 @@ def read_stored(path: Path, device: str | None) -> Stored:
         result = GateResult.model_validate_json(text)
     except ValidationError as error:
         raise UserError(f"{path}: {fault(error)}: damaged, or written by a newer version") from error
-    cases = [one for one in result.cases if Role.HEAD in one.processes]
+    cases = [one for one in result.cases if SideRole.HEAD in one.processes]
     return Stored(
         cases={one.case.name: one.case for one in cases},
-        processes={one.case.name: one.processes[Role.HEAD] for one in cases},
-        facts={one.case.name: one.facts[Role.HEAD] for one in cases if Role.HEAD in one.facts},
+        processes={one.case.name: one.processes[SideRole.HEAD] for one in cases},
+        facts={one.case.name: one.facts[SideRole.HEAD] for one in cases if SideRole.HEAD in one.facts},
         foreign=_foreign(result.machine, here),
     )
 

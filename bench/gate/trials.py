@@ -26,7 +26,7 @@ from bench.gate.judge import Judge
 from bench.gate.pairs import Ledger
 from bench.gate.sides import Side, base_side
 from bench.ground.home import atomic, home
-from bench.records.gate import CaseResult, GateResult, Process, Role, Verdict
+from bench.records.gate import CaseResult, GateResult, Process, SideRole, Verdict
 from bench.records.record import Case
 from bench.statistics.process_pairs import LEAST_PAIRS
 from models import registry
@@ -219,7 +219,7 @@ def replayed(recording: Path, gates: int, *, seed: int = 0, slow_down: float = 0
     """
     with np.load(recording) as stored:
         cases = [Case.model_validate_json(str(text)) for text in stored["cases"]]
-        roles = [Role.BASE, Role.HEAD, Role.AGAIN]
+        roles = [SideRole.BASE, SideRole.HEAD, SideRole.AGAIN]
         kept = [
             [list(zip(stored[f"{n}/{role}/samples_s"], stored[f"{n}/{role}/turns"], strict=True)) for role in roles]
             for n in range(len(cases))
@@ -242,16 +242,16 @@ def _replay(
 ) -> str:
     judge, look, pairs = Judge(), 0, LEAST_PAIRS
     listed = {case.name: (case, 0.05) for case in cases}
-    ledger = Ledger(cases={Role.BASE: listed, Role.HEAD: listed})
+    ledger = Ledger(cases={SideRole.BASE: listed, SideRole.HEAD: listed})
     while True:
         for number, case in enumerate(cases):
             if case.name not in judge.given:
                 ledger.processes[case.name] = {
                     role: [
-                        _process(kept[number][lot[place]][pair], 1 + slow_down * (role is Role.HEAD))
+                        _process(kept[number][lot[place]][pair], 1 + slow_down * (role is SideRole.HEAD))
                         for pair, lot in zip(drawn[:pairs], dealt, strict=False)
                     ]
-                    for place, role in enumerate((Role.BASE, Role.HEAD, Role.AGAIN))
+                    for place, role in enumerate((SideRole.BASE, SideRole.HEAD, SideRole.AGAIN))
                 }
         verdicts = {result.verdict for result in judge.look(ledger, look)}
         more = -(-pairs * 3 // 2)

@@ -33,7 +33,7 @@ SPREAD_CAUTION, SPREAD_FAULT = 0.1, 0.5
 FREE_MEMORY = 2 * 2**30
 
 
-class Level(StrEnum):
+class FitnessLevel(StrEnum):
     """How much a finding weighs."""
 
     FIT = "fit"
@@ -57,7 +57,7 @@ class Finding:
     """
 
     about: str
-    level: Level
+    level: FitnessLevel
     said: str
     remedy: str = ""
 
@@ -94,16 +94,16 @@ def _cores() -> Iterator[Finding]:
     if usable < cores:
         said = f"{usable} of {cores} cores may be used: taskset or a container keeps this process from the others"
         yield Finding(
-            "cores", Level.CAUTION, said, "record it; measure both sides of a comparison under the same limit"
+            "cores", FitnessLevel.CAUTION, said, "record it; measure both sides of a comparison under the same limit"
         )
     if usable == 1:
         said = "one core: whatever else runs interrupts what is measured"
-        yield Finding("cores", Level.FAULT, said, "measure on a machine with more cores")
+        yield Finding("cores", FitnessLevel.FAULT, said, "measure on a machine with more cores")
     elif usable < FEW_CORES:
         said = f"{usable} cores: one is left to all else when {usable - 1} measures; with --threads {usable} none is"
-        yield Finding("cores", Level.CAUTION, said, "quote ratios of cases timed in turns, not times")
+        yield Finding("cores", FitnessLevel.CAUTION, said, "quote ratios of cases timed in turns, not times")
     else:
-        yield Finding("cores", Level.FIT, f"{usable} cores")
+        yield Finding("cores", FitnessLevel.FIT, f"{usable} cores")
 
 
 def _quota(root: Path) -> Iterator[Finding]:
@@ -112,7 +112,7 @@ def _quota(root: Path) -> Iterator[Finding]:
         return
     quota, period = limit
     said = f"a container's quota stops this process after {quota / period:.2g} cores' worth of each {period / 1e3:g} ms"
-    yield Finding("quota", Level.FAULT, said, "run without a CPU limit, with whole cores pinned instead")
+    yield Finding("quota", FitnessLevel.FAULT, said, "run without a CPU limit, with whole cores pinned instead")
 
 
 def _load() -> Iterator[Finding]:
@@ -121,11 +121,15 @@ def _load() -> Iterator[Finding]:
     load, cores = os.getloadavg()[0], os.cpu_count() or 1
     said = f"load average {load:.2f} on {cores} cores"
     if load > cores:
-        yield Finding("load", Level.FAULT, f"{said}: work waits for a core", "stop what else runs, or wait for its end")
+        yield Finding(
+            "load", FitnessLevel.FAULT, f"{said}: work waits for a core", "stop what else runs, or wait for its end"
+        )
     elif load > cores / 2:
-        yield Finding("load", Level.CAUTION, f"{said}: other work runs", "stop what else runs, or wait for its end")
+        yield Finding(
+            "load", FitnessLevel.CAUTION, f"{said}: other work runs", "stop what else runs, or wait for its end"
+        )
     else:
-        yield Finding("load", Level.FIT, said)
+        yield Finding("load", FitnessLevel.FIT, said)
 
 
 def _steal(before: Ticks | None, after: Ticks | None) -> Iterator[Finding]:
@@ -134,9 +138,11 @@ def _steal(before: Ticks | None, after: Ticks | None) -> Iterator[Finding]:
     share = (after - before).stolen_share
     said = f"the host gave {share:.1%} of the time to other virtual machines"
     if share > STEAL:
-        yield Finding("steal", Level.CAUTION, said, "measure on a machine of your own, or repeat and compare intervals")
+        yield Finding(
+            "steal", FitnessLevel.CAUTION, said, "measure on a machine of your own, or repeat and compare intervals"
+        )
     else:
-        yield Finding("steal", Level.FIT, said)
+        yield Finding("steal", FitnessLevel.FIT, said)
 
 
 def _spread(seconds: float) -> Iterator[Finding]:
@@ -163,11 +169,11 @@ def _spread(seconds: float) -> Iterator[Finding]:
     )
     remedy = "stop what else runs; if nothing does, the host is shared: take more rounds and quote intervals"
     if spread > SPREAD_FAULT:
-        yield Finding("spread", Level.FAULT, said, remedy)
+        yield Finding("spread", FitnessLevel.FAULT, said, remedy)
     elif spread > SPREAD_CAUTION:
-        yield Finding("spread", Level.CAUTION, said, remedy)
+        yield Finding("spread", FitnessLevel.CAUTION, said, remedy)
     else:
-        yield Finding("spread", Level.FIT, said)
+        yield Finding("spread", FitnessLevel.FIT, said)
 
 
 def _clock_frequency(root: Path) -> Iterator[Finding]:
@@ -175,18 +181,22 @@ def _clock_frequency(root: Path) -> Iterator[Finding]:
     governor = proc.governor(root)
     if governor is None:
         said = "the clock's governor cannot be seen: this is a virtual machine, or the system hides it"
-        yield Finding("clock", Level.CAUTION, said, "compare only what was timed in turns in one run")
+        yield Finding("clock", FitnessLevel.CAUTION, said, "compare only what was timed in turns in one run")
     elif governor != "performance":
         said = f"the clock's governor is {governor}: the first requests of a run are slower than the rest"
-        yield Finding("clock", Level.CAUTION, said, "sudo cpupower frequency-set --governor performance")
+        yield Finding("clock", FitnessLevel.CAUTION, said, "sudo cpupower frequency-set --governor performance")
     else:
-        yield Finding("clock", Level.FIT, "the clock's governor is performance")
+        yield Finding("clock", FitnessLevel.FIT, "the clock's governor is performance")
     if proc.read(cpu / "intel_pstate/no_turbo") == "0" or proc.read(cpu / "cpufreq/boost") == "1":
         said = "the clock rises above its base while few cores work, and falls as they heat"
-        yield Finding("boost", Level.CAUTION, said, "switch boost off for absolute times; ratios in turns bear it")
+        yield Finding(
+            "boost", FitnessLevel.CAUTION, said, "switch boost off for absolute times; ratios in turns bear it"
+        )
     if proc.read(cpu / "smt/active") == "1":
         said = "two hardware threads share a core: a neighbour on the same core halves it"
-        yield Finding("threads", Level.CAUTION, said, "--threads no more than the physical cores, pinned with taskset")
+        yield Finding(
+            "threads", FitnessLevel.CAUTION, said, "--threads no more than the physical cores, pinned with taskset"
+        )
 
 
 def _memory(root: Path) -> Iterator[Finding]:
@@ -197,26 +207,28 @@ def _memory(root: Path) -> Iterator[Finding]:
     available, swapped = kib["MemAvailable"] * 1024, (kib.get("SwapTotal", 0) - kib.get("SwapFree", 0)) * 1024
     said = f"{available / 2**30:.1f} GiB of memory are available"
     if available < FREE_MEMORY:
-        yield Finding("memory", Level.FAULT, f"{said}: cases will fail or swap", "stop what else holds memory")
+        yield Finding("memory", FitnessLevel.FAULT, f"{said}: cases will fail or swap", "stop what else holds memory")
     elif swapped > FREE_MEMORY / 8:
         said += f", {swapped / 2**30:.1f} GiB are swapped out"
-        yield Finding("memory", Level.CAUTION, said, "sudo swapoff --all while measuring")
+        yield Finding("memory", FitnessLevel.CAUTION, said, "sudo swapoff --all while measuring")
     else:
-        yield Finding("memory", Level.FIT, said)
+        yield Finding("memory", FitnessLevel.FIT, said)
 
 
 def _peak_memory(root: Path) -> Iterator[Finding]:
     if os.access(root / "proc/self/clear_refs", os.W_OK):
-        yield Finding("peak memory", Level.FIT, "can be measured exactly")
+        yield Finding("peak memory", FitnessLevel.FIT, "can be measured exactly")
     else:
         said = "/proc/self/clear_refs cannot be written: the peak memory of a request will be n/a on the CPU"
-        yield Finding("peak memory", Level.CAUTION, said, "run on Linux, in a container that mounts /proc writable")
+        yield Finding(
+            "peak memory", FitnessLevel.CAUTION, said, "run on Linux, in a container that mounts /proc writable"
+        )
 
 
 def _compiler() -> Iterator[Finding]:
     if shutil.which(os.environ.get("CXX", "g++")) is None:
         said = "there is no C++ compiler: --decoder compiled will be unsupported on the CPU"
-        yield Finding("compiler", Level.CAUTION, said, "install g++")
+        yield Finding("compiler", FitnessLevel.CAUTION, said, "install g++")
 
 
 def _energy(device: torch.device, root: Path) -> Iterator[Finding]:
@@ -224,6 +236,6 @@ def _energy(device: torch.device, root: Path) -> Iterator[Finding]:
     if isinstance(counter, Unavailable):
         why = counter.unavailable
         remedy = energy.UNLOCK if energy.UNLOCK in why else "measure energy on a machine that has a counter"
-        yield Finding("energy", Level.CAUTION, f"energy will be n/a: {why}", remedy)
+        yield Finding("energy", FitnessLevel.CAUTION, f"energy will be n/a: {why}", remedy)
     else:
-        yield Finding("energy", Level.FIT, f"can be measured, by {counter.source}")
+        yield Finding("energy", FitnessLevel.FIT, f"can be measured, by {counter.source}")

@@ -22,7 +22,7 @@ from bench.measure.fvcore_count import fvcore_flops
 from bench.measure.instrument import Instrument, Request
 from bench.measure.operators import PROFILER
 from bench.measure.subject import Subject
-from bench.measure.traffic import Ledger, Traffic, move
+from bench.measure.traffic import Traffic, TrafficLedger, move
 from bench.records.record import Flops, Unavailable
 from models.recommender import PHASE
 
@@ -60,7 +60,7 @@ class _Watcher(TorchDispatchMode):
         self.phases: dict[str, int] = {}
         self.uncounted: Counter[str] = Counter()
         self.operators = 0
-        self.ledger = Ledger()
+        self.ledger = TrafficLedger()
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

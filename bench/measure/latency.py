@@ -39,7 +39,7 @@ PERCENTILE_ROUNDS = {90: 50, 95: 100, 99: 500}
 
 
 @dataclass(frozen=True)
-class Plan:
+class TimingPlan:
     """How long to measure.
 
     Attributes:
@@ -95,7 +95,7 @@ class Samples:
 
 def interleave(
     subjects: Sequence[Subject],
-    plan: Plan,
+    plan: TimingPlan,
     clock: Clock,
     progress: Callable[[str], None],
     *,
@@ -141,7 +141,7 @@ def interleave(
     return results | {subject.name: samples for subject, samples, _ in alive}
 
 
-def _left(samples: Samples, plan: Plan) -> float | None:
+def _left(samples: Samples, plan: TimingPlan) -> float | None:
     """Return the seconds that a case has left; None where it has any."""
     return None if plan.timeout_s is None else plan.timeout_s - samples.spent_s
 
@@ -149,7 +149,7 @@ def _left(samples: Samples, plan: Plan) -> float | None:
 class _charged:  # noqa: N801 - reads as a statement
     """Charges the body's time to a case, whose deadline holds over all its turns."""
 
-    def __init__(self, samples: Samples, plan: Plan) -> None:
+    def __init__(self, samples: Samples, plan: TimingPlan) -> None:
         self._samples = samples
         left = _left(samples, plan)
         if left is not None and left <= 0:

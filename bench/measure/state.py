@@ -48,7 +48,7 @@ def machine_state(device: torch.device, root: Path = Path("/")) -> MachineState:
 
 
 @dataclass(frozen=True)
-class Interval:
+class WatchedSpan:
     """What happened during an interval, or several; None where the machine does not tell.
 
     Attributes:
@@ -69,7 +69,7 @@ class Interval:
     throttled: tuple[str, ...] = ()
 
 
-def disturbed(interval: Interval, *, spare_cores: float) -> str:
+def disturbed(interval: WatchedSpan, *, spare_cores: float) -> str:
     """Say in words what disturbed an interval; empty where nothing did, or nothing is known.
 
     Args:
@@ -107,13 +107,13 @@ class Watch:
         self._gpu = _gpu(device)
         self._begun: _Reading | None = None
         self._sum: _Reading | None = None
-        self.last: Interval | None = None
+        self.last: WatchedSpan | None = None
 
     def start(self) -> None:
         """Begin an interval."""
         self._begun = self._read()
 
-    def stop(self) -> Interval:
+    def stop(self) -> WatchedSpan:
         """End the interval and return what happened during it.
 
         Raises:
@@ -129,9 +129,9 @@ class Watch:
         return self.last
 
     @property
-    def total(self) -> Interval:
+    def total(self) -> WatchedSpan:
         """What happened during all intervals that ended, taken together."""
-        return Interval(0.0, None, None, None) if self._sum is None else self._sum.interval()
+        return WatchedSpan(0.0, None, None, None) if self._sum is None else self._sum.interval()
 
     def __enter__(self) -> Self:
         self.start()
@@ -175,12 +175,12 @@ class _Reading:
             throttled=tuple(dict.fromkeys(self.throttled + other.throttled)),
         )
 
-    def interval(self) -> Interval:
+    def interval(self) -> WatchedSpan:
         if self.ticks is None:
-            return Interval(self.wall_s, None, None, None, self.throttled)
+            return WatchedSpan(self.wall_s, None, None, None, self.throttled)
         others_s = max(0.0, self.ticks.busy * TICK_S - self.cpu_s)
         other_cores = others_s / self.wall_s if self.wall_s > 0 else 0.0
-        return Interval(self.wall_s, self.switches, other_cores, self.ticks.stolen_share, self.throttled)
+        return WatchedSpan(self.wall_s, self.switches, other_cores, self.ticks.stolen_share, self.throttled)
 
 
 def _gpu(device: torch.device) -> object | None:

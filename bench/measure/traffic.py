@@ -98,7 +98,7 @@ def _row_numbers(name: str, args: tuple[Any, ...]) -> Tensor | None:
     return None if numbers is None or numbers.dtype is torch.bool or numbers.is_meta else numbers
 
 
-class Ledger:
+class TrafficLedger:
     """Adds up what operators move, in all and apart for each phase."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ Identifier = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Facts:
+class CodeFacts:
     """What can be said of a catalogue's identifiers without a recommender.
 
     Attributes:
@@ -41,7 +41,7 @@ class Facts:
     agreement: float | None
 
 
-def facts(identifiers: Mapping[int, Identifier], catalogue: Catalogue) -> Facts:
+def facts(identifiers: Mapping[int, Identifier], catalogue: Catalogue) -> CodeFacts:
     """Describe identifiers by item number.
 
     Args:
@@ -54,7 +54,7 @@ def facts(identifiers: Mapping[int, Identifier], catalogue: Catalogue) -> Facts:
     paths = {number: catalogue.items[number - 1].categories for number in identifiers}
     known = [number for number, path in paths.items() if path]
     firsts, categories = [identifiers[number][0] for number in known], [paths[number][-1] for number in known]
-    return Facts(
+    return CodeFacts(
         items=len(identifiers),
         lengths=(min(lengths), max(lengths)),
         distinct=len(set(identifiers.values())),

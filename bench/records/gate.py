@@ -16,7 +16,7 @@ PROTOCOL = 1
 """Version of what the gate and its workers say to each other; both sides must speak the same."""
 
 
-class Role(StrEnum):
+class SideRole(StrEnum):
     """Whose code a process runs."""
 
     BASE = "base"
@@ -139,8 +139,8 @@ class CaseResult(Model):
     p_slower: Share | None = None
     p_faster: Share | None = None
     detectable: NonNegative | None = None
-    facts: dict[Role, Facts] = Field(default={})
-    processes: dict[Role, list[Process]] = Field(default={}, repr=False)
+    facts: dict[SideRole, Facts] = Field(default={})
+    processes: dict[SideRole, list[Process]] = Field(default={}, repr=False)
     violations: list[Violation] = Field(default=[])
 
     @property

@@ -58,7 +58,7 @@ app = typer.Typer(add_completion=False, help=__doc__)
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One recommender on one dataset, under all decoders that keep the same beams.
 
     Attributes:
@@ -172,7 +172,7 @@ def _seed(record: Record) -> int:
     return int(settings.get("seed") or 0)
 
 
-def _by_dataset(records: Sequence[Record]) -> dict[str, list[Row]]:
+def _by_dataset(records: Sequence[Record]) -> dict[str, list[TableRow]]:
     """Return the rows of each dataset, and machine where there are several, the best first, without quality last."""
     several = len(set(map(machine_name, records))) > 1
     alike: dict[str, dict[str, list[Record]]] = {}
@@ -184,13 +184,15 @@ def _by_dataset(records: Sequence[Record]) -> dict[str, list[Row]]:
     return {dataset: _rows(list(found.values())) for dataset, found in alike.items()}
 
 
-def _rows(alike: Sequence[list[Record]]) -> list[Row]:
+def _rows(alike: Sequence[list[Record]]) -> list[TableRow]:
     names = case_labels([_without_rung(group[0]) for group in alike], ("dataset", "batch"))
-    rows = [Row("; ".join([name, *group[0].labels]), tuple(group)) for name, group in zip(names, alike, strict=True)]
+    rows = [
+        TableRow("; ".join([name, *group[0].labels]), tuple(group)) for name, group in zip(names, alike, strict=True)
+    ]
     return sorted(rows, key=lambda row: -(row.quality.metrics[BEST].value if row.quality else 0.0))
 
 
-def _shown(rows: Sequence[Row]) -> list[Row]:
+def _shown(rows: Sequence[TableRow]) -> list[TableRow]:
     """Return of each recommender the row whose settings are nearest to its own, and the best one without cautions."""
     shown: set[int] = set()
     for name in {row.records[0].case.recommender for row in rows}:
@@ -206,7 +208,7 @@ def _without_rung(record: Record) -> Record:
     return record.model_copy(update={"case": record.case.model_copy(update=rung)})
 
 
-def _sentence(dataset: str, rows: Sequence[Row]) -> str:
+def _sentence(dataset: str, rows: Sequence[TableRow]) -> str:
     """Say what is best, whether beam search is unnecessary, and what it costs at its strongest."""
     sound = [row for row in rows if row.quality and not row.records[0].labels]
     if not sound:
@@ -222,7 +224,7 @@ def _sentence(dataset: str, rows: Sequence[Row]) -> str:
     return f"{best}; no claimant and beam search were timed side by side."
 
 
-def _strongest(fast: Record, rows: Sequence[Row]) -> tuple[Row, Record] | None:
+def _strongest(fast: Record, rows: Sequence[TableRow]) -> tuple[TableRow, Record] | None:
     """Return the beam search timed beside a case that it has to beat, by the rule of all pages, and its row."""
     timed = [(row, record) for row in rows for record in row.records if _setting(record) == _setting(fast)]
     found = strongest(fast, [record for _, record in timed])
@@ -233,7 +235,7 @@ def _setting(record: Record) -> tuple[str, int, int, str]:
     return group_name(record), record.case.batch_size, record.case.threads, machine_name(record)
 
 
-def _verdict(ours: Row, beams: Row) -> str:
+def _verdict(ours: TableRow, beams: TableRow) -> str:
     """Judge by the difference of NDCG@10 user by user, or where users cannot be compared by the two intervals."""
     assert ours.quality is not None
     assert beams.quality is not None
@@ -245,7 +247,7 @@ def _verdict(ours: Row, beams: Row) -> str:
     return "beam search ranks better" if high < 0 else "beam search gains nothing that shows"
 
 
-def _against(ours: Row, fast: Record, beams: Row, slow: Record) -> str:
+def _against(ours: TableRow, fast: Record, beams: TableRow, slow: Record) -> str:
     """Hold the two against each other: quality, then time at the batch size of both."""
     batch, strongest = fast.case.batch_size, f"{beams.name} under {slow.case.decoder}"
     users = "1 user" if batch == 1 else f"{batch} users"
@@ -263,7 +265,7 @@ def _speed(ratio: Ratio) -> str:
     return f"{times(ratio)} as fast" if ratio.value >= 1 else f"{times(longer)} as slowly"
 
 
-def _table(datasets: dict[str, list[Row]]) -> pd.DataFrame:
+def _table(datasets: dict[str, list[TableRow]]) -> pd.DataFrame:
     """Return one row a recommender and dataset; what was not timed is n/a."""
     sizes = {record.case.batch_size for rows in datasets.values() for row in rows for record in row.records}
     batches = sorted({min(sizes), max(sizes)})
@@ -272,7 +274,7 @@ def _table(datasets: dict[str, list[Row]]) -> pd.DataFrame:
     return frame.drop(columns=[name for name in empty if (frame[name] == NOT_AVAILABLE).all()])
 
 
-def _cells(dataset: str, row: Row, batches: Sequence[int]) -> dict[str, str]:
+def _cells(dataset: str, row: TableRow, batches: Sequence[int]) -> dict[str, str]:
     smallest = min(row.records, key=lambda one: (one.case.batch_size, latency_of(one).p50_s))
     training = smallest.weights.training if smallest.weights else {}
     seconds, flops = training.get("seconds", math.nan if training else None), smallest.flops

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from bench.ground.outputs import write_folder
 from bench.ground.textfiles import read_text
 from bench.records.model import Model
-from bench.reproducing.queue import ROW, Row
+from bench.reproducing.queue import ROW, JobRow
 from models.errors import UserError
 
 LIST = "queue.json"
@@ -40,7 +40,7 @@ class Listed(Model):
 
     queue: str
     size: str
-    rows: list[Row]
+    rows: list[JobRow]
 
 
 def pack(folder: Path, listed: Listed, files: Mapping[str, Mapping[str, bytes]], *, made_by: str) -> list[Path]:

@@ -62,7 +62,7 @@ class Size(BaseModel):
     dataset: str | None = None
 
 
-class Job(BaseModel):
+class QueuedJob(BaseModel):
     """One thing to do, with all that it needs.
 
     Attributes:
@@ -162,7 +162,7 @@ class Queue(BaseModel):
     description: str
     sizes: dict[str, Size] = Field(min_length=1)
     decoder: dict[str, str] = {}
-    jobs: list[Job] = Field(min_length=1)
+    jobs: list[QueuedJob] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -191,7 +191,7 @@ class Ending(StrEnum):
     TIMED_OUT = "timed out"
 
 
-class Row(Model):
+class JobRow(Model):
     """What came of a job.
 
     Attributes:
@@ -216,7 +216,7 @@ class Row(Model):
     digest: str
 
 
-def digest(job: Job, size: str) -> str:
+def digest(job: QueuedJob, size: str) -> str:
     """Return the SHA-256 by which a row is known to be of just this job."""
     return sha256(f"{size} {job.model_dump_json()}".encode()).hexdigest()
 
@@ -273,16 +273,16 @@ class State:
         """Return the folder of a job's files."""
         return self.home / job
 
-    def row(self, job: Job) -> Row | None:
+    def row(self, job: QueuedJob) -> JobRow | None:
         """Return what came of just this job; None where it was not run to its end."""
         path = self.folder(job.name) / ROW
         try:
-            row = Row.model_validate_json(path.read_bytes())
+            row = JobRow.model_validate_json(path.read_bytes())
         except (OSError, ValidationError):
             return None
         return row if row.digest == digest(job, self.size) else None
 
-    def files(self, job: Job) -> dict[str, bytes]:
+    def files(self, job: QueuedJob) -> dict[str, bytes]:
         """Return the files of a job that is over, by their place in its folder; none of one that is not."""
         if self.row(job) is None:
             return {}
@@ -293,7 +293,7 @@ class State:
             if path.is_file() and not path.name.startswith(".")
         }
 
-    def next(self, queue: Queue, minutes: float | None, *, on_cuda: bool, retry: set[str]) -> Job | None:
+    def next(self, queue: Queue, minutes: float | None, *, on_cuda: bool, retry: set[str]) -> QueuedJob | None:
         """Return the first job that is not over and ends in time.
 
         Args:

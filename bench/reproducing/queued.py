@@ -29,7 +29,7 @@ from bench.measure import machine
 from bench.records import store
 from bench.reproducing.kept import RUN, STUDIES
 from bench.reproducing.packed import Listed, pack, restore, unpack
-from bench.reproducing.queue import DATA, ROW, Ending, Job, Queue, Row, State, digest, filled_in
+from bench.reproducing.queue import DATA, ROW, Ending, JobRow, Queue, QueuedJob, State, digest, filled_in
 from bench.reproducing.run import PATIENCE_S, POLL_S, quiet_environment, signed, signed_studies
 from bench.suites.cases import Suite
 from models.errors import UserError
@@ -54,7 +54,7 @@ PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
-class Run:
+class QueueRun:
     """A queue that is run.
 
     Attributes:
@@ -130,7 +130,7 @@ class Run:
         files = {job.name: self.state.files(job) for job, _ in over}
         pack(self.out, listed, files, made_by="bench.reproduce")
 
-    def _do(self, job: Job) -> Row:
+    def _do(self, job: QueuedJob) -> JobRow:
         folder = self.state.folder(job.name)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -140,7 +140,7 @@ class Run:
             self._collect(job, folder)
         except UserError as error:
             outcome, detail = Ending.FAILED, f"{detail}; {error}" if detail else str(error)
-        row = Row(
+        row = JobRow(
             job=job.name,
             outcome=outcome,
             detail=detail,
@@ -154,7 +154,7 @@ class Run:
             path.write_text(row.model_dump_json(indent=1) + "\n")
         return row
 
-    def _ran(self, job: Job, folder: Path) -> tuple[Ending, str]:
+    def _ran(self, job: QueuedJob, folder: Path) -> tuple[Ending, str]:
         """Run a job's process to its end, or to its time's."""
         try:
             words = self._words(job, folder)
@@ -189,7 +189,7 @@ class Run:
             return Ending.FAILED, f"status {process.returncode}: {lines[-1][:LAST_LETTERS]}"
         return Ending.DONE, ""
 
-    def _words(self, job: Job, folder: Path) -> list[str]:
+    def _words(self, job: QueuedJob, folder: Path) -> list[str]:
         """Return what is run, as words after ``python -m``.
 
         Raises:
@@ -218,10 +218,10 @@ class Run:
         options = ["--suite", str(path), "--min-count", str(suite.min_count), storage]
         return ["pytest", str(ROOT / "bench"), "--benchmark-only", "-q", *options, *device, *data]
 
-    def _suite(self, job: Job) -> Suite | None:
+    def _suite(self, job: QueuedJob) -> Suite | None:
         return job.measured(self.state.size, self.queue.size(self.state.size), decoder=self._decoder)
 
-    def _collect(self, job: Job, folder: Path) -> None:
+    def _collect(self, job: QueuedJob, folder: Path) -> None:
         """Bring together what the job left: its results file, the cards of its weights, the logs of its steps.
 
         Raises:
@@ -280,7 +280,7 @@ def render_pages(folder: Path, out: Path, say: Callable[[str], None]) -> None:
             say(str(place / "index.html"))
 
 
-def table_of(run: Run) -> Table:
+def table_of(run: QueueRun) -> Table:
     """List the jobs of a queue: how long they take, what came of them, which is next.
 
     Args:

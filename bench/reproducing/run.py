@@ -42,7 +42,7 @@ class StepFailedError(Exception):
 
 
 @dataclass(frozen=True)
-class Options:
+class ReproduceOptions:
     """What holds for all steps.
 
     Attributes:
@@ -87,7 +87,7 @@ class Steps:
     """
 
     plan: Plan
-    options: Options
+    options: ReproduceOptions
     say: Callable[[str], None]
     failures: list[str] = field(default_factory=list)
     _stopped: Event = field(default_factory=Event)

@@ -35,7 +35,7 @@ from bench.measure.outcome import Failure
 from bench.measure.peaks import peaks
 from bench.records.record import Case, Memory, Outcome, Record, Unavailable
 from bench.running.isolated import FROM_ENVIRONMENT, own_memory
-from bench.running.runner import Options, Runner, failed
+from bench.running.runner import Runner, RunOptions, failed
 from bench.running.unfinished import Unfinished
 from bench.suites.cases import Planned
 from bench.suites.planning import lay_out
@@ -78,7 +78,7 @@ class Guard:
 
     def __init__(
         self,
-        options: Options,
+        options: RunOptions,
         dataset: Dataset,
         identity: object,
         progress: Callable[[str], None],
@@ -166,7 +166,7 @@ class Child:
 
     """
 
-    def __init__(self, options: Options, identity: object, progress: Callable[[str], None]) -> None:
+    def __init__(self, options: RunOptions, identity: object, progress: Callable[[str], None]) -> None:
         self._options = options
         self._identity = identity
         self._progress = progress
@@ -271,7 +271,7 @@ class Child:
 
 
 def _serve(
-    wire: Connection, options: Options, identity: object, folder: str, surroundings: dict[str, str], log: str
+    wire: Connection, options: RunOptions, identity: object, folder: str, surroundings: dict[str, str], log: str
 ) -> None:
     """Measure what is asked for until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asks; what is raised here is a recommender's
@@ -309,7 +309,7 @@ def _serve(
 
 
 def _plan(
-    options: Options, identity: object, say: Callable[[str], None], step: Any
+    options: RunOptions, identity: object, say: Callable[[str], None], step: Any
 ) -> tuple[dict[str, Planned], Runner]:
     layout = lay_out(options.job)
     (piece,) = layout.pieces
@@ -325,7 +325,7 @@ def _know_machine(device: torch.device, cases: Sequence[Case]) -> None:
             peaks(device, dtype, threads)
 
 
-def _limit_memory(options: Options) -> None:
+def _limit_memory(options: RunOptions) -> None:
     """Bound what cases may take, where the system can."""
     if options.device.type == "cpu" and options.memory_bytes is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)

@@ -16,7 +16,7 @@ from bench.measure import latency
 from bench.measure.clock import Clock
 from bench.measure.instrument import Request
 from bench.measure.instruments import measure_all
-from bench.measure.latency import PERCENTILE_ROUNDS, Plan, Samples
+from bench.measure.latency import PERCENTILE_ROUNDS, Samples, TimingPlan
 from bench.measure.outcome import Failure, Step, deadline, failure, unwatched
 from bench.measure.repeats import KEPT, repeated_requests
 from bench.measure.state import machine_state
@@ -53,7 +53,7 @@ class AnswersKeptError(Exception):
 
 
 @dataclass(frozen=True)
-class Options:
+class RunOptions:
     """What holds for all cases of a run.
 
     Attributes:
@@ -108,7 +108,7 @@ class Ready:
         return self.planned.case
 
 
-def failed(options: Options, dataset: Dataset, case: Case, why: Failure, *, started: str | None = None) -> Record:
+def failed(options: RunOptions, dataset: Dataset, case: Case, why: Failure, *, started: str | None = None) -> Record:
     """Return the record of a case that failed, such as one that ended the process in which it was measured.
 
     Args:
@@ -148,7 +148,7 @@ class Runner:
 
     def __init__(
         self,
-        options: Options,
+        options: RunOptions,
         dataset: Dataset,
         unfinished: Unfinished,
         progress: Callable[[str], None],
@@ -176,7 +176,7 @@ class Runner:
 
         Args:
             group: Cases of one group. Those of which `Unfinished.timed` knows the timing are not timed again.
-            first_turn: Number of the first turn in which the others are timed, see `latency.Plan`.
+            first_turn: Number of the first turn in which the others are timed, see `latency.TimingPlan`.
 
         """
         started = _now()
@@ -201,7 +201,7 @@ class Runner:
         if not ready:
             return
         suite = self._options.suite
-        plan = Plan(
+        plan = TimingPlan(
             case_s=suite.case_seconds,
             min_rounds=max([PERCENTILE_ROUNDS.get(suite.percentile, 1), *(planned.min_rounds for planned in group)]),
             timeout_s=self._options.timeout_s,

@@ -15,7 +15,7 @@ from bench.cli.options import serving_of
 from bench.data.dataset import Dataset
 from bench.measure import machine
 from bench.measure.clock import Clock
-from bench.measure.latency import Plan, Samples, take_turn
+from bench.measure.latency import Samples, TimingPlan, take_turn
 from bench.measure.outcome import failure
 from bench.measure.state import Watch
 from bench.measure.subject import Subject
@@ -42,7 +42,7 @@ class Worker:
         self._builders: dict[str, Builder] = {}
         self._device = torch.device("cpu")
         self._clock = Clock(self._device)
-        self._plan = Plan()
+        self._plan = TimingPlan()
         self._open: tuple[Planned, Subject, Samples] | None = None
         self._weights: Any = None
 
@@ -68,7 +68,7 @@ class Worker:
         _pin(layout.threads)
         self._device = layout.device
         self._clock = Clock(layout.device)
-        self._plan = Plan(case_s=layout.suite.case_seconds)
+        self._plan = TimingPlan(case_s=layout.suite.case_seconds)
         for piece in layout.pieces:
             builder = Builder(piece.dataset, device=layout.device, train_minutes=None, progress=lambda _: None)
             for planned in (one for group in piece.groups for one in group):
@@ -101,7 +101,7 @@ class Worker:
         """Warm up, and say how many rounds the case should get in one process."""
         planned, subject, samples = self._opened()
         samples.warmup = warm_up(subject, self._clock)
-        plan = Plan(case_s=self._plan.case_s, min_rounds=planned.min_rounds)
+        plan = TimingPlan(case_s=self._plan.case_s, min_rounds=planned.min_rounds)
         request_s = samples.warmup.request_s
         return {"rounds": plan.rounds(request_s), "request_s": request_s, "stationary": samples.warmup.stationary}
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from bench.measure import latency
 from bench.measure.clock import Clock
-from bench.measure.latency import Plan, Samples
+from bench.measure.latency import Samples, TimingPlan
 from bench.measure.outcome import Failure, Step, unwatched
 from bench.measure.subject import Subject
 from bench.scenarios.scenario import Scenario
@@ -20,7 +20,7 @@ class Closed(Scenario):
     def time(
         self,
         subjects: Sequence[Subject],
-        plan: Plan,
+        plan: TimingPlan,
         clock: Clock,
         progress: Callable[[str], None] = lambda _: None,
         *,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from bench.measure.clock import Clock
-from bench.measure.latency import Plan, Samples
+from bench.measure.latency import Samples, TimingPlan
 from bench.measure.outcome import Failure, Step, unwatched
 from bench.measure.subject import Subject
 
@@ -26,7 +26,7 @@ class Scenario(ABC):
     def time(
         self,
         subjects: Sequence[Subject],
-        plan: Plan,
+        plan: TimingPlan,
         clock: Clock,
         progress: Callable[[str], None] = lambda _: None,
         *,

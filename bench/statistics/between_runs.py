@@ -33,7 +33,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Side:
+class RunSide:
     """One of two runs that are held against each other.
 
     Attributes:
@@ -79,7 +79,7 @@ def spread(medians: Mapping[Hashable, Iterable[float]]) -> Spread | None:
     return Spread(math.sqrt(squares / freedom), freedom) if freedom else None
 
 
-def ratio_between_runs(slow: Side, fast: Side) -> Ratio | OneRunEach:
+def ratio_between_runs(slow: RunSide, fast: RunSide) -> Ratio | OneRunEach:
     """Return how many times as long one run takes as another, with an interval that holds what differs between runs.
 
     With the log ratio d of the two medians, and for each side the variance v of a run's log median, the larger of what
@@ -110,7 +110,7 @@ def ratio_between_runs(slow: Side, fast: Side) -> Ratio | OneRunEach:
     return Ratio(value, value * math.exp(-width), value * math.exp(width))
 
 
-def _variance(side: Side, known: Spread) -> float:
+def _variance(side: RunSide, known: Spread) -> float:
     """Return the variance of a run's log median: between equal runs, and at least what its turns show."""
     own = math.log(side.median.high_s / side.median.low_s) / (2 * float(stats.norm.ppf((1 + COVERAGE) / 2)))
     return max(known.sd**2, own**2)

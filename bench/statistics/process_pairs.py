@@ -43,7 +43,7 @@ LEAST_PAIRS = 5
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ProcessComparison:
     """Head against base of one case, before cases are looked at together.
 
     Attributes:
@@ -79,7 +79,9 @@ def _turn_medians(process: Process) -> dict[int, float]:
     return {int(turn): float(np.median(part)) for turn, part in zip(numbers, parts, strict=True)}
 
 
-def compare_pairs(tops: Sequence[Process], bottoms: Sequence[Process], *, margin: float, seed: int = 0) -> Comparison:
+def compare_pairs(
+    tops: Sequence[Process], bottoms: Sequence[Process], *, margin: float, seed: int = 0
+) -> ProcessComparison:
     """Compare processes that were measured in pairs.
 
     Args:
@@ -99,7 +101,7 @@ def compare_pairs(tops: Sequence[Process], bottoms: Sequence[Process], *, margin
     return _tested(estimate, mean, float(error), spread, pairs - 1, margin, pairs)
 
 
-def compare_with_stored(tops: Sequence[Process], stored: Sequence[Process], *, margin: float) -> Comparison:
+def compare_with_stored(tops: Sequence[Process], stored: Sequence[Process], *, margin: float) -> ProcessComparison:
     """Compare processes with those of an earlier run, which took no turns with them.
 
     On the log scale, by Welch's test over the processes' medians; of a run that was a single process the
@@ -128,11 +130,11 @@ def compare_with_stored(tops: Sequence[Process], stored: Sequence[Process], *, m
 
 def _tested(
     estimate: Estimate, mean: float, error: float, spread: float, degrees: float, margin: float, pairs: int
-) -> Comparison:
+) -> ProcessComparison:
     error = max(error, 1e-12)
     bound = np.log1p(margin)
     above, below = stats.t.sf((mean + bound) / error, degrees), stats.t.cdf((mean - bound) / error, degrees)
-    return Comparison(
+    return ProcessComparison(
         estimate=estimate,
         p_slower=float(stats.t.sf(mean / error, degrees)),
         p_faster=float(stats.t.cdf(mean / error, degrees)),
@@ -196,7 +198,7 @@ def risk_at(look: int) -> float:
     return RISK * 6 / (np.pi * (look + 1)) ** 2
 
 
-def decide(comparison: Comparison, *, margin: float, p_slower: float, p_faster: float, risk: float) -> Verdict:
+def decide(comparison: ProcessComparison, *, margin: float, p_slower: float, p_faster: float, risk: float) -> Verdict:
     """Give a verdict: SAME before all, since a difference within the margin is none to act on.
 
     A p-value and the interval must both say so.

@@ -69,7 +69,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Layout:
+class JobLayout:
     """What a job comes to.
 
     Attributes:
@@ -86,7 +86,7 @@ class Layout:
     pieces: list[Piece]
 
 
-def lay_out(job: Job) -> Layout:
+def lay_out(job: Job) -> JobLayout:
     """Read the suite, choose the device, load the datasets, list the cases.
 
     Raises:
@@ -113,7 +113,7 @@ def lay_out(job: Job) -> Layout:
             untrained=job.untrained,
         )
         pieces.append(Piece(source, dataset, groups))
-    return Layout(suite, device, threads, pieces)
+    return JobLayout(suite, device, threads, pieces)
 
 
 def _changed(job: Job, suite: Suite) -> Suite:

@@ -10,7 +10,7 @@ from bench import doctor
 from bench.doctor import worst_of
 from bench.measure import fitness
 from bench.measure.energy import UNLOCK, CounterError
-from bench.measure.fitness import Finding, Level, examine
+from bench.measure.fitness import Finding, FitnessLevel, examine
 
 QUIET = {
     "proc/stat": "cpu 100 0 100 1000 0 0 0 0 0 0\ncpu0 1 2 3",
@@ -46,13 +46,18 @@ def found(root, device="cpu"):
 
 
 def test_a_quiet_machine_is_fit(machine):
-    assert {finding.level for finding in found(machine()).values()} == {Level.FIT}
+    assert {finding.level for finding in found(machine()).values()} == {FitnessLevel.FIT}
 
 
 @pytest.mark.parametrize(
     ("files", "about", "level", "words"),
     [
-        ({"sys/fs/cgroup/cpu.max": "150000 100000"}, "quota", Level.FAULT, "after 1.5 cores' worth of each 100 ms"),
+        (
+            {"sys/fs/cgroup/cpu.max": "150000 100000"},
+            "quota",
+            FitnessLevel.FAULT,
+            "after 1.5 cores' worth of each 100 ms",
+        ),
         (
             {
                 "sys/fs/cgroup/cpu.max": None,
@@ -60,31 +65,31 @@ def test_a_quiet_machine_is_fit(machine):
                 "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
             },
             "quota",
-            Level.FAULT,
+            FitnessLevel.FAULT,
             "after 0.5 cores' worth of each 100 ms",
         ),
-        ({"proc/meminfo": "MemAvailable: 1048576 kB"}, "memory", Level.FAULT, "1.0 GiB"),
+        ({"proc/meminfo": "MemAvailable: 1048576 kB"}, "memory", FitnessLevel.FAULT, "1.0 GiB"),
         (
             {"proc/meminfo": "MemAvailable: 9048576 kB\nSwapTotal: 4194304 kB\nSwapFree: 0 kB"},
             "memory",
-            Level.CAUTION,
+            FitnessLevel.CAUTION,
             "4.0 GiB are swapped out",
         ),
-        ({"proc/self/clear_refs": None}, "peak memory", Level.CAUTION, "cannot be written"),
+        ({"proc/self/clear_refs": None}, "peak memory", FitnessLevel.CAUTION, "cannot be written"),
         (
             {"sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "powersave"},
             "clock",
-            Level.CAUTION,
+            FitnessLevel.CAUTION,
             "governor is powersave",
         ),
         (
             {"sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": None},
             "clock",
-            Level.CAUTION,
+            FitnessLevel.CAUTION,
             "a virtual machine",
         ),
-        ({"sys/devices/system/cpu/cpufreq/boost": "1"}, "boost", Level.CAUTION, "rises above its base"),
-        ({"sys/devices/system/cpu/smt/active": "1"}, "threads", Level.CAUTION, "share a core"),
+        ({"sys/devices/system/cpu/cpufreq/boost": "1"}, "boost", FitnessLevel.CAUTION, "rises above its base"),
+        ({"sys/devices/system/cpu/smt/active": "1"}, "threads", FitnessLevel.CAUTION, "share a core"),
     ],
 )
 def test_what_is_not_as_it_should_be_is_named_with_its_remedy(machine, files, about, level, words):
@@ -122,29 +127,33 @@ PACKAGE = {
 
 def test_energy_can_be_measured_where_the_processors_counter_can_be_read(machine):
     finding = energy_finding(machine(**PACKAGE, **{"sys/class/powercap/intel-rapl:0/energy_uj": "123"}))
-    assert (finding.level, finding.said) == (Level.FIT, "can be measured, by RAPL")
+    assert (finding.level, finding.said) == (FitnessLevel.FIT, "can be measured, by RAPL")
 
 
 def test_energy_that_only_root_may_read_has_a_remedy_of_its_own(machine, monkeypatch):
     root = machine(**PACKAGE)
     monkeypatch.setattr(fitness.energy, "_microjoules", mock.Mock(side_effect=CounterError(f"locked: {UNLOCK}")))
     finding = energy_finding(root)
-    assert (finding.level, finding.remedy) == (Level.CAUTION, UNLOCK)
+    assert (finding.level, finding.remedy) == (FitnessLevel.CAUTION, UNLOCK)
 
 
 def test_a_machine_without_counters_says_so(machine):
     finding = energy_finding(machine())
-    assert finding.level is Level.CAUTION
+    assert finding.level is FitnessLevel.CAUTION
     assert "energy will be n/a: this machine shows no counter" in finding.said
 
 
-@pytest.mark.parametrize(("load", "level"), [(1.0, Level.FIT), (5.0, Level.CAUTION), (9.0, Level.FAULT)])
+@pytest.mark.parametrize(
+    ("load", "level"), [(1.0, FitnessLevel.FIT), (5.0, FitnessLevel.CAUTION), (9.0, FitnessLevel.FAULT)]
+)
 def test_other_work_is_told_by_the_load_average(machine, monkeypatch, load, level):
     monkeypatch.setattr(fitness.os, "getloadavg", lambda: (load, 0.0, 0.0))
     assert found(machine())["load"].level is level
 
 
-@pytest.mark.parametrize(("cores", "level"), [(1, Level.FAULT), (2, Level.CAUTION), (8, Level.FIT)])
+@pytest.mark.parametrize(
+    ("cores", "level"), [(1, FitnessLevel.FAULT), (2, FitnessLevel.CAUTION), (8, FitnessLevel.FIT)]
+)
 def test_few_cores_are_a_fault_of_their_own(machine, monkeypatch, cores, level):
     monkeypatch.setattr(fitness.os, "sched_getaffinity", lambda _: range(cores), raising=False)
     findings = [one for one in examine(torch.device("cpu"), root=machine()) if one.about == "cores"]
@@ -175,16 +184,16 @@ def test_equal_work_is_timed_on_one_thread_and_threads_are_given_back(monkeypatc
 
 
 def test_the_gravest_level_is_the_verdict():
-    levels = [Level.CAUTION, Level.FAULT, Level.FIT]
-    assert worst_of([Finding("this", level, "that") for level in levels]) is Level.FAULT
-    assert worst_of([Finding("this", Level.FIT, "that")]) is Level.FIT
+    levels = [FitnessLevel.CAUTION, FitnessLevel.FAULT, FitnessLevel.FIT]
+    assert worst_of([Finding("this", level, "that") for level in levels]) is FitnessLevel.FAULT
+    assert worst_of([Finding("this", FitnessLevel.FIT, "that")]) is FitnessLevel.FIT
 
 
-@pytest.mark.parametrize("level", Level)
+@pytest.mark.parametrize("level", FitnessLevel)
 def test_the_command_prints_a_verdict_and_only_a_fault_fails(monkeypatch, level):
     monkeypatch.setattr(doctor, "examine", lambda *_, **__: [Finding("this", level, "what is", "what to do")])
     result = CliRunner().invoke(doctor.app, ["--device", "cpu"])
-    assert result.exit_code == (level is Level.FAULT)
+    assert result.exit_code == (level is FitnessLevel.FAULT)
     assert doctor.VERDICTS[level] in result.stdout
     assert "what to do" in result.stdout
 

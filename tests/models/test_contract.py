@@ -78,7 +78,7 @@ def test_broken_recommenders_are_found_when_timed_and_when_ranked(kind, said):
     recommender = kind(ITEMS)
     users = walks(8, items=ITEMS)
     subject = Subject("broken", recommender, [users], 5, CPU, ITEMS)
-    plan = latency.Plan(case_s=0.01, min_rounds=1, warmup_s=0.01)
+    plan = latency.TimingPlan(case_s=0.01, min_rounds=1, warmup_s=0.01)
     found = latency.interleave([subject], plan, Clock(CPU), lambda _: None)["broken"]
     assert (found.outcome, kind.__name__ in found.detail, said in found.detail) == (Outcome.ERROR, True, True)
     with pytest.raises(BrokenListError, match=said) as caught:

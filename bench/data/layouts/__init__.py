@@ -22,7 +22,7 @@ from bench.data.layouts import (
     sequences,
     table,
 )
-from bench.data.place import Place
+from bench.data.place import DataPlace
 from bench.data.raw import Raw
 from bench.data.reading import Reading
 from models.errors import UserError
@@ -42,7 +42,7 @@ class Layout:
 
     name: str
     files: str
-    find: Callable[[Place], tuple[Path, ...]]
+    find: Callable[[DataPlace], tuple[Path, ...]]
     read: Callable[[tuple[Path, ...], Reading], Raw]
 
 
@@ -79,7 +79,7 @@ def find_layout(path: Path, reading: Reading) -> tuple[Layout, tuple[Path, ...]]
         UserError: There is nothing there that can be read.
 
     """
-    place = Place.at(path, reading)
+    place = DataPlace.at(path, reading)
     layouts = (TABLE,) if reading.columns or reading.items or reading.item_columns else LAYOUTS
     for layout in layouts:
         files = layout.find(place)

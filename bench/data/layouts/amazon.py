@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.data.files import Content, line_numbers
+from bench.data.files import FileContent, line_numbers
 from bench.data.objects import Objects
-from bench.data.place import Place
+from bench.data.place import DataPlace
 from bench.data.raw import Events, Raw, Texts
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker
@@ -54,7 +54,7 @@ class Fields:
 EDITION_2014 = Fields()
 
 
-def find(place: Place) -> tuple[Path, ...]:
+def find(place: DataPlace) -> tuple[Path, ...]:
     """Return reviews and metadata, or none.
 
     Raises:
@@ -83,7 +83,7 @@ def read(files: tuple[Path, ...], reading: Reading) -> Raw:
     return events.raw(metadata_reader(unpacker, files[1:], EDITION_2014))
 
 
-def read_reviews(source: Content, fields: Fields) -> Events:
+def read_reviews(source: FileContent, fields: Fields) -> Events:
     """Read the reviews of one edition.
 
     Args:
@@ -144,7 +144,7 @@ def metadata_reader(
     return texts
 
 
-def _read_metadata(source: Content, wanted: frozenset[str], fields: Fields) -> Texts:
+def _read_metadata(source: FileContent, wanted: frozenset[str], fields: Fields) -> Texts:
     pattern = re.compile(rb"""['"]%b['"]:\s*u?['"]([^'"]+)['"]""" % fields.item.encode())
     texts, objects = Texts(source.label), Objects(source)
     for line, row in source.lines:

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from bench.data.layouts.amazon import Fields, metadata_reader, read_reviews
-from bench.data.place import Place
+from bench.data.place import DataPlace
 from bench.data.raw import Raw
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker, head
@@ -19,7 +19,7 @@ REVIEWS = re.compile(r"(?!meta_|reviews_)(?P<NAME>.+?)(_5)?\.json")
 EDITION = Fields(categories="category")
 
 
-def find(place: Place) -> tuple[Path, ...]:
+def find(place: DataPlace) -> tuple[Path, ...]:
     """Return reviews and, where it is there, metadata; or none.
 
     Raises:
@@ -29,7 +29,7 @@ def find(place: Place) -> tuple[Path, ...]:
     return find_reviews(place, REVIEWS, EDITION, "meta_{}.json")
 
 
-def find_reviews(place: Place, pattern: re.Pattern[str], fields: Fields, metadata: str) -> tuple[Path, ...]:
+def find_reviews(place: DataPlace, pattern: re.Pattern[str], fields: Fields, metadata: str) -> tuple[Path, ...]:
     """Return the file of reviews whose first line has the fields of an edition, and its metadata, if any.
 
     Args:

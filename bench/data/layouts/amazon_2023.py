@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.data.layouts.amazon import Fields, metadata_reader, read_reviews
 from bench.data.layouts.amazon_2018 import find_reviews
-from bench.data.place import Place
+from bench.data.place import DataPlace
 from bench.data.raw import Raw
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker
@@ -22,7 +22,7 @@ METADATA = "meta_{}.jsonl"
 EDITION = Fields(user="user_id", item="parent_asin", time="timestamp", brand="store")
 
 
-def find(place: Place) -> tuple[Path, ...]:
+def find(place: DataPlace) -> tuple[Path, ...]:
     """Return reviews and, where it is there, metadata; or none.
 
     Raises:

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from bench.data.csvs import Table, header_of, read_csv
-from bench.data.files import Content
+from bench.data.files import FileContent
 from bench.data.layouts.amazon import metadata_reader
 from bench.data.layouts.amazon_2023 import EDITION, METADATA
-from bench.data.place import Place
+from bench.data.place import DataPlace
 from bench.data.raw import Events, Raw, sequential
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker, head
@@ -33,7 +33,7 @@ ROW = re.compile(rb"[^,\n]+,[A-Z0-9]{10},[0-9.]+,[0-9]{9,14}(,[A-Z0-9 ]*)?")
 """How a row without a header looks: an item is known by its ten capitals and digits."""
 
 
-def find(place: Place) -> tuple[Path, ...]:
+def find(place: DataPlace) -> tuple[Path, ...]:
     """Return the file of all interactions, or the parts; and where it is there, metadata. Or none.
 
     Raises:
@@ -80,7 +80,7 @@ def read(files: tuple[Path, ...], reading: Reading) -> Raw:
     return events.raw(metadata_reader(unpacker, described, EDITION), complete=True)
 
 
-def _read_part(source: Content) -> Table:
+def _read_part(source: FileContent) -> Table:
     header = header_of(source)
     names: Sequence[str] | None = None
     if COLUMNS[0] not in header:

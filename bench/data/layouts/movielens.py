@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bench.data.files import Columns, Content, line_numbers, read_table
-from bench.data.place import Place
+from bench.data.files import Columns, FileContent, line_numbers, read_table
+from bench.data.place import DataPlace
 from bench.data.raw import Events, Raw, Texts
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker
@@ -31,7 +31,7 @@ MOVIE_COLUMNS = Columns(
 )
 
 
-def find(place: Place) -> tuple[Path, ...]:
+def find(place: DataPlace) -> tuple[Path, ...]:
     """Return the two files, or none.
 
     Raises:
@@ -41,7 +41,7 @@ def find(place: Place) -> tuple[Path, ...]:
     return ratings_and_movies(place, RATINGS, MOVIES)
 
 
-def ratings_and_movies(place: Place, ratings: re.Pattern[str], movies: str) -> tuple[Path, ...]:
+def ratings_and_movies(place: DataPlace, ratings: re.Pattern[str], movies: str) -> tuple[Path, ...]:
     """Return the file of ratings and that of movies beside it, or none.
 
     Raises:
@@ -80,7 +80,7 @@ def read(files: tuple[Path, ...], reading: Reading) -> Raw:
     ).raw(texts)
 
 
-def encoding_of(source: Content) -> str:
+def encoding_of(source: FileContent) -> str:
     """Return UTF-8 where a file is that, else latin-1, which everything is."""
     try:
         source.data.decode()

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bench.data.files import Columns, Content, line_numbers, read_table
+from bench.data.files import Columns, FileContent, line_numbers, read_table
 from bench.data.layouts.movielens import encoding_of, ratings_and_movies
-from bench.data.place import Place
+from bench.data.place import DataPlace
 from bench.data.raw import Events, Raw, Texts
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker
@@ -35,7 +35,7 @@ RATING_COLUMNS = Columns(
 BEFORE_FLAGS = ("item_id", "title", "released", "on video", "address")
 
 
-def find(place: Place) -> tuple[Path, ...]:
+def find(place: DataPlace) -> tuple[Path, ...]:
     """Return ratings, items and, where it is there, the names of the genres; or none.
 
     Raises:
@@ -67,12 +67,12 @@ def read(files: tuple[Path, ...], reading: Reading) -> Raw:
     ).raw(_texts(movies, genres))
 
 
-def _genres(source: Content) -> tuple[str, ...]:
+def _genres(source: FileContent) -> tuple[str, ...]:
     """Return the genres in the order of their flags; the file reads ``Action|1``."""
     return tuple(row.decode("latin-1").partition("|")[0] for _, row in source.lines if row.strip())
 
 
-def _texts(source: Content, genres: tuple[str, ...]) -> Texts:
+def _texts(source: FileContent, genres: tuple[str, ...]) -> Texts:
     flags = source.data.partition(b"\n")[0].count(b"|") + 1 - len(BEFORE_FLAGS)
     if not 0 <= flags <= len(genres):
         wanted = f"{len(BEFORE_FLAGS)} columns and a flag for each of {len(genres)} genres"

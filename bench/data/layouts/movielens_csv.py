@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.data.csvs import read_csv
 from bench.data.layouts.movielens import ratings_and_movies
-from bench.data.place import Place
+from bench.data.place import DataPlace
 from bench.data.raw import Events, Raw, Texts
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker
@@ -22,7 +22,7 @@ MOVIES = "movies.csv"
 NO_GENRES = "(no genres listed)"
 
 
-def find(place: Place) -> tuple[Path, ...]:
+def find(place: DataPlace) -> tuple[Path, ...]:
     """Return the two files, or none: ``ratings.csv`` alone may be anybody's table."""
     return ratings_and_movies(place, RATINGS, MOVIES) if place.beside(MOVIES) else ()
 

@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.data.files import Columns, Content, line_numbers, read_table
+from bench.data.files import Columns, FileContent, line_numbers, read_table
 from bench.data.objects import Objects
-from bench.data.place import Place
+from bench.data.place import DataPlace
 from bench.data.raw import Events, Raw, Texts, are_positions
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker
@@ -28,7 +28,7 @@ COLUMNS = ("user_id", "item_id", "order")
 TABLE = Columns(COLUMNS, COLUMNS, numeric=frozenset({"order"}), filled=frozenset({"user_id", "item_id"}))
 
 
-def find(place: Place) -> tuple[Path, ...]:
+def find(place: DataPlace) -> tuple[Path, ...]:
     """Return the two files, or none.
 
     Raises:
@@ -67,7 +67,7 @@ def read(files: tuple[Path, ...], reading: Reading) -> Raw:
     return replace(raw, timed=not are_positions(raw.users, raw.order))
 
 
-def _read_items(source: Content) -> tuple[Texts, tuple[str, ...]]:
+def _read_items(source: FileContent) -> tuple[Texts, tuple[str, ...]]:
     texts, objects = Texts(source.label), Objects(source)
     for line, row in source.lines:
         described = objects.parse(line, row)
@@ -77,7 +77,7 @@ def _read_items(source: Content) -> tuple[Texts, tuple[str, ...]]:
     return texts, objects.warnings()
 
 
-def _item(source: Content, line: int, described: dict[str, Any]) -> Item:
+def _item(source: FileContent, line: int, described: dict[str, Any]) -> Item:
     title = described.get("title") or described.get("title_keywords") or ""
     categories = described.get("categories") or []
     brand = described.get("brand") or ""

@@ -8,13 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.data.layouts.sequences import find_text, numbers
-from bench.data.place import Place
+from bench.data.place import DataPlace
 from bench.data.raw import Raw, sequential
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker
 
 
-def find(place: Place) -> tuple[Path, ...]:
+def find(place: DataPlace) -> tuple[Path, ...]:
     """Return the file, or none.
 
     Raises:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bench.data.files import Columns, Content, line_numbers, other_separator, read_table, wrong_separator
-from bench.data.place import Place
+from bench.data.files import Columns, FileContent, line_numbers, other_separator, read_table, wrong_separator
+from bench.data.place import DataPlace
 from bench.data.raw import Events, Raw, Texts
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker
@@ -24,7 +24,7 @@ BRANDS = ("brand", "brand_name")
 NEEDED = ("user_id", "item_id", "timestamp")
 
 
-def find(place: Place) -> tuple[Path, ...]:
+def find(place: DataPlace) -> tuple[Path, ...]:
     """Return the ``.inter`` file and, if there is one, the ``.item`` file of the same name.
 
     Raises:
@@ -60,7 +60,7 @@ def read(files: tuple[Path, ...], reading: Reading) -> Raw:
     ).raw(read_items(unpacker.read(files[1])) if len(files) > 1 else None)
 
 
-def header_of(source: Content, needed: tuple[str, ...]) -> tuple[list[str], list[str]]:
+def header_of(source: FileContent, needed: tuple[str, ...]) -> tuple[list[str], list[str]]:
     """Return the columns' names and types.
 
     Args:
@@ -86,7 +86,7 @@ def header_of(source: Content, needed: tuple[str, ...]) -> tuple[list[str], list
     return names, [kind for _, _, kind in cells]
 
 
-def read_items(source: Content) -> Texts:
+def read_items(source: FileContent) -> Texts:
     """Read an ``.item`` file.
 
     Raises:

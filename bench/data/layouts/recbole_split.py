@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench.data.files import Columns, Content, line_numbers, read_table
+from bench.data.files import Columns, FileContent, line_numbers, read_table
 from bench.data.layouts.recbole import header_of, read_items
-from bench.data.place import Place
+from bench.data.place import DataPlace
 from bench.data.raw import Events, Raw, sequential
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker
@@ -27,7 +27,7 @@ HISTORY = "item_id_list"
 USERS = ("user_id", "session_id")
 
 
-def find(place: Place) -> tuple[Path, ...]:
+def find(place: DataPlace) -> tuple[Path, ...]:
     """Return the parts and, if there is one, the ``.item`` file of the same name; or none.
 
     Raises:
@@ -41,7 +41,7 @@ def find(place: Place) -> tuple[Path, ...]:
     return (*parts_of(place, found[0]), *((items,) if items else ()))
 
 
-def parts_of(place: Place, name: str) -> tuple[Path, ...]:
+def parts_of(place: DataPlace, name: str) -> tuple[Path, ...]:
     """Return the parts that there are, that for training first."""
     return tuple(part for kind in PARTS if (part := place.beside(f"{name}.{kind}.inter")))
 
@@ -61,7 +61,7 @@ def read(files: tuple[Path, ...], reading: Reading) -> Raw:
     )
 
 
-def read_parts(parts: list[Content]) -> Events:
+def read_parts(parts: list[FileContent]) -> Events:
     """Read interactions that stand in parts.
 
     Raises:
@@ -86,7 +86,7 @@ def read_parts(parts: list[Content]) -> Events:
     return Events(label, rows["user"], rows["item_id"], order, lines, timed=timed)
 
 
-def _read_part(source: Content) -> pd.DataFrame:
+def _read_part(source: FileContent) -> pd.DataFrame:
     """Return the columns user, item_id, and the history or else the time, if there is one."""
     names, _ = header_of(source, ("item_id",))
     user = next((name for name in USERS if name in names), None)

@@ -15,9 +15,9 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from bench.data.files import Content
+from bench.data.files import FileContent
 from bench.data.layouts.recbole_split import parts_of, read_parts
-from bench.data.place import Place
+from bench.data.place import DataPlace
 from bench.data.raw import Events, Raw, Texts, sequential
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker
@@ -29,7 +29,7 @@ ANY = re.compile(r"(?P<NAME>.+?)(\.inter\.json|\.index\.json|(\.(train|valid|tes
 CODE = re.compile(r"<?\w*?_?(\d{1,9})>?")
 
 
-def find(place: Place) -> tuple[Path, ...]:
+def find(place: DataPlace) -> tuple[Path, ...]:
     """Return the interactions and what of the other two there is; or none.
 
     Raises:
@@ -45,7 +45,7 @@ def find(place: Place) -> tuple[Path, ...]:
     return (*_interactions(place, name), *(path for path in further if path))
 
 
-def _interactions(place: Place, name: str) -> tuple[Path, ...]:
+def _interactions(place: DataPlace, name: str) -> tuple[Path, ...]:
     """Return where the interactions of a dataset stand; none where nothing tells it from RecBole's."""
     if sequences := place.beside(f"{name}{SEQUENCES}"):
         return (sequences,)
@@ -71,7 +71,7 @@ def read(files: tuple[Path, ...], reading: Reading) -> Raw:
     return events.raw(texts, codes, complete=True)
 
 
-def _entries(source: Content) -> Iterator[tuple[str, Any]]:
+def _entries(source: FileContent) -> Iterator[tuple[str, Any]]:
     """Yield the entries of a file that is one object."""
     try:
         entries = from_json(source.data)
@@ -83,7 +83,7 @@ def _entries(source: Content) -> Iterator[tuple[str, Any]]:
     yield from entries.items()
 
 
-def _read_sequences(source: Content) -> Events:
+def _read_sequences(source: FileContent) -> Events:
     rows = []
     for user, items in _entries(source):
         if not isinstance(items, list) or not all(isinstance(item, int | str) for item in items):
@@ -92,7 +92,7 @@ def _read_sequences(source: Content) -> Events:
     return sequential(source.label, rows)
 
 
-def _read_items(source: Content) -> Texts:
+def _read_items(source: FileContent) -> Texts:
     texts = Texts(source.label)
     for identifier, described in _entries(source):
         if isinstance(described, str):
@@ -105,7 +105,7 @@ def _read_items(source: Content) -> Texts:
     return texts
 
 
-def _read_codes(source: Content) -> dict[str, tuple[int, ...]]:
+def _read_codes(source: FileContent) -> dict[str, tuple[int, ...]]:
     codes = {}
     for identifier, words in _entries(source):
         matches = [CODE.fullmatch(str(word)) for word in words] if isinstance(words, list) else []

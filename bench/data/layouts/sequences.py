@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bench.data.files import Content
-from bench.data.place import Place
+from bench.data.files import FileContent
+from bench.data.place import DataPlace
 from bench.data.raw import Raw, sequential
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker, head
@@ -19,7 +19,7 @@ FILE = re.compile(r"(?P<NAME>.+)\.txt")
 LINE = re.compile(rb"\s*\d+([ \t]+\d+)+\s*")
 
 
-def find(place: Place) -> tuple[Path, ...]:
+def find(place: DataPlace) -> tuple[Path, ...]:
     """Return the file, or none.
 
     Raises:
@@ -29,7 +29,7 @@ def find(place: Place) -> tuple[Path, ...]:
     return find_text(place, pairs=False)
 
 
-def find_text(place: Place, *, pairs: bool) -> tuple[Path, ...]:
+def find_text(place: DataPlace, *, pairs: bool) -> tuple[Path, ...]:
     """Return the text that holds nothing but numbers, or none.
 
     Args:
@@ -71,7 +71,7 @@ def read(files: tuple[Path, ...], reading: Reading) -> Raw:
     return sequential(source.label, rows).raw()
 
 
-def numbers(source: Content) -> list[tuple[int, str, list[str]]]:
+def numbers(source: FileContent) -> list[tuple[int, str, list[str]]]:
     """Return each line that is not empty: where it stands, the user, the items.
 
     Raises:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.data.place import Place
+from bench.data.place import DataPlace
 from bench.data.raw import Events, Raw, Texts
 from bench.data.reading import Reading
 from bench.data.tables import Cells, column_names, read_columns, words
@@ -45,7 +45,7 @@ KNOWN = {
 """What columns are called, in lower case; the first name wins, and of the others there may be only one."""
 
 
-def find(place: Place) -> tuple[Path, ...]:
+def find(place: DataPlace) -> tuple[Path, ...]:
     """Return the table and that of the items, if one was given; or none.
 
     Raises:
@@ -78,7 +78,7 @@ def find(place: Place) -> tuple[Path, ...]:
 
 def _existing(reading: Reading) -> Path:
     assert reading.items is not None
-    chosen = Place.at(reading.items, reading).chosen
+    chosen = DataPlace.at(reading.items, reading).chosen
     if chosen is None:
         raise UserError(f"--items {reading.items}: is no plain file; give the path of a table")
     return chosen

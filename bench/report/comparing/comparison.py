@@ -10,7 +10,7 @@ from enum import StrEnum
 from bench.records.record import Latency, Outcome, Quality, Record
 from bench.report.comparing.matching import Change, case_key, holdings, match, one_each
 from bench.report.comparing.sources import machine_key
-from bench.statistics.between_runs import OneRunEach, Side, Spread, mean_between_runs, ratio_between_runs, spread
+from bench.statistics.between_runs import OneRunEach, RunSide, Spread, mean_between_runs, ratio_between_runs, spread
 from bench.statistics.intervals import Estimated, Interval, weighted_sum
 from bench.statistics.latency import Ratio, latency_median
 from bench.statistics.quality import quality_difference, relative_change
@@ -26,7 +26,7 @@ VERDICT_TURNS = 8
 """Turns that a case must have been timed in for a verdict."""
 
 
-class Verdict(StrEnum):
+class ChangeVerdict(StrEnum):
     """How a latency compares with the one it is held against, which was taken in another run."""
 
     FASTER = "FASTER"
@@ -92,7 +92,7 @@ class Judged:
     base: Record
     other: Record
     ratio: Ratio | OneRunEach | None
-    verdict: Verdict
+    verdict: ChangeVerdict
     quality: QualityChange | None
 
     @property
@@ -247,7 +247,7 @@ def run_ratio(other: Record, base: Record, past: Past) -> Ratio | OneRunEach | N
         return None
     pair = (other, base)
     sides = zip((above, below), (past.spread_of(record, pair) for record in pair), strict=True)
-    return ratio_between_runs(*(Side(latency_median(latency), known) for latency, known in sides))
+    return ratio_between_runs(*(RunSide(latency_median(latency), known) for latency, known in sides))
 
 
 def few_turns(record: Record) -> bool:
@@ -256,7 +256,7 @@ def few_turns(record: Record) -> bool:
     return latency is not None and len(set(latency.turns)) < VERDICT_TURNS
 
 
-def verdict(ratio: Ratio | OneRunEach | None, other: Record, base: Record, *, margin: float) -> Verdict:
+def verdict(ratio: Ratio | OneRunEach | None, other: Record, base: Record, *, margin: float) -> ChangeVerdict:
     """Give a verdict on two latencies of different runs.
 
     Args:
@@ -267,16 +267,16 @@ def verdict(ratio: Ratio | OneRunEach | None, other: Record, base: Record, *, ma
 
     """
     if ratio is None:
-        return Verdict.NOT_MEASURED
+        return ChangeVerdict.NOT_MEASURED
     if isinstance(ratio, OneRunEach):
-        return Verdict.ONE_RUN_EACH
+        return ChangeVerdict.ONE_RUN_EACH
     if few_turns(other) or few_turns(base):
-        return Verdict.UNCLEAR
+        return ChangeVerdict.UNCLEAR
     if 1 / (1 + margin) < ratio.low and ratio.high < 1 + margin:
-        return Verdict.SAME
+        return ChangeVerdict.SAME
     if ratio.low > 1 + margin:
-        return Verdict.SLOWER
-    return Verdict.FASTER if ratio.high < 1 / (1 + margin) else Verdict.UNCLEAR
+        return ChangeVerdict.SLOWER
+    return ChangeVerdict.FASTER if ratio.high < 1 / (1 + margin) else ChangeVerdict.UNCLEAR
 
 
 def quality_change(other: Record, base: Record, margin: float) -> QualityChange | None:

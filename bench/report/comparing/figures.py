@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-from bench.report.comparing.comparison import Judged, QualityVerdict, Verdict
-from bench.report.comparing.sources import Source
+from bench.report.comparing.comparison import ChangeVerdict, Judged, QualityVerdict
+from bench.report.comparing.sources import ResultSource
 from bench.report.comparing.tables import pair_labels
 from bench.report.drawing.canvas import legend, rows_of
 from bench.report.drawing.figure import Drawing, drawn
@@ -31,12 +31,12 @@ BLUE, ORANGE, GREY, PINK = 0, 3, 7, 4
 """Places in the colour-blind palette."""
 
 LOOKS: dict[str, tuple[int, str]] = {
-    Verdict.FASTER: (BLUE, "<"),
-    Verdict.SLOWER: (ORANGE, ">"),
+    ChangeVerdict.FASTER: (BLUE, "<"),
+    ChangeVerdict.SLOWER: (ORANGE, ">"),
     QualityVerdict.BETTER: (BLUE, ">"),
     QualityVerdict.WORSE: (ORANGE, "<"),
-    Verdict.SAME: (GREY, "o"),
-    Verdict.UNCLEAR: (PINK, "s"),
+    ChangeVerdict.SAME: (GREY, "o"),
+    ChangeVerdict.UNCLEAR: (PINK, "s"),
 }
 """Colour and marker of each verdict."""
 
@@ -49,7 +49,9 @@ def colour_of(place: int) -> Any:
     return sns.color_palette("colorblind")[place]
 
 
-def draw(base: Source, other: Source, rows: Sequence[Judged], *, margin: float, ending: str = "") -> list[Drawing]:
+def draw(
+    base: ResultSource, other: ResultSource, rows: Sequence[Judged], *, margin: float, ending: str = ""
+) -> list[Drawing]:
     """Draw what a comparison has intervals of; the same rows give the same bytes.
 
     Args:
@@ -101,7 +103,9 @@ def _beyond(points: Sequence[tuple[str, Estimated, str]]) -> list[str]:
     return [label for label, *_ in points[ROWS:]]
 
 
-def _ratios(points: Sequence[tuple[str, Estimated, str]], base: Source, other: Source, margin: float) -> Figure:
+def _ratios(
+    points: Sequence[tuple[str, Estimated, str]], base: ResultSource, other: ResultSource, margin: float
+) -> Figure:
     figure, (axis,) = rows_of([label for label, *_ in points])
     axis.axvspan(1 / (1 + margin), 1 + margin, color="#ececec", zorder=0, linewidth=0)
     axis.axvline(1, color="black", linewidth=0.8)

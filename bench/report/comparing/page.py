@@ -16,7 +16,7 @@ from bench.report.comparing import sources as origins
 from bench.report.comparing import tables as comparison_tables
 from bench.report.comparing import words
 from bench.report.comparing.comparison import MARGIN, Comparison, Group, compare
-from bench.report.comparing.sources import Source
+from bench.report.comparing.sources import ResultSource
 from bench.report.drawing.figure import Drawing
 from bench.report.drawing.writing import write_page
 from models.errors import UserError
@@ -27,7 +27,7 @@ LEAST_FILES = 2
 
 
 @dataclass(frozen=True)
-class Part:
+class ComparedPart:
     """Cases of one file against those of the base, as a page shows them.
 
     Attributes:
@@ -85,23 +85,23 @@ def write_comparison(
     return write_page(folder, "compare", content, comparison_tables.values(base, compared), drawings)
 
 
-def _compared(base: Source, other: Source, margin: float, past: Sequence[Record]) -> Comparison:
+def _compared(base: ResultSource, other: ResultSource, margin: float, past: Sequence[Record]) -> Comparison:
     try:
         return compare(base.run.records, other.run.records, margin=margin, past=past)
     except UserError as error:
         raise UserError(f"{base.run.path} and {other.run.path}: {error}") from error
 
 
-def _parts(base: Source, other: Source, comparison: Comparison, margin: float) -> list[Part]:
+def _parts(base: ResultSource, other: ResultSource, comparison: Comparison, margin: float) -> list[ComparedPart]:
     return [
         _part(base, other, group, margin, "" if row == 0 else f"-{row + 1}")
         for row, group in enumerate(comparison.groups)
     ]
 
 
-def _part(base: Source, other: Source, group: Group, margin: float, ending: str) -> Part:
+def _part(base: ResultSource, other: ResultSource, group: Group, margin: float, ending: str) -> ComparedPart:
     title = f"{other.letter} against {base.letter}"
-    return Part(
+    return ComparedPart(
         title=f"{title}: {words.changed(group)}" if group.changes else f"{title}: equal cases",
         summary=words.summary(base, other, group),
         latency=comparison_tables.latency(base, other, group.rows),
@@ -111,12 +111,14 @@ def _part(base: Source, other: Source, group: Group, margin: float, ending: str)
     )
 
 
-def _cautions(base: Source, compared: Sequence[tuple[Source, Comparison]]) -> list[str]:
+def _cautions(base: ResultSource, compared: Sequence[tuple[ResultSource, Comparison]]) -> list[str]:
     lines = [line for other, one in compared for line in words.cautions(base, other, one)]
     return list(dict.fromkeys(lines))
 
 
-def _unmatched(base: Source, compared: Sequence[tuple[Source, Comparison]]) -> list[tuple[str, pd.DataFrame]]:
+def _unmatched(
+    base: ResultSource, compared: Sequence[tuple[ResultSource, Comparison]]
+) -> list[tuple[str, pd.DataFrame]]:
     """Return the cases of one file only, by pair of files."""
     tables = [
         (f"{base.letter} and {other.letter}", comparison_tables.unmatched(base, other, one)) for other, one in compared

@@ -26,7 +26,7 @@ CHANGED = "+"
 
 
 @dataclass(frozen=True)
-class Source:
+class ResultSource:
     """A results file under a letter.
 
     Attributes:
@@ -41,11 +41,11 @@ class Source:
     run: Run
 
 
-def sources(runs: Sequence[Run]) -> list[Source]:
+def sources(runs: Sequence[Run]) -> list[ResultSource]:
     """Give each results file a letter, in order."""
     letters = [LETTERS[row] if row < len(LETTERS) else f"F{row + 1}" for row in range(len(runs))]
     names = file_names([run.path for run in runs])
-    return [Source(letter, name, run) for letter, name, run in zip(letters, names, runs, strict=True)]
+    return [ResultSource(letter, name, run) for letter, name, run in zip(letters, names, runs, strict=True)]
 
 
 def file_names(paths: Sequence[Path]) -> list[str]:

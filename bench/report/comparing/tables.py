@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.records.record import Flops, Memory, Quality, Record
 from bench.report.comparing.comparison import NDCG, Comparison, Group, Judged, timed
-from bench.report.comparing.sources import Source
+from bench.report.comparing.sources import ResultSource
 from bench.report.comparing.words import changed
 from bench.report.reading.labels import (
     NOT_AVAILABLE,
@@ -45,7 +45,7 @@ def pair_labels(rows: Sequence[Judged]) -> list[str]:
     return names
 
 
-def latency(base: Source, other: Source, rows: Sequence[Judged]) -> pd.DataFrame:
+def latency(base: ResultSource, other: ResultSource, rows: Sequence[Judged]) -> pd.DataFrame:
     """Return verdict, medians, their ratio and tails, one row a pair."""
     first, second = base.letter, other.letter
     return pd.DataFrame(
@@ -90,7 +90,7 @@ def change_text(before: float | None, after: float | None) -> str:
     return Quantity(text, ratio)
 
 
-def quality(base: Source, other: Source, rows: Sequence[Judged]) -> pd.DataFrame:
+def quality(base: ResultSource, other: ResultSource, rows: Sequence[Judged]) -> pd.DataFrame:
     """Return NDCG@10 of both and its difference, one row a pair that has any."""
     known = [
         (label, row)
@@ -156,7 +156,7 @@ COSTS: dict[str, tuple[Callable[[Record], float | None], Callable[[float], str]]
 """How each cost is read from a record, and how it is written."""
 
 
-def costs(base: Source, other: Source, rows: Sequence[Judged]) -> pd.DataFrame:
+def costs(base: ResultSource, other: ResultSource, rows: Sequence[Judged]) -> pd.DataFrame:
     """Return what needs no clock, one row a pair: both values and the change; quantities that none has are left out."""
     cells: dict[str, list[str]] = {"case": pair_labels(rows)}
     for name, (read, write) in COSTS.items():
@@ -171,7 +171,7 @@ def costs(base: Source, other: Source, rows: Sequence[Judged]) -> pd.DataFrame:
     return pd.DataFrame(cells, dtype=object)
 
 
-def unmatched(base: Source, other: Source, comparison: Comparison) -> pd.DataFrame:
+def unmatched(base: ResultSource, other: ResultSource, comparison: Comparison) -> pd.DataFrame:
     """Return the cases of one file only."""
     rows = [
         {"only in": source.letter, "case": record.case.name, "outcome": record.outcome.value}
@@ -181,7 +181,7 @@ def unmatched(base: Source, other: Source, comparison: Comparison) -> pd.DataFra
     return pd.DataFrame(rows, columns=["only in", "case", "outcome"])
 
 
-def values(base: Source, compared: Sequence[tuple[Source, Comparison]]) -> pd.DataFrame:
+def values(base: ResultSource, compared: Sequence[tuple[ResultSource, Comparison]]) -> pd.DataFrame:
     """Return every scalar of both sides and what it comes to, one row a pair or unmatched case."""
     rows: list[dict[str, Any]] = []
     befores: list[Record | None] = []
@@ -208,7 +208,7 @@ def _side(records: Sequence[Record | None], prefix: str) -> pd.DataFrame:
     return frame.set_axis(places).reindex(range(len(records))).add_prefix(prefix)
 
 
-def _value_row(base: Source, other: Source, group: Group, row: Judged) -> dict[str, Any]:
+def _value_row(base: ResultSource, other: ResultSource, group: Group, row: Judged) -> dict[str, Any]:
     found: dict[str, Any] = {"base_file": base.name, "file": other.name, "verdict": row.verdict.value}
     found |= {"changes": changed(group)} | _ends("p50_ratio", row.ratio)
     found |= {"quality_verdict": row.quality_verdict.value}

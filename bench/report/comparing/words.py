@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from bench.records.record import Record
 from bench.report.comparing.comparison import (
     VERDICT_TURNS,
+    ChangeVerdict,
     Comparison,
     Group,
     Judged,
     QualityVerdict,
-    Verdict,
     few_turns,
     same_data,
 )
-from bench.report.comparing.sources import MACHINE, SYSTEM, Source, differences
+from bench.report.comparing.sources import MACHINE, SYSTEM, ResultSource, differences
 from bench.report.reading.findings import times
 from bench.report.reading.labels import case_labels, listed
 
@@ -43,11 +43,13 @@ def rule(margin: float) -> str:
     )
 
 
-def summary(base: Source, other: Source, group: Group) -> str:
+def summary(base: ResultSource, other: ResultSource, group: Group) -> str:
     """Say how many cases of a group are faster, slower, the same, unclear, and by how much on the whole."""
     rows = group.rows
     counts = Counter(row.verdict for row in rows)
-    told = [f"{counts[one]} {one.value}" for one in Verdict if one is not Verdict.NOT_MEASURED or counts[one]]
+    told = [
+        f"{counts[one]} {one.value}" for one in ChangeVerdict if one is not ChangeVerdict.NOT_MEASURED or counts[one]
+    ]
     what = f"that differ in {changed(group)}" if group.changes else "in both files"
     text = f"{other.letter} against {base.letter}: of {_cases(len(rows))} {what}, {listed(told)}."
     if group.mean is not None:
@@ -68,7 +70,7 @@ def _cases(count: int) -> str:
     return "1 case" if count == 1 else f"{count} cases"
 
 
-def cautions(base: Source, other: Source, comparison: Comparison) -> list[str]:
+def cautions(base: ResultSource, other: ResultSource, comparison: Comparison) -> list[str]:
     """List what weakens a comparison, the gravest first."""
     rows = comparison.rows
     both = f"{base.letter} and {other.letter}"
@@ -128,7 +130,7 @@ def _unpaired(row: Judged) -> bool:
     )
 
 
-def _of_file(source: Source, records: Sequence[Record]) -> list[str]:
+def _of_file(source: ResultSource, records: Sequence[Record]) -> list[str]:
     found = []
     if any(record.provenance.dirty for record in records):
         found.append(f"{source.letter}: the code was changed after its commit, which alone does not give it again.")

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy.optimize import brentq
 
-from bench.report.growth.laws import Growth, Line, between, draw_curves
+from bench.report.growth.laws import FittedLine, Growth, between, draw_curves
 from bench.report.growth.sweeps import Sweep
 from bench.report.reading.labels import NOT_AVAILABLE, Quantity, milliseconds, number, significant
 from bench.statistics.growth import Floats, Laws
@@ -80,13 +80,13 @@ def _of(growth: Growth) -> tuple[Crossing, ...]:
     return tuple(crossing for one, other in pairs(growth) for crossing in _of_pair(growth, one, other))
 
 
-def pairs(growth: Growth) -> list[tuple[Line, Line]]:
+def pairs(growth: Growth) -> list[tuple[FittedLine, FittedLine]]:
     """Return the lines that are held against each other: of different recommenders, not both level."""
     every = combinations(growth.lines, 2)
     return [(a, b) for a, b in every if a.recommender != b.recommender and not (a.level and b.level)]
 
 
-def _of_pair(growth: Growth, one: Line, other: Line) -> list[Crossing]:
+def _of_pair(growth: Growth, one: FittedLine, other: FittedLine) -> list[Crossing]:
     least, most = max(one.x[0], other.x[0]), min(one.x[-1], other.x[-1])
     places = np.geomspace(max(1.0, min(least, most) / REACH), max(least, most) * REACH, _PLACES)
     found = []

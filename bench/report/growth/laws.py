@@ -31,7 +31,7 @@ NOTE = (
 
 
 @dataclass(frozen=True)
-class Line:
+class FittedLine:
     """One line of a sweep with its law.
 
     Attributes:
@@ -80,7 +80,7 @@ class Growth:
 
     sweep: Sweep
     title: str
-    lines: list[Line]
+    lines: list[FittedLine]
 
     @property
     def against(self) -> str:
@@ -88,7 +88,7 @@ class Growth:
         return f"{self.sweep.quantity} ({self.title})" if self.title else self.sweep.quantity
 
     @property
-    def shown(self) -> list[Line]:
+    def shown(self) -> list[FittedLine]:
         """The lines that the quantity touches."""
         return [line for line in self.lines if not line.level]
 
@@ -100,7 +100,7 @@ def growths(found: Sequence[Sweep]) -> list[Growth]:
     return [one for one in grown if one.shown]
 
 
-def _lines(sweep: Sweep) -> list[Line]:
+def _lines(sweep: Sweep) -> list[FittedLine]:
     every = [record for line in sweep.lines.values() for _, record in line] + list(sweep.level.values())
     resampled = medians_side_by_side([(record.provenance.started, latency_of(record)) for record in every])
     drawn = {id(record): draws for record, draws in zip(every, resampled.T, strict=True)}
@@ -110,7 +110,7 @@ def _lines(sweep: Sweep) -> list[Line]:
     return [line for name, points, level in every_line if (line := _line(name, points, drawn, level=level))]
 
 
-def _line(name: str, points: list[tuple[float, Record]], drawn: dict[int, Floats], *, level: bool) -> Line | None:
+def _line(name: str, points: list[tuple[float, Record]], drawn: dict[int, Floats], *, level: bool) -> FittedLine | None:
     """Fit the law of one line; None where too few of its points can be fitted."""
     x = np.array([value for value, _ in points])
     times = np.array([latency_of(record).p50_s for _, record in points])
@@ -121,7 +121,7 @@ def _line(name: str, points: list[tuple[float, Record]], drawn: dict[int, Floats
         return None
     form = Form.CONSTANT if level else choose(x, times, float(np.sqrt(np.mean(_noise(resampled) ** 2))))
     law, each = fit(form, x, times[None]), fit(form, x, resampled)
-    return Line(name, points[0][1].case.recommender, x, times, resampled, law, each, level)
+    return FittedLine(name, points[0][1].case.recommender, x, times, resampled, law, each, level)
 
 
 def _noise(resampled: Floats) -> Floats:
@@ -135,7 +135,7 @@ def laws(grown: Sequence[Growth]) -> pd.DataFrame:
     return pd.DataFrame(rows, dtype=object)
 
 
-def _cells(line: Line) -> dict[str, str]:
+def _cells(line: FittedLine) -> dict[str, str]:
     law, form = line.law, line.law.form
     worst = int(np.abs(line.residuals).argmax())
     noisy = bool((line.noise > 0).all())
@@ -188,7 +188,7 @@ def _times_between(value: Floats, resampled: Floats) -> Quantity:
     return Quantity(f"[{significant(low / unit)}, {significant(high / unit)}] {name}", float(value[0]))
 
 
-def _exponent_between(line: Line) -> str:
+def _exponent_between(line: FittedLine) -> str:
     if line.law.form in (Form.CONSTANT, Form.LINEAR):
         return NOT_AVAILABLE
     exponent = float(line.law.c[0])

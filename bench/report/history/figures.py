@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from bench.report.comparing.comparison import Verdict
+from bench.report.comparing.comparison import ChangeVerdict
 from bench.report.comparing.figures import BLUE, GREY, ORANGE, colour_of
 from bench.report.comparing.sources import commit_name
 from bench.report.drawing.canvas import WIDTH_IN, legend
 from bench.report.drawing.figure import Drawing, drawn
-from bench.report.history.history import Line, Machine, Point, runs_of
+from bench.report.history.history import CaseLine, Machine, Point, runs_of
 from bench.report.reading.labels import milliseconds, significant
 
 PANELS, RUNS = 30, 24
@@ -42,7 +42,7 @@ LOOKS: dict[str, tuple[int, str]] = {
     "slower than the run before": (ORANGE, "^"),
 }
 """Colour and marker of each point."""
-WORDS = {Verdict.FASTER: "faster than the run before", Verdict.SLOWER: "slower than the run before"}
+WORDS = {ChangeVerdict.FASTER: "faster than the run before", ChangeVerdict.SLOWER: "slower than the run before"}
 
 Runs = Sequence[tuple[str, str]]
 
@@ -66,7 +66,7 @@ def draw(machines: Sequence[Machine]) -> list[Drawing]:
     return drawings
 
 
-def _data(lines: Sequence[Line]) -> pd.DataFrame:
+def _data(lines: Sequence[CaseLine]) -> pd.DataFrame:
     """Return the numbers behind a figure, one row a point, seconds."""
     rows = [
         (line.name, point.run[0], commit_name(point.record.provenance), *astuple(point.median), point.verdict)
@@ -77,14 +77,14 @@ def _data(lines: Sequence[Line]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["case", "run_started", "commit", "p50_s", "p50_low_s", "p50_high_s", "verdict"])
 
 
-def _told(line: Line) -> str:
+def _told(line: CaseLine) -> str:
     first, *_, last = [*line.measured, line.measured[-1]]
     assert first.median is not None
     assert last.median is not None
     return f"{line.name}: {milliseconds(first.median.value_s)}, {milliseconds(last.median.value_s)}"
 
 
-def _draw(lines: Sequence[Line], runs: Runs) -> Figure:
+def _draw(lines: Sequence[CaseLine], runs: Runs) -> Figure:
     across = min(ACROSS, len(lines))
     down = -(-len(lines) // across)
     titles = [textwrap.fill(line.name, TITLE_LETTERS) for line in lines]
@@ -143,7 +143,7 @@ def _look(point: Point) -> str:
     return WORDS.get(point.verdict, STEADY) if point.verdict is not None else STEADY
 
 
-def _ticks(lines: Sequence[Line], runs: Runs) -> list[str]:
+def _ticks(lines: Sequence[CaseLine], runs: Runs) -> list[str]:
     """Label each run by its time, to the minute, and by its commits."""
     commits: dict[tuple[str, str], dict[str, None]] = {}
     for line in lines:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from bench.records.record import Record
 from bench.records.store import Run
-from bench.report.comparing.comparison import MARGIN, Past, Verdict, run_ratio, timed, verdict
+from bench.report.comparing.comparison import MARGIN, ChangeVerdict, Past, run_ratio, timed, verdict
 from bench.report.comparing.matching import Value, case_key
 from bench.report.comparing.sources import file_names, machine_key, machine_title
 from bench.report.reading.labels import case_labels
@@ -17,7 +17,7 @@ from bench.statistics.between_runs import OneRunEach
 from bench.statistics.latency import Median, Ratio, latency_median
 from models.errors import UserError
 
-CHANGES = (Verdict.SLOWER, Verdict.FASTER)
+CHANGES = (ChangeVerdict.SLOWER, ChangeVerdict.FASTER)
 """What counts as a change."""
 
 Stored = tuple[tuple[str, str], Record]
@@ -43,7 +43,7 @@ class Point:
     median: Median | None
     before: Record | None
     ratio: Ratio | OneRunEach | None
-    verdict: Verdict | None
+    verdict: ChangeVerdict | None
 
     @property
     def changed(self) -> bool:
@@ -52,7 +52,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Line:
+class CaseLine:
     """All runs of one case on one machine.
 
     Attributes:
@@ -81,7 +81,7 @@ class Machine:
     """
 
     name: str
-    lines: tuple[Line, ...]
+    lines: tuple[CaseLine, ...]
 
     @property
     def points(self) -> list[Point]:
@@ -133,9 +133,9 @@ def moment(started: str) -> tuple[int, float, str]:
     return (0, (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp(), "")
 
 
-def _lines(cases: Sequence[Sequence[Stored]], margin: float) -> tuple[Line, ...]:
+def _lines(cases: Sequence[Sequence[Stored]], margin: float) -> tuple[CaseLine, ...]:
     names = case_labels([records[-1][1] for records in cases])
-    return tuple(Line(name, _points(records, margin)) for name, records in zip(names, cases, strict=True))
+    return tuple(CaseLine(name, _points(records, margin)) for name, records in zip(names, cases, strict=True))
 
 
 def runs_of(machine: Machine) -> list[tuple[str, str]]:
@@ -161,13 +161,14 @@ def summary(machine: Machine, margin: float) -> str:
     """Say how many runs of how many cases there are, and how many changes."""
     runs = len(runs_of(machine))
     counts = Counter(point.verdict for point in machine.points)
-    compared = sum(counts[one] for one in Verdict if one is not Verdict.NOT_MEASURED)
+    compared = sum(counts[one] for one in ChangeVerdict if one is not ChangeVerdict.NOT_MEASURED)
     cases = f"{len(machine.lines)} case{'s' if len(machine.lines) > 1 else ''}"
     text = f"{machine.name}: {cases}, in {runs} run{'s' if runs > 1 else ''}."
     if not compared:
         return f"{text} No case was measured twice, so there is nothing to compare."
     told = ", ".join(
-        f"{counts[one]} {one.value}" for one in (*CHANGES, Verdict.SAME, Verdict.UNCLEAR, Verdict.ONE_RUN_EACH)
+        f"{counts[one]} {one.value}"
+        for one in (*CHANGES, ChangeVerdict.SAME, ChangeVerdict.UNCLEAR, ChangeVerdict.ONE_RUN_EACH)
     )
     steps = "1 step" if compared == 1 else f"{compared} steps"
     return f"{text} Of {steps} from one run of a case to its next, at a margin of {margin * 100:g} %: {told}."

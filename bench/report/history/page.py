@@ -24,7 +24,7 @@ ALIKE = "Machines are told apart by processor, cores, memory and GPU: two that a
 
 
 @dataclass(frozen=True)
-class Part:
+class HistoryPart:
     """One machine, as a page shows it.
 
     Attributes:
@@ -72,9 +72,9 @@ def write_history(runs: Sequence[Run], folder: Path, *, margin: float = MARGIN) 
     return write_page(folder, "history", content, history_tables.values(machines), drawings)
 
 
-def _part(machine: Machine, margin: float) -> Part:
+def _part(machine: Machine, margin: float) -> HistoryPart:
     tables = (history_tables.changes(machine), history_tables.last(machine), history_tables.steps(machine))
-    return Part(machine.name, summary(machine, margin), *tables)
+    return HistoryPart(machine.name, summary(machine, margin), *tables)
 
 
 def _named(runs: Sequence[Run]) -> list[tuple[str, Run]]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from bench.report.comparing.comparison import same_data
 from bench.report.comparing.sources import commit_name, differences
-from bench.report.history.history import Line, Machine, Point, runs_of
+from bench.report.history.history import CaseLine, Machine, Point, runs_of
 from bench.report.reading.labels import NOT_AVAILABLE, with_interval
 from bench.report.reading.values import all_values, ratio_cell
 from bench.statistics.latency import Ratio
@@ -36,7 +36,7 @@ def last(machine: Machine) -> pd.DataFrame:
     return pd.DataFrame([_step(line, line.points[-1]) for line in machine.lines], columns=COLUMNS, dtype=object)
 
 
-def _step(line: Line, point: Point) -> dict[str, str]:
+def _step(line: CaseLine, point: Point) -> dict[str, str]:
     record, before = point.record, point.before
     since = "" if before is None else f", since {commit_name(before.provenance)}"
     cells = (

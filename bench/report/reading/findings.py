@@ -51,7 +51,7 @@ FULL_PRECISION = "float32"
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ClaimComparison:
     """A claimant against a generative case of the same group and preset.
 
     Attributes:
@@ -71,10 +71,10 @@ class Comparison:
     recall_change: float | None
 
 
-def comparisons(records: Sequence[Record]) -> list[Comparison]:
+def comparisons(records: Sequence[Record]) -> list[ClaimComparison]:
     """Compare each claimant with the generative cases of its group and preset; of many, with the most telling ones."""
     return [
-        Comparison(name, fast, slow, ratio_of(slow, fast), recall_gain(fast, slow))
+        ClaimComparison(name, fast, slow, ratio_of(slow, fast), recall_gain(fast, slow))
         for name, group in groups(measured(records)).items()
         for fast in claimants(group)
         for slow in _rivals(fast, group)
@@ -118,7 +118,7 @@ def recall_gain(fast: Record, slow: Record) -> float | None:
     return None if before is None or after is None or before == 0 else 100 * (after / before - 1)
 
 
-def recall_change(one: Comparison) -> str:
+def recall_change(one: ClaimComparison) -> str:
     """Write the change of Recall@10, in percent; n/a without quality."""
     return "n/a" if one.recall_change is None else f"{one.recall_change:+.1f} %"
 

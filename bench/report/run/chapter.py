@@ -10,7 +10,7 @@ from bench.records.studies import Studies
 from bench.report.drawing.figure import Drawing
 from bench.report.drawing.section import Section, Titled
 from bench.report.run.money import Price
-from bench.report.studies.variants import Place, Variant
+from bench.report.studies.variants import Standing, Variant
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Material:
     records: Sequence[Record]
     studies: Studies
     variants: Sequence[Variant]
-    places: dict[str, list[Place]]
+    places: dict[str, list[Standing]]
     drawings: dict[str, Drawing]
     prices: Sequence[Price]
     replaced: int = 0

@@ -29,7 +29,7 @@ from bench.report.run.formats import Format
 from bench.report.run.money import Price
 from bench.report.studies import quality
 from bench.report.studies.doubts import doubts, studied
-from bench.report.studies.variants import Place, ranked, variants
+from bench.report.studies.variants import Standing, ranked, variants
 from models.errors import UserError
 
 TITLE = "What the recommenders cost, and what they give back"
@@ -67,7 +67,7 @@ class Known:
     files: Sequence[StudyFile]
     records: list[Record]
     studies: Studies
-    places: dict[str, list[Place]]
+    places: dict[str, list[Standing]]
     drawings: dict[str, Drawing]
     sections: list[Section]
     prices: Sequence[Price]

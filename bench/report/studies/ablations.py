@@ -54,7 +54,7 @@ class Variation:
 
 
 @dataclass(frozen=True)
-class Part:
+class AblationPart:
     """One part that was varied, on one dataset.
 
     Attributes:
@@ -71,7 +71,7 @@ class Part:
     others: tuple[Variation, ...]
 
 
-def parts(ablations: Sequence[Ablation], found: Sequence[Variant], records: Sequence[Record]) -> list[Part]:
+def parts(ablations: Sequence[Ablation], found: Sequence[Variant], records: Sequence[Record]) -> list[AblationPart]:
     """Fill in what was evaluated and timed of each ablation.
 
     Args:
@@ -83,7 +83,7 @@ def parts(ablations: Sequence[Ablation], found: Sequence[Variant], records: Sequ
     return [_part(ablation, found, records) for ablation in ablations]
 
 
-def _part(ablation: Ablation, found: Sequence[Variant], records: Sequence[Record]) -> Part:
+def _part(ablation: Ablation, found: Sequence[Variant], records: Sequence[Record]) -> AblationPart:
     here = [one for one in found if _is_on(one, ablation.dataset)]
     timed = [record for record in measured(records) if record.case.dataset_variant == ablation.dataset]
     wanted = set(ablation.weights.values())
@@ -91,7 +91,7 @@ def _part(ablation: Ablation, found: Sequence[Variant], records: Sequence[Record
     base = _variation(ablation.base, None, own, timed)
     others = tuple(_variation(name, base, own, timed) for name in ablation.others)
     told: list[Told] = [*(one.shown for one in here), *timed]
-    return Part(ablation.title, dataset_name(told[0]) if told else ablation.dataset, base, others)
+    return AblationPart(ablation.title, dataset_name(told[0]) if told else ablation.dataset, base, others)
 
 
 def _is_on(variant: Variant, dataset: str) -> bool:
@@ -131,7 +131,7 @@ def _setting(record: Record) -> tuple[object, ...]:
     return case.batch_size, case.device, case.dtype, case.threads, case.k, case.seen, machine_name(record)
 
 
-def table(part: Part) -> pd.DataFrame:
+def table(part: AblationPart) -> pd.DataFrame:
     """Return one row a variation, the base first."""
     frame = pd.DataFrame([_cells(one, is_base=one is part.base) for one in (part.base, *part.others)], dtype=object)
     return frame.drop(columns=[name for name in ("cautions",) if (frame[name] == NONE).all()])

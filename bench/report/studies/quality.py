@@ -25,7 +25,7 @@ from bench.report.reading.labels import (
     whole,
 )
 from bench.report.reading.ratios import latency_of, measured
-from bench.report.studies.variants import Place, Variant
+from bench.report.studies.variants import Standing, Variant
 from bench.statistics.quality import Difference
 
 SHOWN = tuple(f"{name}@{cutoff}" for cutoff in (5, 10, 20) for name in ("HR", "NDCG"))
@@ -38,7 +38,7 @@ SMALLEST, LARGEST = "p50, smallest batch", "p50, largest batch"
 COSTS = (SMALLEST, LARGEST, "FLOPs/user", "peak memory")
 
 
-def beside_cost(places: Sequence[Place], records: Sequence[Record]) -> pd.DataFrame:
+def beside_cost(places: Sequence[Standing], records: Sequence[Record]) -> pd.DataFrame:
     """Return one row a variant of one dataset, best first: quality with intervals, and what was timed of it.
 
     Args:
@@ -54,7 +54,7 @@ def beside_cost(places: Sequence[Place], records: Sequence[Record]) -> pd.DataFr
     return frame.drop(columns=[name for name, usual in unsaid.items() if (frame[name] == usual).all()])
 
 
-def _row(place: Place, below: str, records: Sequence[Record]) -> dict[str, str]:
+def _row(place: Standing, below: str, records: Sequence[Record]) -> dict[str, str]:
     evaluation = place.variant.shown
     return {
         "recommender": place.variant.name,
@@ -162,12 +162,12 @@ def _spread(seeds: Sequence[Evaluation]) -> dict[str, str]:
     return row
 
 
-def answer_of(places: dict[str, list[Place]]) -> list[str]:
+def answer_of(places: dict[str, list[Standing]]) -> list[str]:
     """Say in a sentence a dataset which variant ranks best, and whether it is told apart from the next."""
     return [f"On {dataset}: {_best(group)}" for dataset, group in places.items()]
 
 
-def _best(group: Sequence[Place]) -> str:
+def _best(group: Sequence[Standing]) -> str:
     first = group[0]
     quality = metric_of(first.variant.shown.quality.metrics, "NDCG@10")
     text = f"of {len(group)} evaluated, {first.variant.name} has the best NDCG@10, {quality}"

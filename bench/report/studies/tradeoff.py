@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.report.drawing.canvas import MARKERS, legend, panels_of
 from bench.report.reading.findings import times
-from bench.report.studies.ablations import Part, Variation, percent
+from bench.report.studies.ablations import AblationPart, Variation, percent
 
 STEPS = ((1, 1.1, 1.25, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1,))
 """Ticks of a decade, finest first."""
@@ -28,20 +28,20 @@ NARROWEST = 1.25
 """The axis of latency reaches at least so many times above and below the base."""
 
 
-def drawn(part: Part) -> list[Variation]:
+def drawn(part: AblationPart) -> list[Variation]:
     """Return the variations whose quality and latency are both known against the base's."""
     return [one for one in part.others if one.change is not None and one.ratio is not None]
 
 
-def left_out(parts: Sequence[Part]) -> list[str]:
+def left_out(parts: Sequence[AblationPart]) -> list[str]:
     """Name the variations that cannot be drawn."""
     missing = ((part, one) for part in parts for one in part.others if one not in drawn(part))
     return [f"{part.title}: {one.name} on {part.dataset}" for part, one in missing]
 
 
-def draw(parts: Sequence[Part]) -> Figure:
+def draw(parts: Sequence[AblationPart]) -> Figure:
     """Draw the change of NDCG@10 against the latency over the base's, one panel a dataset."""
-    found: dict[str, list[Part]] = {}
+    found: dict[str, list[AblationPart]] = {}
     for part in parts:
         if drawn(part):
             found.setdefault(part.dataset, []).append(part)
@@ -66,7 +66,7 @@ def draw(parts: Sequence[Part]) -> Figure:
     return figure
 
 
-def _looks(parts: Sequence[Part]) -> dict[tuple[str, str], tuple[Any, str]]:
+def _looks(parts: Sequence[AblationPart]) -> dict[tuple[str, str], tuple[Any, str]]:
     """Give each part a colour that the colour-blind can tell apart, and each variation within it a marker."""
     palette = sns.color_palette("colorblind")
     names: dict[str, list[str]] = {}
@@ -114,7 +114,7 @@ def _ratios(axis: Axes) -> None:
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
 
 
-def points(parts: Sequence[Part]) -> pd.DataFrame:
+def points(parts: Sequence[AblationPart]) -> pd.DataFrame:
     """Return the data behind the figure, one row a variation: relative change of NDCG@10, latency over the base's."""
     rows = []
     for part in parts:
@@ -127,7 +127,7 @@ def points(parts: Sequence[Part]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def describe(parts: Sequence[Part]) -> str:
+def describe(parts: Sequence[AblationPart]) -> str:
     """Say in words what the figure shows, with its numbers."""
     told = [
         f"{part.title}, {one.name} on {part.dataset}: {percent(one.change)} NDCG@10 at {times(one.ratio)} the latency"

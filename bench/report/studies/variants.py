@@ -39,7 +39,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Place:
+class Standing:
     """A variant's place among those of its dataset, best first.
 
     Attributes:
@@ -97,7 +97,7 @@ def variant_key(evaluation: Evaluation) -> dict[str, Any]:
     return case | {"settings": settings, "split": evaluation.quality.split}
 
 
-def ranked(found: Sequence[Variant]) -> dict[str, list[Place]]:
+def ranked(found: Sequence[Variant]) -> dict[str, list[Standing]]:
     """Order the variants of each dataset by NDCG@10, best first, and compare each with the next."""
     datasets: dict[str, list[Variant]] = {}
     for variant in sorted(found, key=lambda variant: -_value(variant)):
@@ -111,10 +111,10 @@ def _value(variant: Variant) -> float:
     return -math.inf if metric is None or math.isnan(metric.value) else metric.value
 
 
-def _places(group: list[Variant]) -> list[Place]:
+def _places(group: list[Variant]) -> list[Standing]:
     differences = [quality_difference(one.shown.quality, below.shown.quality) for one, below in pairwise(group)]
     adjusted = iter(holm([one.p_value for one in differences if one is not None]))
     return [
-        Place(variant, difference, None if difference is None else next(adjusted))
+        Standing(variant, difference, None if difference is None else next(adjusted))
         for variant, difference in zip(group, [*differences, None], strict=True)
     ]

@@ -4,7 +4,7 @@ import numpy as np
 
 from bench.gate.pairs import Ledger
 from bench.gate.process import CaseFailedError, WorkerDiedError
-from bench.records.gate import PROTOCOL, Facts, Process, RankedUser, Role
+from bench.records.gate import PROTOCOL, Facts, Process, RankedUser, SideRole
 from tests.bench.factories import make_case
 
 TURNS = 12
@@ -33,13 +33,13 @@ def facts(**changes):
 def ledger(head_s=0.01, *, base_s=0.01, pairs=5, margin=0.05, names=("lite-llm4rec",), **changes):
     """A ledger of cases in which head takes `head_s`."""
     listed = {(case := make_case(name)).name: (case, margin) for name in names}
-    made = Ledger(cases={Role.BASE: dict(listed), Role.HEAD: dict(listed)}, pairs=pairs)
+    made = Ledger(cases={SideRole.BASE: dict(listed), SideRole.HEAD: dict(listed)}, pairs=pairs)
     for name in listed:
-        made.facts[name] = {Role.BASE: facts(), Role.HEAD: facts()}
+        made.facts[name] = {SideRole.BASE: facts(), SideRole.HEAD: facts()}
         made.processes[name] = {
-            Role.BASE: side(base_s, pairs, seed=1, **changes),
-            Role.HEAD: side(head_s, pairs, seed=2, **changes),
-            Role.AGAIN: side(base_s, pairs, seed=3, **changes),
+            SideRole.BASE: side(base_s, pairs, seed=1, **changes),
+            SideRole.HEAD: side(head_s, pairs, seed=2, **changes),
+            SideRole.AGAIN: side(base_s, pairs, seed=3, **changes),
         }
     return made
 

@@ -9,7 +9,7 @@ from bench.gate import render
 from bench.gate.checks import compare_facts
 from bench.gate.judge import Judge
 from bench.gate.stored import read_stored
-from bench.records.gate import Check, GateResult, RankedUser, Role, Verdict
+from bench.records.gate import Check, GateResult, RankedUser, SideRole, Verdict
 from models.errors import UserError
 from tests.bench.factories import make_case, make_quality, make_record, write_results
 from tests.bench.gate.small import facts, ledger, side
@@ -51,15 +51,15 @@ def test_the_margin_on_the_command_line_goes_before_the_suites():
 
 def test_a_change_cannot_widen_its_own_margin():
     made = ledger(0.011)
-    case, _ = made.cases[Role.HEAD][NAME]
-    made.cases[Role.HEAD][NAME] = case, 0.9
+    case, _ = made.cases[SideRole.HEAD][NAME]
+    made.cases[SideRole.HEAD][NAME] = case, 0.9
     assert result_of(made).cases[0].verdict is Verdict.SLOWER
 
 
 def test_other_settings_under_the_same_name_are_told():
     made = ledger()
-    case, margin = made.cases[Role.HEAD][NAME]
-    made.cases[Role.HEAD][NAME] = case.model_copy(update={"threads": 4}), margin
+    case, margin = made.cases[SideRole.HEAD][NAME]
+    made.cases[SideRole.HEAD][NAME] = case.model_copy(update={"threads": 4}), margin
     (found,) = result_of(made).cases
     assert found.violations[0].said == "changed: threads 4, base 1"
     assert found.fails
@@ -67,7 +67,11 @@ def test_other_settings_under_the_same_name_are_told():
 
 def test_a_check_that_the_same_code_does_not_pass_says_nothing():
     made = ledger()
-    made.facts[NAME] = {Role.BASE: facts(), Role.HEAD: facts(operators=110), Role.AGAIN: facts(operators=105)}
+    made.facts[NAME] = {
+        SideRole.BASE: facts(),
+        SideRole.HEAD: facts(operators=110),
+        SideRole.AGAIN: facts(operators=105),
+    }
     (found,) = result_of(made).cases
     assert found.violations[0].accepted
     assert "against itself" in found.violations[0].said
@@ -82,7 +86,7 @@ def test_a_verdict_once_given_stays():
 
 def test_where_the_same_code_differs_from_itself_nothing_is_slower():
     made = ledger(0.012)
-    made.processes[NAME][Role.AGAIN] = side(0.0115, seed=3)
+    made.processes[NAME][SideRole.AGAIN] = side(0.0115, seed=3)
     (found,) = Judge().look(made, 0)
     assert found.verdict is Verdict.AMBIGUOUS
     assert "differs from itself by +1" in found.why
@@ -106,7 +110,7 @@ def test_more_cases_need_clearer_evidence():
 ])  # fmt: skip
 def test_more_work_or_other_answers_fail_however_fast(change, check, words):
     made = ledger(0.005)
-    made.facts[NAME][Role.HEAD] = facts(**change)
+    made.facts[NAME][SideRole.HEAD] = facts(**change)
     result = result_of(made)
     assert [violation.check for violation in result.cases[0].violations] == [check]
     assert words in result.cases[0].violations[0].said
@@ -154,10 +158,10 @@ def test_of_short_lists_the_longest_cut_off_counts():
 
 
 @pytest.mark.parametrize(("change", "words"), [
-    (lambda made: made.cases[Role.HEAD].pop(NAME), "missing: base has this case"),
-    (lambda made: made.cases[Role.BASE].pop(NAME), "new: head has this case"),
-    (lambda made: made.failures.update({NAME: {Role.HEAD: "error: no"}}), "failed on head: error: no"),
-    (lambda made: made.failures.update({NAME: {Role.BASE: "error: no"}}), "failed on base: error: no"),
+    (lambda made: made.cases[SideRole.HEAD].pop(NAME), "missing: base has this case"),
+    (lambda made: made.cases[SideRole.BASE].pop(NAME), "new: head has this case"),
+    (lambda made: made.failures.update({NAME: {SideRole.HEAD: "error: no"}}), "failed on head: error: no"),
+    (lambda made: made.failures.update({NAME: {SideRole.BASE: "error: no"}}), "failed on base: error: no"),
 ])  # fmt: skip
 def test_a_case_that_is_not_on_both_sides_fails_unless_that_is_allowed(change, words):
     made = ledger(names=("lite-llm4rec", "sasrec"))
@@ -183,12 +187,12 @@ def test_a_gates_file_is_a_base_with_its_processes_and_facts(tmp_path, monkeypat
     assert stored.foreign == ""
     assert len(stored.processes[NAME]) == 5
     made = ledger(0.012)
-    made.processes[NAME][Role.AGAIN] = side(0.012, seed=3)
+    made.processes[NAME][SideRole.AGAIN] = side(0.012, seed=3)
     assert Judge(stored=stored).look(made, 0)[0].verdict is Verdict.SLOWER
     near = ledger(0.0103)
-    near.processes[NAME][Role.AGAIN] = side(0.0103, seed=3)
+    near.processes[NAME][SideRole.AGAIN] = side(0.0103, seed=3)
     assert Judge(stored=stored).look(near, 0)[0].verdict is not Verdict.SLOWER
-    made.facts[NAME][Role.HEAD] = facts(operators=101)
+    made.facts[NAME][SideRole.HEAD] = facts(operators=101)
     assert Judge(stored=stored).look(made, 0)[0].violations[0].check is Check.OPERATORS
 
 
@@ -219,7 +223,7 @@ def test_a_damaged_gates_file_is_one_line(tmp_path):
 
 def test_every_rendering_tells_the_verdict_the_reason_and_the_power():
     made = ledger(0.012, names=("lite-llm4rec", "sasrec"))
-    made.facts[NAME][Role.HEAD] = facts(operators=120)
+    made.facts[NAME][SideRole.HEAD] = facts(operators=120)
     result = result_of(made, notes=["the harness differs"])
     markdown = render.markdown(result)
     assert markdown.startswith("### Latency gate: FAIL")

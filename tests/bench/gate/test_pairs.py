@@ -8,7 +8,7 @@ from bench.gate.judge import Judge
 from bench.gate.pairs import ORDERS, Pairs, _deal
 from bench.gate.run import Gate, Limits
 from bench.gate.sides import Side
-from bench.records.gate import PROTOCOL, Role, Verdict
+from bench.records.gate import PROTOCOL, SideRole, Verdict
 from bench.suites.planning import Job
 from models.errors import UserError
 from tests.bench.factories import make_case
@@ -20,7 +20,7 @@ BASE, HEAD = (Side(name, Path("/nowhere") / name, Path("/nowhere") / name) for n
 
 
 def pairs_of(log, act=lambda side, what, details: None, cases=CASES, said=None):
-    sides = {Role.BASE: BASE, Role.HEAD: HEAD, Role.AGAIN: BASE}
+    sides = {SideRole.BASE: BASE, SideRole.HEAD: HEAD, SideRole.AGAIN: BASE}
     return Pairs(
         sides,
         Job(suite="gate"),
@@ -52,11 +52,11 @@ def test_a_pair_times_each_case_in_turns_and_counts_facts_once():
     assert ledger.pairs == 2
     assert ledger.measurable() == NAMES
     for name in NAMES:
-        assert {role: len(found) for role, found in ledger.processes[name].items()} == dict.fromkeys(Role, 2)
+        assert {role: len(found) for role, found in ledger.processes[name].items()} == dict.fromkeys(SideRole, 2)
         assert {len(process.samples_s) for found in ledger.processes[name].values() for process in found} == {24}
-        assert ledger.processes[name][Role.HEAD][0].involuntary_switches == 3
-        assert ledger.processes[name][Role.HEAD][0].turns == [turn for turn in range(12) for _ in range(2)]
-        assert set(ledger.facts[name]) == set(Role)
+        assert ledger.processes[name][SideRole.HEAD][0].involuntary_switches == 3
+        assert ledger.processes[name][SideRole.HEAD][0].turns == [turn for turn in range(12) for _ in range(2)]
+        assert set(ledger.facts[name]) == set(SideRole)
     assert [what for _, what, _ in log].count("facts") == 6, "three processes, two cases, the first pair alone"
     assert [what for _, what, _ in log].count("end") == 6
 
@@ -79,7 +79,7 @@ def test_a_case_that_fails_on_one_side_is_left_out_and_told():
     said = []
     pairs = pairs_of([], act, said=said)
     pairs.measure(everything)
-    assert pairs.ledger.failures == {NAMES[0]: {Role.HEAD: "unsupported: no such thing"}}
+    assert pairs.ledger.failures == {NAMES[0]: {SideRole.HEAD: "unsupported: no such thing"}}
     assert pairs.ledger.measurable() == NAMES[1:]
     assert any("head: sasrec" in line and "no such thing" in line for line in said)
 
@@ -95,7 +95,7 @@ def test_a_worker_that_dies_once_costs_a_second_try():
     pairs = pairs_of(log, act, said=said)
     pairs.measure(everything)
     assert pairs.ledger.failures == {}
-    assert len(pairs.ledger.processes[NAMES[0]][Role.HEAD]) == 1
+    assert len(pairs.ledger.processes[NAMES[0]][SideRole.HEAD]) == 1
     assert [what for _, what, _ in log].count("plan") == 6, "three fresh processes"
     assert any("killed by SIGKILL" in line and "once more" in line for line in said)
 
@@ -111,9 +111,9 @@ def test_a_worker_that_dies_twice_at_a_case_fails_it_and_the_others_go_on():
     log = []
     pairs = pairs_of(log, act)
     pairs.measure(everything)
-    assert "hung for 3 s" in pairs.ledger.failures[NAMES[0]][Role.HEAD]
-    assert "2 times" in pairs.ledger.failures[NAMES[0]][Role.HEAD]
-    assert len(pairs.ledger.processes[NAMES[1]][Role.BASE]) == 1
+    assert "hung for 3 s" in pairs.ledger.failures[NAMES[0]][SideRole.HEAD]
+    assert "2 times" in pairs.ledger.failures[NAMES[0]][SideRole.HEAD]
+    assert len(pairs.ledger.processes[NAMES[1]][SideRole.BASE]) == 1
 
 
 def test_a_worker_that_dies_while_a_failed_case_is_closed_costs_fresh_workers_alone():
@@ -127,8 +127,8 @@ def test_a_worker_that_dies_while_a_failed_case_is_closed_costs_fresh_workers_al
     survived = []
     pairs = pairs_of([], act)
     pairs.measure(everything)
-    assert "broken" in pairs.ledger.failures[NAMES[0]][Role.HEAD]
-    assert len(pairs.ledger.processes[NAMES[1]][Role.HEAD]) == 1
+    assert "broken" in pairs.ledger.failures[NAMES[0]][SideRole.HEAD]
+    assert len(pairs.ledger.processes[NAMES[1]][SideRole.HEAD]) == 1
 
 
 def test_a_worker_that_dies_once_while_starting_is_started_again():

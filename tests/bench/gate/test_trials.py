@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from bench.gate import trials
 from bench.gate.judge import Judge
 from bench.gate.sides import Side
-from bench.records.gate import GateResult, Role
+from bench.records.gate import GateResult, SideRole
 from tests.bench.gate.small import ledger
 
 RECORDING = Path(__file__).with_name("data") / "same-code.npz"
@@ -59,7 +59,7 @@ def test_a_recording_holds_what_the_processes_timed(tmp_path):
     assert done.exit_code == 0, done.output
     with np.load(out) as stored:
         kept = stored["0/head/samples_s"]
-    expected = [process.samples_s for process in result.cases[0].processes[Role.HEAD]]
+    expected = [process.samples_s for process in result.cases[0].processes[SideRole.HEAD]]
     assert kept == pytest.approx(np.array(expected), rel=1e-6)
     replayed = CliRunner().invoke(trials.app, ["replay", str(out), "--gates", "10"])
     assert "SAME: 10 of 10 gates" in replayed.output

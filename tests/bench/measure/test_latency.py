@@ -9,7 +9,7 @@ import torch
 
 from bench.measure import latency
 from bench.measure.clock import Clock, Timed
-from bench.measure.latency import Plan, Samples
+from bench.measure.latency import Samples, TimingPlan
 from bench.measure.outcome import Failure, deadline, failure
 from bench.measure.subject import Subject, user_batches
 from bench.records.record import Outcome, Unavailable
@@ -18,7 +18,7 @@ from models.recommender import History
 from tests.tiny import build, walks
 
 CPU = torch.device("cpu")
-PLAN = Plan(case_s=0.0, min_rounds=6, max_rounds=6, turns=3, warmup_s=0.0)
+PLAN = TimingPlan(case_s=0.0, min_rounds=6, max_rounds=6, turns=3, warmup_s=0.0)
 
 
 def silent(_):
@@ -124,7 +124,7 @@ def test_a_deadline_ends_its_body_alone_and_leaves_no_alarm():
 
 
 def test_rounds_fill_the_time_between_their_bounds():
-    plan = Plan(case_s=0.2, min_rounds=3, max_rounds=50, turns=2, warmup_s=0.0)
+    plan = TimingPlan(case_s=0.2, min_rounds=3, max_rounds=50, turns=2, warmup_s=0.0)
     log = []
     slow, quick = subject("slow", log, lambda number: time.sleep(0.1)), subject("quick", log)
     results = latency.interleave([slow, quick], plan, Clock(CPU), silent)

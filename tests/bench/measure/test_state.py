@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench.measure import nvml, state
-from bench.measure.state import Interval, Watch, disturbed, machine_state
+from bench.measure.state import Watch, WatchedSpan, disturbed, machine_state
 from bench.records.conditions import MachineState
 
 CPU = torch.device("cpu")
@@ -136,7 +136,7 @@ def test_an_interval_is_what_happened_between_start_and_stop(process):
     watch.start()
     process.run(2.0, own=1.5, others=0.5, stolen=0.5, switches=3)
     found = watch.stop()
-    assert found == Interval(2.0, involuntary_switches=3, other_cores=pytest.approx(0.25), stolen=pytest.approx(0.2))
+    assert found == WatchedSpan(2.0, involuntary_switches=3, other_cores=pytest.approx(0.25), stolen=pytest.approx(0.2))
     assert watch.last == found
 
 
@@ -147,7 +147,7 @@ def test_intervals_add_up_and_what_lies_between_them_does_not_count(process):
             process.run(1.0, own=1.0, others=others, switches=1)
         process.run(10.0, others=10.0, switches=50)
     assert watch.last.other_cores == pytest.approx(1.0)
-    assert watch.total == Interval(2.0, involuntary_switches=2, other_cores=pytest.approx(0.5), stolen=0.0)
+    assert watch.total == WatchedSpan(2.0, involuntary_switches=2, other_cores=pytest.approx(0.5), stolen=0.0)
 
 
 def test_an_interval_that_ends_in_an_error_counts(process):
@@ -166,7 +166,7 @@ def test_an_interval_that_ends_in_an_error_counts(process):
 def test_before_the_first_interval_there_is_nothing(process):
     watch = Watch(CPU, process.root)
     assert watch.last is None
-    assert watch.total == Interval(0.0, None, None, None)
+    assert watch.total == WatchedSpan(0.0, None, None, None)
     with pytest.raises(RuntimeError, match="stop without start"):
         watch.stop()
 
@@ -193,7 +193,7 @@ def test_throttling_at_either_end_of_an_interval_is_seen(gpu, process):
 def test_without_linux_nothing_is_told_and_nothing_is_disturbed(tmp_path):
     with Watch(CPU, tmp_path) as watch:
         pass
-    assert watch.last == Interval(watch.last.wall_s, None, None, None)
+    assert watch.last == WatchedSpan(watch.last.wall_s, None, None, None)
     assert not disturbed(watch.last, spare_cores=0.0)
 
 
@@ -210,16 +210,16 @@ def test_this_machine_tells_an_interval():
 @pytest.mark.parametrize(
     ("interval", "spare_cores", "said"),
     [
-        (Interval(1.0, 500, 0.0, 0.0), 0.0, ""),
-        (Interval(1.0, 0, 1.0, 0.0), 1.0, ""),
-        (Interval(1.0, 0, 1.5, 0.0), 1.0, "other processes used 1.5 cores where 1 were spare"),
-        (Interval(10.0, 0, 0.05, 0.0), 0.0, ""),
-        (Interval(0.05, 0, 0.4, 0.0), 0.0, ""),
-        (Interval(0.5, 0, 0.4, 0.0), 0.0, "other processes used 0.4 cores where 0 were spare"),
-        (Interval(1.0, 0, 0.0, 0.02), 0.0, ""),
-        (Interval(1.0, 0, 0.0, 0.05), 0.0, "the host gave 5% of the time to other virtual machines"),
-        (Interval(0.1, 0, 0.0, 0.1), 0.0, ""),
-        (Interval(1.0, 0, 0.0, 0.0, ("power cap",)), 0.0, "the GPU was throttled (power cap)"),
+        (WatchedSpan(1.0, 500, 0.0, 0.0), 0.0, ""),
+        (WatchedSpan(1.0, 0, 1.0, 0.0), 1.0, ""),
+        (WatchedSpan(1.0, 0, 1.5, 0.0), 1.0, "other processes used 1.5 cores where 1 were spare"),
+        (WatchedSpan(10.0, 0, 0.05, 0.0), 0.0, ""),
+        (WatchedSpan(0.05, 0, 0.4, 0.0), 0.0, ""),
+        (WatchedSpan(0.5, 0, 0.4, 0.0), 0.0, "other processes used 0.4 cores where 0 were spare"),
+        (WatchedSpan(1.0, 0, 0.0, 0.02), 0.0, ""),
+        (WatchedSpan(1.0, 0, 0.0, 0.05), 0.0, "the host gave 5% of the time to other virtual machines"),
+        (WatchedSpan(0.1, 0, 0.0, 0.1), 0.0, ""),
+        (WatchedSpan(1.0, 0, 0.0, 0.0, ("power cap",)), 0.0, "the GPU was throttled (power cap)"),
     ],
 )
 def test_what_disturbs_is_said_and_what_the_ticks_cannot_tell_does_not(interval, spare_cores, said):
@@ -227,7 +227,7 @@ def test_what_disturbs_is_said_and_what_the_ticks_cannot_tell_does_not(interval,
 
 
 def test_all_that_disturbs_is_said():
-    interval = Interval(1.0, 0, 2.0, 0.5, ("power cap", "sync boost"))
+    interval = WatchedSpan(1.0, 0, 2.0, 0.5, ("power cap", "sync boost"))
     assert disturbed(interval, spare_cores=0.5).split("; ") == [
         "the host gave 50% of the time to other virtual machines",
         "other processes used 2.0 cores where 0.5 were spare",

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench.reproducing.queue import ROW, Ending, Job, Queue, Row, Size, State, digest, queues, read_queue
+from bench.reproducing.queue import ROW, Ending, JobRow, Queue, QueuedJob, Size, State, digest, queues, read_queue
 from bench.suites import cases
 from models.backbones import is_preset
 from models.errors import UserError
@@ -13,7 +13,7 @@ HEAD = "description = ''\nsizes = {compact={share=1.0}}\n"
 
 
 def job(name="one", **changes):
-    return Job(**{"name": name, "does": "something", "minutes": 2, "command": ["bench", "--names"]} | changes)
+    return QueuedJob(**{"name": name, "does": "something", "minutes": 2, "command": ["bench", "--names"]} | changes)
 
 
 def row(of, size="compact", **changes):
@@ -24,7 +24,7 @@ def row(of, size="compact", **changes):
         "started": "2026-01-01T00:00:00+00:00",
         "device": "cpu",
     }
-    return Row(**values | {"digest": digest(of, size)} | changes)
+    return JobRow(**values | {"digest": digest(of, size)} | changes)
 
 
 def write_row(state, of, **changes):

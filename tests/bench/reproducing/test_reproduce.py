@@ -14,7 +14,7 @@ from bench.records.studies import Studies
 from bench.reproducing import run
 from bench.reproducing.kept import RUN, STUDIES, read_kept
 from bench.reproducing.plan import make_plan
-from bench.reproducing.run import Options, OutOfTimeError, StepFailedError, Steps, signed, signed_studies
+from bench.reproducing.run import OutOfTimeError, ReproduceOptions, StepFailedError, Steps, signed, signed_studies
 from bench.training import checkpoints
 from models.errors import UserError
 from tests.bench.factories import make_failure, make_record, write_results, write_studies
@@ -83,7 +83,7 @@ def options(**changes):
         "beam_users": 5,
         "deadline": None,
     }
-    return Options(**values | changes)
+    return ReproduceOptions(**values | changes)
 
 
 def names(works):

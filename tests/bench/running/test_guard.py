@@ -8,7 +8,7 @@ import torch
 from bench.records.record import Memory, Outcome
 from bench.running import guard as guards
 from bench.running.guard import Guard
-from bench.running.runner import Options
+from bench.running.runner import RunOptions
 from bench.running.unfinished import NOT_AGAIN
 from bench.suites.planning import Job, lay_out
 
@@ -29,7 +29,7 @@ def group(tmp_path, monkeypatch):
         job = Job(suite="smoke", recommenders=recommenders, changes=settings, device="cpu", threads=1)
         layout = lay_out(job)
         (piece,) = layout.pieces
-        options = Options(job, layout.suite, torch.device("cpu"), timeout_s, memory_bytes, 20, "pytest")
+        options = RunOptions(job, layout.suite, torch.device("cpu"), timeout_s, memory_bytes, 20, "pytest")
         found = Guard(options, piece.dataset, ["test", *names], lambda line: None)
         made.append(found)
         return found, piece.groups[0]

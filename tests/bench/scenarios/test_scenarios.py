@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bench.measure.clock import Clock
-from bench.measure.latency import Plan, Samples
+from bench.measure.latency import Samples, TimingPlan
 from bench.measure.subject import Subject
 from bench.scenarios.scenarios import SCENARIOS
 from bench.suites import cases
@@ -23,7 +23,7 @@ def test_a_closed_loop_sends_the_next_request_when_the_last_is_answered():
     recommender = build("popularity")
     recommender.index(catalogue())
     subjects = [Subject(name, recommender, [walks(2)], 3, CPU) for name in ("one", "other")]
-    found = SCENARIOS["closed"].time(subjects, Plan(case_s=0.01, min_rounds=6), Clock(CPU))
+    found = SCENARIOS["closed"].time(subjects, TimingPlan(case_s=0.01, min_rounds=6), Clock(CPU))
     assert set(found) == {"one", "other"}
     assert all(isinstance(samples, Samples) and len(samples.timed) >= 6 for samples in found.values())
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from bench.report.comparing.comparison import Past, run_ratio
-from bench.statistics.between_runs import OneRunEach, Side, Spread, mean_between_runs, ratio_between_runs, spread
+from bench.statistics.between_runs import OneRunEach, RunSide, Spread, mean_between_runs, ratio_between_runs, spread
 from bench.statistics.latency import Median, Ratio
 from tests.bench.factories import make_provenance, make_record
 
@@ -16,7 +16,7 @@ TRIALS = 2000
 
 
 def side(median_s, known, within=WITHIN):
-    return Side(Median(median_s, median_s * np.exp(-1.96 * within), median_s * np.exp(1.96 * within)), known)
+    return RunSide(Median(median_s, median_s * np.exp(-1.96 * within), median_s * np.exp(1.96 * within)), known)
 
 
 def simulated(rng, runs, change=0.0):

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from bench.records.record import Memory, Outcome, Unavailable, WeightsKind
 from bench.records.store import Run, read
 from bench.report.__main__ import app
-from bench.report.comparing.comparison import QualityVerdict, Verdict, compare
+from bench.report.comparing.comparison import ChangeVerdict, QualityVerdict, compare
 from bench.report.comparing.matching import case_key, holdings, match
 from bench.report.comparing.page import write_comparison
 from bench.report.comparing.sources import file_names, sources
@@ -79,7 +79,13 @@ def only(base, other, **kinds):
 
 @pytest.mark.parametrize(
     ("factor", "word"),
-    [(1.0, Verdict.SAME), (1.2, Verdict.SLOWER), (0.8, Verdict.FASTER), (1.05, Verdict.UNCLEAR), (1.02, Verdict.SAME)],
+    [
+        (1.0, ChangeVerdict.SAME),
+        (1.2, ChangeVerdict.SLOWER),
+        (0.8, ChangeVerdict.FASTER),
+        (1.05, ChangeVerdict.UNCLEAR),
+        (1.02, ChangeVerdict.SAME),
+    ],
 )
 def test_the_whole_interval_decides(factor, word):
     other = make_record(latency=make_latency(0.002 * factor, rounds=2000, seed=1))
@@ -91,19 +97,22 @@ def test_the_whole_interval_decides(factor, word):
 
 def test_a_wider_margin_makes_more_the_same():
     pair = make_record(), make_record(latency=make_latency(0.0022, seed=1))
-    assert only(*pair, margin=0.05).verdict is Verdict.SLOWER
-    assert only(*pair, margin=0.3).verdict is Verdict.SAME
+    assert only(*pair, margin=0.05).verdict is ChangeVerdict.SLOWER
+    assert only(*pair, margin=0.3).verdict is ChangeVerdict.SAME
 
 
 def test_few_turns_are_no_grounds_for_a_verdict():
     """One sample has an interval without width, ten times as long or not."""
     once = make_record(latency=make_latency(0.02, rounds=1, turns=1))
-    assert only(make_record(), once).verdict is Verdict.UNCLEAR
-    assert only(make_record(), make_record(latency=make_latency(0.02, rounds=40, turns=4))).verdict is Verdict.UNCLEAR
+    assert only(make_record(), once).verdict is ChangeVerdict.UNCLEAR
+    assert (
+        only(make_record(), make_record(latency=make_latency(0.02, rounds=40, turns=4))).verdict
+        is ChangeVerdict.UNCLEAR
+    )
 
 
 def test_eight_turns_are_grounds_for_a_verdict_and_seven_are_not():
-    for turns, word in ((8, Verdict.SLOWER), (7, Verdict.UNCLEAR)):
+    for turns, word in ((8, ChangeVerdict.SLOWER), (7, ChangeVerdict.UNCLEAR)):
         latency = make_latency(0.02, rounds=10 * turns, turns=turns)
         assert only(make_record(), make_record(latency=latency)).verdict is word
 
@@ -111,7 +120,7 @@ def test_eight_turns_are_grounds_for_a_verdict_and_seven_are_not():
 def test_one_run_each_has_a_ratio_and_no_verdict():
     """Nobody knows how far equal runs lie apart: not even ten times as long is called slower."""
     ((row,),) = (group.rows for group in compare([make_record()], [of_other_code(make_record(median_s=0.02))]).groups)
-    assert row.verdict is Verdict.ONE_RUN_EACH
+    assert row.verdict is ChangeVerdict.ONE_RUN_EACH
     assert row.verdict.value == "UNCLEAR (one run each)"
     assert row.ratio == OneRunEach(pytest.approx(10, rel=0.02))
 
@@ -119,7 +128,7 @@ def test_one_run_each_has_a_ratio_and_no_verdict():
 def test_the_spread_of_stored_runs_decides_what_a_difference_is_worth():
     """A tenth more is slower where equal runs lie a thousandth apart, and nothing where they lie a tenth apart."""
     base, other = make_record(), of_other_code(make_record(median_s=0.0022))
-    for spread, word in ((0.001, Verdict.SLOWER), (0.1, Verdict.UNCLEAR)):
+    for spread, word in ((0.001, ChangeVerdict.SLOWER), (0.1, ChangeVerdict.UNCLEAR)):
         (group,) = compare([base], [other], past=earlier(base, spread)).groups
         assert group.rows[0].verdict is word
 
@@ -127,12 +136,12 @@ def test_the_spread_of_stored_runs_decides_what_a_difference_is_worth():
 def test_a_run_that_is_stored_twice_counts_once():
     base, other = make_record(), of_other_code(make_record(median_s=0.0022))
     (group,) = compare([base], [other], past=[base, other, base]).groups
-    assert group.rows[0].verdict is Verdict.ONE_RUN_EACH
+    assert group.rows[0].verdict is ChangeVerdict.ONE_RUN_EACH
 
 
 def test_a_failed_case_is_matched_and_not_measured(tmp_path):
     failed = make_failure("lite-llm4rec", Outcome.OUT_OF_MEMORY, "too large")
-    assert only(make_record(), failed).verdict is Verdict.NOT_MEASURED
+    assert only(make_record(), failed).verdict is ChangeVerdict.NOT_MEASURED
     text = page(tmp_path, [make_record()], [failed])[1]
     assert "1 NOT MEASURED" in text
     assert "| lite-llm4rec | NOT MEASURED | " in text
@@ -154,7 +163,7 @@ def test_old_records_match_new_ones():
     new = make_record(
         case=make_case("p5", **generative, scores="full-vocab", settings={"preset": "compact", "seed": 0})
     )
-    assert only(old, new).verdict is Verdict.SAME
+    assert only(old, new).verdict is ChangeVerdict.SAME
 
 
 def test_cases_of_one_file_only_are_listed():
@@ -231,10 +240,10 @@ def test_many_names_are_cut():
 def test_a_case_twice_in_a_file_counts_once():
     found = compare([make_record(), make_record(median_s=0.5)], [make_record()], past=earlier(make_record()))
     assert (len(found.rows), found.repeated) == (1, 1)
-    assert found.rows[0].verdict is Verdict.SAME
+    assert found.rows[0].verdict is ChangeVerdict.SAME
     failed = make_failure("lite-llm4rec", Outcome.ERROR, "first try")
     rows = compare([failed, make_record()], [make_record()], past=earlier(make_record())).rows
-    assert rows[0].verdict is Verdict.SAME
+    assert rows[0].verdict is ChangeVerdict.SAME
 
 
 def ranked(skill: float, seed: int = 0, **changes):

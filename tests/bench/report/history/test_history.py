@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from bench.records.record import Outcome
 from bench.records.store import read, stored
 from bench.report.__main__ import app
-from bench.report.comparing.comparison import Past, Verdict
+from bench.report.comparing.comparison import ChangeVerdict, Past
 from bench.report.drawing.writing import COMMENT_LETTERS
 from bench.report.history.figures import PANELS, RUNS, draw
 from bench.report.history.history import history, moment, summary
@@ -55,11 +55,15 @@ def steady(monkeypatch):
 def test_without_two_runs_of_the_same_code_there_is_no_verdict(tmp_path):
     """Two nights of other code tell nothing; with two runs of one of them the step is judged."""
     (machine,) = history(write(tmp_path, [at(1)], [at(2, 0.004)]))
-    assert [point.verdict for point in machine.lines[0].points] == [None, Verdict.ONE_RUN_EACH]
+    assert [point.verdict for point in machine.lines[0].points] == [None, ChangeVerdict.ONE_RUN_EACH]
     assert "1 UNCLEAR (one run each)" in summary(machine, 0.05)
     nights = [[at(1)], [at(2, 0.002001, commit="1" * 40)], [at(3, 0.002002, commit="1" * 40)], [at(4, 0.004)]]
     (machine,) = history(write(tmp_path, *nights))
-    assert [point.verdict for point in machine.lines[0].points][1:] == [Verdict.SAME, Verdict.SAME, Verdict.SLOWER]
+    assert [point.verdict for point in machine.lines[0].points][1:] == [
+        ChangeVerdict.SAME,
+        ChangeVerdict.SAME,
+        ChangeVerdict.SLOWER,
+    ]
 
 
 @pytest.mark.usefixtures("steady")
@@ -68,7 +72,7 @@ def test_runs_are_put_in_order_of_time_not_of_files(tmp_path):
     (machine,) = history(write(tmp_path, *runs))
     (line,) = machine.lines
     assert [point.record.provenance.started[8:10] for point in line.points] == ["01", "02", "03"]
-    assert [point.verdict for point in line.points] == [None, Verdict.SAME, Verdict.SAME]
+    assert [point.verdict for point in line.points] == [None, ChangeVerdict.SAME, ChangeVerdict.SAME]
 
 
 def test_times_are_compared_across_time_zones():
@@ -83,10 +87,10 @@ def test_a_change_is_told_from_the_run_before_alone(tmp_path):
     (machine,) = history(write(tmp_path, *([at(day, time)] for day, time in enumerate(times, start=1))))
     points = machine.lines[0].points
     assert [point.verdict for point in points[1:]] == [
-        Verdict.SAME,
-        Verdict.SLOWER,
-        Verdict.SAME,
-        Verdict.FASTER,
+        ChangeVerdict.SAME,
+        ChangeVerdict.SLOWER,
+        ChangeVerdict.SAME,
+        ChangeVerdict.FASTER,
     ]
     assert points[2].ratio.value == pytest.approx(1.5, rel=0.03)
     assert "1 SLOWER, 1 FASTER, 2 SAME, 0 UNCLEAR" in summary(machine, 0.05)
@@ -150,7 +154,7 @@ def test_a_failed_run_is_told_and_passed_over(tmp_path):
     )
     (machine,) = history(write(tmp_path, [at(1)], [failed], [at(3, 0.004)]))
     first, second, third = machine.lines[0].points
-    assert (first.verdict, second.verdict, third.verdict) == (None, Verdict.NOT_MEASURED, Verdict.SLOWER)
+    assert (first.verdict, second.verdict, third.verdict) == (None, ChangeVerdict.NOT_MEASURED, ChangeVerdict.SLOWER)
     assert second.median is None
     assert "Of 1 step from" in summary(machine, 0.05)
     assert list(steps(machine)["p50"])[1] == "out of memory"
@@ -160,7 +164,7 @@ def test_a_failed_run_is_told_and_passed_over(tmp_path):
 def test_one_sample_is_no_change(tmp_path):
     once = at(2).model_copy(update={"latency": make_latency(0.02, rounds=1, turns=1)})
     (machine,) = history(write(tmp_path, [at(1)], [once]))
-    assert machine.lines[0].points[1].verdict is Verdict.UNCLEAR
+    assert machine.lines[0].points[1].verdict is ChangeVerdict.UNCLEAR
 
 
 def test_only_failures_make_a_page_without_figures(tmp_path):

@@ -81,6 +81,7 @@ def main(
         return
     for name, value in card.training.items():
         console.print(f"{name}: {value}")
+    console.print(f"training: {card.ending}" if card.ending else "training: nothing tells whether it is finished")
     console.print(f"saved {folder}", soft_wrap=True)
 
 

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from bench.records.conditions import Conditions, Energy, Overhead, Repeats, Roofline
 from bench.records.decoders import BEFORE_VERSION_5, FULL_VOCAB, QUANTISED, UNKNOWN, Search
+from bench.records.learning import CurvePoint, Ending
 from bench.records.model import AtLeastOne, Bounded, Count, Model, NonNegative, Positive, Share
 
 SCHEMA_VERSION = 5
@@ -169,6 +170,8 @@ class Weights(Model):
         parameter_bytes: Bytes of parameters and buffers in the dtype measured.
         training: What training reported (epochs, seconds, validation metrics), as it stands in the checkpoint.
         recipe: The hyperparameters of that training; empty in older records and where nothing was trained.
+        curve: What each evaluation on validation found, in order; empty where none was kept.
+        ending: Whether it was trained to its end; None where that is not known, and where nothing was trained.
         trained_by: Commit of the code that trained; None where that is not known.
         settings: Everything the recommender was built with.
         tokenizer: What turns text into tokens, where there is text.
@@ -181,6 +184,8 @@ class Weights(Model):
     parameter_bytes: Count
     training: dict[str, str | int | float | bool | None] = Field(default={})
     recipe: dict[str, str | int | float | bool | None] = Field(default={})
+    curve: tuple[CurvePoint, ...] = Field(default=(), repr=False)
+    ending: Ending | None = None
     trained_by: str | None = None
     settings: dict[str, str | int | float | bool | None] = Field(default={})
     tokenizer: str | None = None

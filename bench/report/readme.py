@@ -36,6 +36,7 @@ from bench.report.reading.labels import (
 )
 from bench.report.reading.ladder import strongest
 from bench.report.reading.ratios import latency_of, measured, metric, ratio_of
+from bench.report.reading.trained import how_trained, not_compared
 from bench.statistics.latency import Ratio
 from bench.statistics.quality import quality_difference
 from models.errors import UserError
@@ -239,6 +240,8 @@ def _verdict(ours: TableRow, beams: TableRow) -> str:
     """Judge by the difference of NDCG@10 user by user, or where users cannot be compared by the two intervals."""
     assert ours.quality is not None
     assert beams.quality is not None
+    if why := not_compared(ours.records[0], beams.records[0]):
+        return f"whether beam search gains anything is not told, for {why}"
     found = quality_difference(ours.quality, beams.quality)
     one, other = ours.quality.metrics[BEST], beams.quality.metrics[BEST]
     low, high = (one.low - other.high, one.high - other.low) if found is None else (found.low, found.high)
@@ -251,8 +254,14 @@ def _against(ours: TableRow, fast: Record, beams: TableRow, slow: Record) -> str
     """Hold the two against each other: quality, then time at the batch size of both."""
     batch, strongest = fast.case.batch_size, f"{beams.name} under {slow.case.decoder}"
     users = "1 user" if batch == 1 else f"{batch} users"
-    text = f"{ours.name} reaches {ours.told()} and the strongest beam search, {strongest}, {beams.told()}"
-    text += f", while a request of {users} is answered {_speed(ratio_of(slow, fast))} without it"
+    speed = _speed(ratio_of(slow, fast))
+    if not_compared(ours.records[0], beams.records[0]):
+        text = (
+            f"a request of {users} to {ours.name} is answered {speed} as one to the strongest beam search, {strongest}"
+        )
+    else:
+        text = f"{ours.name} reaches {ours.told()} and the strongest beam search, {strongest}, {beams.told()}"
+        text += f", while a request of {users} is answered {speed} without it"
     reference = beams.fastest(batch, of_papers=True)
     if reference is None or reference is slow:
         return text
@@ -288,6 +297,7 @@ def _cells(dataset: str, row: TableRow, batches: Sequence[int]) -> dict[str, str
         **{f"{OF_PAPERS}, batch {batch}": _time(row.fastest(batch, of_papers=True), told=False) for batch in batches},
         "GFLOP/user": significant(flops.per_user / 1e9) if isinstance(flops, Flops) else NOT_AVAILABLE,
         "training, min": significant(seconds / 60) if isinstance(seconds, (int, float)) else "none",
+        "trained to the end": how_trained(smallest),
         "epochs": significant(epochs) if isinstance(epochs, (int, float)) else "none",
     }
 

@@ -129,6 +129,8 @@ def describe(recommender: Recommender, case: Case, card: checkpoints.Card | None
         parameter_bytes=memory.weight_bytes(recommender),
         training={} if card is None else card.training,
         recipe={} if card is None else card.recipe.model_dump(mode="json"),
+        curve=() if card is None else card.curve,
+        ending=card and card.ending,
         trained_by=card and card.commit,
         settings=settings.model_dump(mode="json") if card is None else card.settings,
         tokenizer=recommender.tokenizer_name,

@@ -17,9 +17,10 @@ from transformers.utils import logging
 
 from bench.data.dataset import Dataset
 from bench.data.files import sha256
-from bench.ground.bounds import Count, fault
+from bench.ground.bounds import fault
 from bench.ground.home import atomic, home
 from bench.ground.textfiles import read_text
+from bench.records.learning import CurvePoint, Ending, ending
 from bench.training.recipes import Recipe
 from models import registry
 from models.errors import UserError
@@ -33,27 +34,6 @@ RUN = "run"
 
 NOTES = (".txt", ".md")
 """Endings of files that no loader of ours reads."""
-
-
-class CurvePoint(BaseModel):
-    """What a training had reached at one evaluation on validation.
-
-    Attributes:
-        step: Steps of the optimizer so far.
-        epochs: Epochs so far.
-        examples: Examples seen so far.
-        minutes: Minutes of training so far, evaluation included; None where it was not kept.
-        metrics: Metrics of validation users, by name such as ``NDCG@10``.
-
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    step: Count
-    epochs: float
-    examples: Count
-    minutes: float | None = None
-    metrics: dict[str, float]
 
 
 class Card(BaseModel):
@@ -87,6 +67,11 @@ class Card(BaseModel):
     files: dict[str, str] = {}
     training: dict[str, str | int | float | bool | None] = {}
     curve: tuple[CurvePoint, ...] = ()
+
+    @property
+    def ending(self) -> Ending | None:
+        """Whether it was trained to its end; None where the card holds no curve."""
+        return ending(self.curve, cooldown=self.recipe.cooldown, patience=self.recipe.patience)
 
     def check(self, dataset: Dataset, folder: Path) -> None:
         """Raise a `UserError` unless this checkpoint was trained on just this dataset."""

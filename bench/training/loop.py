@@ -24,8 +24,9 @@ from bench.ground.home import atomic
 from bench.ground.outputs import check_out_folder
 from bench.measure import machine
 from bench.quality import evaluate
+from bench.records.learning import CurvePoint
 from bench.training import checkpoints
-from bench.training.checkpoints import CARD, RUN, Card, CurvePoint, read_card
+from bench.training.checkpoints import CARD, RUN, Card, read_card
 from bench.training.recipes import Optimizer, Recipe
 from bench.training.trainer import MEASURED, METRIC, MINUTES, Arguments, EpochOrder, RankingTrainer, TimeBudget
 from models import registry

@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.ground.textfiles import packed
 from bench.quality.evaluate import per_user_metrics
+from bench.records.learning import Ending
 from bench.records.record import (
     Case,
     Flops,
@@ -95,7 +96,9 @@ def make_record(
         "case": case,
         "claims": case.recommender == "lite-llm4rec",
         "outcome": Outcome.OK,
-        "weights": Weights(parameters=1000, parameter_bytes=4000, settings={"preset": "compact"}),
+        "weights": Weights(
+            parameters=1000, parameter_bytes=4000, settings={"preset": "compact"}, ending=Ending.FINISHED
+        ),
         "latency": make_latency(median_s),
         "phases": [
             Phase(name="prepare", seconds=median_s / 4, flops_per_user=0),
@@ -189,6 +192,7 @@ def make_evaluation(
             parameters=250_000,
             parameter_bytes=1_000_000,
             training={"seconds": 600.0} if trained else {},
+            ending=Ending.FINISHED if trained else None,
             settings={"seed": seed} | settings,
         ),
         "quality": make_ranked_quality(skill, seed=seed),

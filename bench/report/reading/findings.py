@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bench.records.conditions import Overhead
+from bench.records.learning import Ending
 from bench.records.record import Case, Flops, ListAudit, Quality, Record, Unavailable, WeightsKind
-from bench.report.reading.labels import caption, case_labels, groups, machine_name, with_interval
+from bench.report.reading.labels import caption, case_labels, groups, listed, machine_name, with_interval
 from bench.report.reading.ladder import reference_of, sizes_match, strongest
 from bench.report.reading.ratios import is_measured, latency_of, measured, metric, ratio_of
+from bench.report.reading.trained import UNTOLD, how_trained, not_compared, to_the_end
 from bench.report.reading.values import further_measures
 from bench.statistics.latency import Ratio
 
@@ -60,7 +62,7 @@ class ClaimComparison:
         slow: The generative case.
         ratio: Latency of `slow` over `fast`.
         recall_change: Relative change of Recall@10 (= HR@10, one target) from `slow` to `fast`, in
-            percent; None when either has no quality.
+            percent; None when either has no quality, or was not trained to its end.
 
     """
 
@@ -113,14 +115,22 @@ def claimants(group: Sequence[Record]) -> list[Record]:
 
 
 def recall_gain(fast: Record, slow: Record) -> float | None:
-    """Return the relative change of Recall@10 from `slow` to `fast`, in percent; None when either has no quality."""
+    """Return the relative change of Recall@10 from `slow` to `fast`, in percent.
+
+    None when either has no quality, or was not trained to its end: that would be a straw man.
+    """
+    if not (to_the_end(fast) and to_the_end(slow)):
+        return None
     before, after = metric(slow, "HR@10"), metric(fast, "HR@10")
     return None if before is None or after is None or before == 0 else 100 * (after / before - 1)
 
 
 def recall_change(one: ClaimComparison) -> str:
-    """Write the change of Recall@10, in percent; n/a without quality."""
-    return "n/a" if one.recall_change is None else f"{one.recall_change:+.1f} %"
+    """Write the change of Recall@10, in percent, or why it is not told; n/a without quality."""
+    if one.recall_change is not None:
+        return f"{one.recall_change:+.1f} %"
+    measured_both = metric(one.fast, "HR@10") is not None and metric(one.slow, "HR@10") is not None
+    return (not_compared(one.fast, one.slow) if measured_both else "") or "n/a"
 
 
 def percent_saved(ratio: Ratio) -> str:
@@ -146,6 +156,7 @@ def distrust(records: Sequence[Record]) -> list[str]:
     if len({record.provenance.started for record in records}) > len(groups(records)):
         found.append("Several runs: ratios between them miss how the machine changed from one to the other.")
     found += _weak_baselines(measured(records))
+    found += _cut_short(records)
     found += _load(records)
     if any(record.provenance.dirty for record in records):
         found.append("The code was changed after its last commit; the commit alone does not give these numbers again.")
@@ -191,6 +202,21 @@ def _weak_baselines(records: Sequence[Record]) -> list[str]:
         for name, found in decoders.items()
         if all(case.is_reference for case in found)
     ]
+
+
+def _cut_short(records: Sequence[Record]) -> list[str]:
+    """Name the recommenders that more training would have made better, and those of which nobody knows."""
+    known: dict[str, list[str]] = {}
+    for record in records:
+        if not to_the_end(record):
+            known.setdefault(how_trained(record), []).append(
+                f"{record.case.recommender} on {record.case.dataset_variant}"
+            )
+    said = {
+        Ending.CUT_SHORT.value: "Cut short, more training would rank better",
+        UNTOLD: "Trained to the end or not, nobody knows",
+    }
+    return [f"{said[verdict]}: {listed(list(dict.fromkeys(names)))}." for verdict, names in known.items()]
 
 
 def _load(records: Sequence[Record]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, Self
 
 from bench.records.decoders import FULL_VOCAB
-from bench.records.record import Case, Metric, Provenance, Record, WeightsKind
+from bench.records.record import Case, Metric, Provenance, Record, Weights, WeightsKind
 
 _MIB = 2**20
 
@@ -23,6 +23,10 @@ class Told(Protocol):
     @property
     def case(self) -> Case:
         """What was measured or ranked."""
+
+    @property
+    def weights(self) -> Weights | None:
+        """What was ranked with; None where nothing came of it."""
 
     @property
     def provenance(self) -> Provenance:

@@ -19,6 +19,7 @@ from bench.report.reading.labels import (
 )
 from bench.report.reading.ladder import reference_of, strongest
 from bench.report.reading.ratios import latency_of, measured, metric, ratio_of
+from bench.report.reading.trained import not_compared
 from bench.statistics.latency import Ratio
 
 
@@ -32,7 +33,8 @@ class Lead:
         ratio: Latency of `slow` over `fast`.
         reference: What the papers run in place of `slow`; None where that was not measured, or is `slow`.
         to_reference: Latency of `reference` over `fast`.
-        recall: Relative change of Recall@10 from `slow` to `fast`, in percent; None without quality.
+        recall: Relative change of Recall@10 from `slow` to `fast`, in percent; None without quality, and where either
+            was not trained to its end.
 
     """
 
@@ -88,9 +90,14 @@ def headline(records: Sequence[Record]) -> str | None:
     if changes:
         ends = [f"{change:+.0f} %" for change in (changes[0], changes[-1])]
         text += f", with {' to '.join(dict.fromkeys(ends))} Recall@10"
-        if any(_seen(lead.slow) is not None for lead in found):
-            text += ", in part over weights that saw less than an epoch"
-    return f"{text}: {_where([lead.fast for lead in found])}."
+    text += f": {_where([lead.fast for lead in found])}."
+    both = [one for lead in found if lead.recall is None and _ranked(lead) for one in (lead.fast, lead.slow)]
+    why = not_compared(*both)
+    return f"{text} Quality is not compared{' everywhere' if changes else ''}: {why}." if why else text
+
+
+def _ranked(lead: Lead) -> bool:
+    return all(metric(record, "HR@10") is not None for record in (lead.fast, lead.slow))
 
 
 def _span(ratios: Sequence[Ratio]) -> str:
@@ -150,16 +157,12 @@ def _quality_and_time(record: Record) -> str:
 def _against_beams(lead: Lead) -> str:
     """Say how fast a one-pass case is beside the strongest generative one, and beside what the papers run."""
     recall = "" if lead.recall is None else f", with {lead.recall:+.0f} % Recall@10"
-    if recall and (seen := _seen(lead.slow)) is not None:
-        recall += f" over weights that saw {100 * seen:.0f} % of an epoch"
+    if lead.recall is None and _ranked(lead) and (why := not_compared(lead.fast, lead.slow)):
+        recall = f"; their quality is not compared, for {why}"
     text = f" {caption(lead.fast)} is {_beside(lead.ratio)} as {caption(lead.slow)}"
     if lead.reference is not None and lead.to_reference is not None:
         text += f" and {_beside(lead.to_reference)} as {caption(lead.reference)}, the papers' decoder"
     return f"{text}{recall}."
-
-
-def _seen(record: Record) -> float | None:
-    return record.weights.part_of_an_epoch if record.weights is not None else None
 
 
 def _beside(ratio: Ratio) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.report.drawing.section import Section
 from bench.report.run.chapter import Chapter, Material
+from bench.report.run.learning import LEARNING
 from bench.report.run.studied import ABLATIONS, BEAMS, LEAKS, PUBLISHED, QUALITY, SEEDS, SHORTCUTS
 from bench.report.run.timed import CLAIM, COST, DECODERS, FAILED, GROWTH, LATENCY, RESULTS
 
@@ -14,6 +15,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     GROWTH,
     COST,
     QUALITY,
+    LEARNING,
     PUBLISHED,
     SEEDS,
     BEAMS,

@@ -8,10 +8,12 @@ from typing import Any
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 
+from bench.records.learning import Ending
 from bench.records.record import Quality, Record
 from bench.report.drawing.canvas import STYLE, WIDTH_IN, log_milliseconds, looks_of, rendered
 from bench.report.reading.labels import caption, case_labels, dataset_name, groups, is_known, machine_name
 from bench.report.reading.ratios import latency_of, measured, metric
+from bench.report.reading.trained import how_trained
 from bench.report.run.front import QUALITY, peak_bytes
 from bench.report.run.money import hours
 
@@ -70,9 +72,8 @@ def _notes(record: Record) -> list[str]:
         found.append("unstable")
     if latency_of(record).rounds < FEW_ROUNDS:
         found.append(f"{latency_of(record).rounds} rounds")
-    seen = record.weights.part_of_an_epoch if record.weights is not None else None
-    if seen is not None:
-        found.append(f"trained on {seen:.0%} of an epoch")
+    if how_trained(record) == Ending.CUT_SHORT.value:
+        found.append("training cut short")
     return found
 
 

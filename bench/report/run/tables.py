@@ -28,6 +28,7 @@ from bench.report.reading.labels import (
 )
 from bench.report.reading.ladder import Rung, ladders
 from bench.report.reading.ratios import is_measured, latency_of, measured
+from bench.report.reading.trained import how_trained
 from bench.report.reading.values import as_number, further_measures, ratio_cell
 from bench.report.run import money
 from bench.report.run.money import Price
@@ -55,6 +56,7 @@ def _cells(record: Record) -> dict[str, str]:
     return {
         "data": dataset_name(record),
         "weights": record.case.weights.value,
+        "training": how_trained(record),
         "NDCG@10": metric_of(metrics, "NDCG@10"),
         "HR@10": metric_of(metrics, "HR@10"),
         "coverage": NOT_AVAILABLE if quality is None else share(quality.coverage),

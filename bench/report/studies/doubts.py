@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bench.records.learning import Ending
 from bench.records.record import Provenance
 from bench.records.studies import Studies
+from bench.report.reading.trained import how_trained
 
 
 def doubts(studies: Studies) -> list[str]:
@@ -18,8 +20,10 @@ def doubts(studies: Studies) -> list[str]:
     found += [f"{case.variant}: {label}." for case, labels in ranked for label in labels]
     for one in studies.evaluations:
         seen = one.weights.part_of_an_epoch
-        if seen is not None:
-            where = f"{one.case.variant} on {one.case.dataset_variant}"
+        where = f"{one.case.variant} on {one.case.dataset_variant}"
+        if how_trained(one) == Ending.CUT_SHORT.value:
+            found.append(f"The training of {where} was cut short: more of it would rank better.")
+        elif seen is not None:
             found.append(f"{where} saw {seen:.0%} of the training examples once: more training would rank better.")
     found += [
         f"{one.case.recommender} on {one.case.dataset_variant}: its beams were studied on {one.users:,} of "

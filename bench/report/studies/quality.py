@@ -25,6 +25,7 @@ from bench.report.reading.labels import (
     whole,
 )
 from bench.report.reading.ratios import latency_of, measured
+from bench.report.reading.trained import how_trained, not_compared
 from bench.report.studies.variants import Standing, Variant
 from bench.statistics.quality import Difference
 
@@ -63,6 +64,7 @@ def _row(place: Standing, below: str, records: Sequence[Record]) -> dict[str, st
         "p": p_value(place.p_value),
         **_costs(evaluation, records),
         "training": training_of(evaluation.weights),
+        "trained to the end": how_trained(evaluation),
         "parameters": whole(evaluation.weights.parameters),
         "users": whole(evaluation.quality.users),
         "seed": _seeds(place.variant),
@@ -173,6 +175,8 @@ def _best(group: Sequence[Standing]) -> str:
     text = f"of {len(group)} evaluated, {first.variant.name} has the best NDCG@10, {quality}"
     if first.p_value is not None:
         told = "tells" if first.p_value < ALPHA else "does not tell"
-        text += f"; it is {difference_of(first.to_next)} above {group[1].variant.name}, which {told} them apart"
+        why = not_compared(first.variant.shown, group[1].variant.shown)
+        text += f"; the next is {group[1].variant.name}"
+        text += f", and {why}" if why else f", {difference_of(first.to_next)} below, which {told} them apart"
     cautions = "; ".join(first.variant.shown.labels)
     return f"{text}. Caution: {cautions}." if cautions else f"{text}."

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from bench.records.learning import Ending
 from bench.records.record import Hits, Unavailable, Weights, WeightsKind
 from bench.records.studies import Evaluation, Studies
 from bench.report.readme import END, START, app
@@ -28,6 +29,7 @@ def timed(recommender, median_s, ndcg=0.1, *, sha256=None, training=None, seed=0
         quality=make_quality(ndcg),
         labels=list(labels),
         weights=Weights(
+            ending=Ending.FINISHED,
             parameters=1000,
             parameter_bytes=4000,
             sha256=sha256 or recommender,
@@ -131,7 +133,7 @@ def test_the_table_has_a_row_a_recommender_the_best_first(tmp_path):
     ]  # fmt: skip
     assert list(table[0]) == [
         "dataset", "recommender", "NDCG@10", "HR@10", "p50, batch 1", "p50, batch 32", "papers' decoder, batch 1",
-        "GFLOP/user", "training, min", "epochs",
+        "GFLOP/user", "training, min", "trained to the end", "epochs",
     ]  # fmt: skip
     p5 = table[2]
     assert p5["p50, batch 1"].endswith(" ms (exact)")
@@ -303,3 +305,17 @@ def test_datasets_of_different_machines_name_them(tmp_path):
     assert sentences[0].startswith("- On ml-1m, a processor (2 cores), the best")
     assert sentences[1].startswith("- On books, another (2 cores), the best")
     assert "### a-machine: a processor (2 cores), another (2 cores)" in text
+
+
+def test_no_quality_is_held_against_a_training_that_was_cut_short(tmp_path):
+    def unfinished(record, verdict):
+        weights = record.weights.model_copy(update={"ending": verdict})
+        return record.model_copy(update={"weights": weights}) if record.case.decoder else record
+
+    for place, (verdict, words) in enumerate([(Ending.CUT_SHORT, "was cut short"), (None, "nobody knows whether")]):
+        text = written(tmp_path / str(place), [unfinished(record, verdict) for record in RECORDS])
+        (sentence,) = (line for line in text.splitlines() if line.startswith("- On"))
+        assert "whether beam search gains anything is not told, for" in sentence
+        assert words in sentence
+        assert "reaches" not in sentence
+        assert cells(text)[2]["trained to the end"] == ("cut short" if verdict else "not known")

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from bench.ground.outputs import MANIFEST
+from bench.records.learning import Ending
 from bench.records.phases import KINDS
 from bench.records.record import Outcome, Phase, Quality, Unavailable, WeightsKind
 from bench.records.store import read
@@ -17,6 +18,7 @@ from bench.report.reading.labels import case_labels, groups, operations, signifi
 from bench.report.run.answers import answer, headline, leads
 from bench.report.run.page import write_report
 from bench.report.run.phases import describe_phases, draw_phases
+from bench.report.run.tables import claims
 from tests.bench.factories import (
     make_case,
     make_failure,
@@ -240,13 +242,20 @@ def test_one_sentence_says_what_one_pass_gains_over_all_groups():
     assert headline([]) is None
 
 
-def test_a_gain_over_a_search_that_was_hardly_trained_says_so():
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [(Ending.CUT_SHORT, "the training of p5 was cut short"), (None, "nobody knows whether p5 was trained to its end")],
+)
+def test_no_gain_is_told_over_a_search_that_was_not_trained_to_its_end(verdict, words):
     fast, slow = pair()
-    for epochs, seen in ((0.07, True), (1.2, False)):
-        weights = slow.weights.model_copy(update={"training": {"epochs": epochs}})
-        records = [fast, slow.model_copy(update={"weights": weights})]
-        assert ("Recall@10, in part over weights that saw less than an epoch" in headline(records)) is seen
-        assert ("with +33 % Recall@10 over weights that saw 7 % of an epoch." in answer(records)[0]) is seen
+    records = [fast, slow.model_copy(update={"weights": slow.weights.model_copy(update={"ending": verdict})})]
+    assert headline(records).endswith(f" Quality is not compared: {words}.")
+    assert f"; their quality is not compared, for {words}." in answer(records)[0]
+    assert claims(records)["Recall@10 change"].tolist()[-1] == words
+    for text in (headline(records), *answer(records)):
+        assert "Recall@10" not in text
+    assert any("p5 on" in line and ("Cut short" in line or "nobody knows" in line) for line in distrust(records))
+    assert "% Recall@10" in headline([fast, slow])
 
 
 def test_a_case_without_phases_has_no_time_beside_its_bar():

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 
+from bench.records.learning import Ending
 from bench.report.studies.quality import LARGEST, SMALLEST, answer_of, beside_cost, over_seeds, p_value
 from bench.report.studies.variants import ranked, variants
 from bench.statistics.quality import quality_difference
@@ -152,4 +153,13 @@ def test_the_answer_says_whether_the_best_is_told_apart():
     assert "which does not tell them apart. Caution: leaky." in line
     (line,) = answer_of(ranked(variants([make_evaluation("sasrec"), make_evaluation("p5", 0.2)])))
     assert "sasrec has the best NDCG@10" in line
-    assert "above p5, which tells them apart." in line
+    assert "below, which tells them apart." in line
+
+
+def test_the_answer_does_not_compare_with_what_was_cut_short():
+    shortened = make_evaluation("p5", 0.2)
+    weights = shortened.weights.model_copy(update={"ending": Ending.CUT_SHORT})
+    (line,) = answer_of(
+        ranked(variants([make_evaluation("sasrec"), shortened.model_copy(update={"weights": weights})]))
+    )
+    assert line.endswith("; the next is p5, and the training of p5 was cut short.")

@@ -1,0 +1,39 @@
+"""Whether a quality may be held against another: only where both were trained to their end."""
+
+from __future__ import annotations
+
+from bench.records.learning import Ending
+from bench.records.record import Weights, WeightsKind
+from bench.report.reading.labels import NONE, Told, listed
+
+UNTOLD = "not known"
+"""In the place of a verdict where no learning curve was kept."""
+
+
+def how_trained(told: Told) -> str:
+    """Say whether more training would have helped: ``finished``, ``cut short``, ``not known``, or ``none`` to train."""
+    if told.case.weights is not WeightsKind.TRAINED or told.weights is None:
+        return NONE
+    return verdict(told.weights)
+
+
+def verdict(weights: Weights) -> str:
+    """Say of weights that were trained whether more training would have helped."""
+    return UNTOLD if weights.ending is None else weights.ending.value
+
+
+def to_the_end(told: Told) -> bool:
+    """Tell whether weights were trained to their end, or need no training."""
+    return how_trained(told) in (NONE, Ending.FINISHED.value)
+
+
+def not_compared(*several: Told) -> str:
+    """Say why the qualities of some cases are not held against each other; empty where they may be."""
+    known: dict[str, list[str]] = {}
+    for one in several:
+        known.setdefault(how_trained(one), []).append(one.case.recommender)
+    cut, untold = (list(dict.fromkeys(known.get(verdict, []))) for verdict in (Ending.CUT_SHORT.value, UNTOLD))
+    said = [f"the training of {listed(cut)} was cut short"] if cut else []
+    ends = "were trained to their ends" if len(untold) > 1 else "was trained to its end"
+    said += [f"nobody knows whether {listed(untold)} {ends}"] if untold else []
+    return ", and ".join(said)

@@ -1,0 +1,141 @@
+"""How each training went: learning curves, and whether it was trained to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+
+from bench.records.learning import METRIC, CurvePoint
+from bench.records.record import Weights, WeightsKind
+from bench.report.drawing.canvas import legend, looks_by_name, panels_of
+from bench.report.drawing.figure import drawn
+from bench.report.drawing.section import Titled
+from bench.report.reading.labels import NOT_AVAILABLE, Quantity, Told, case_labels, dataset_name, significant, whole
+from bench.report.reading.trained import verdict
+from bench.report.run.chapter import Chapter, Content, Material
+from bench.report.studies.variants import UNTOLD
+
+NOTE = (
+    f"Validation {METRIC} of a sample of users, which a training goes by; test users are never looked at. Finished: "
+    "the last third of the examples before the learning rate falls brought less than 3 %, or nothing better came for "
+    "as many evaluations as the recipe waits. Cut short: it still rose when its epochs or minutes were over. Where a "
+    "training was cut short, or no curve was kept, no quality is held against it in the answer."
+)
+
+TITLE = "Validation quality against examples seen"
+
+Named = Mapping[str, Sequence[tuple[str, Weights]]]
+
+
+def trained(material: Material) -> dict[str, list[tuple[str, Weights]]]:
+    """Return the weights that were trained, each once, by dataset and by what tells them apart."""
+    once: dict[str, Told] = {}
+    everything: list[Told] = [*material.studies.evaluations, *material.records]
+    for told in everything:
+        if told.weights is not None and told.case.weights is WeightsKind.TRAINED:
+            once.setdefault(f"{dataset_name(told)} {told.weights.sha256 or told.case.name}", told)
+    by_dataset: dict[str, list[Told]] = {}
+    for told in once.values():
+        by_dataset.setdefault(dataset_name(told), []).append(told)
+    without = (*UNTOLD, "decoder", "beam width", "weights")
+    return {
+        dataset: list(zip(case_labels(group, without), _weights(group), strict=True))
+        for dataset, group in by_dataset.items()
+    }
+
+
+def _weights(group: Sequence[Told]) -> list[Weights]:
+    return [told.weights for told in group if told.weights is not None]
+
+
+def table(found: Named) -> pd.DataFrame:
+    """Return one row a training: verdict, best validation quality, what it saw and how long it took."""
+    rows = [
+        {"recommender": name, "data": dataset, "training": verdict(weights)} | _cells(weights)
+        for dataset, group in found.items()
+        for name, weights in group
+    ]
+    return pd.DataFrame(rows, dtype=object)
+
+
+def _cells(weights: Weights) -> dict[str, str]:
+    best = max(weights.curve, key=lambda point: point.metrics.get(METRIC, 0.0), default=None)
+    last = weights.curve[-1] if weights.curve else None
+    epochs, seconds = weights.training.get("epochs"), weights.training.get("seconds")
+    return {
+        f"validation {METRIC}": NOT_AVAILABLE if best is None else _number(best.metrics.get(METRIC, 0.0)),
+        "at examples": NOT_AVAILABLE if best is None else whole(best.examples),
+        "of": NOT_AVAILABLE if last is None else whole(last.examples),
+        "epochs": _number(epochs) if isinstance(epochs, (int, float)) else NOT_AVAILABLE,
+        "minutes": _number(seconds / 60) if isinstance(seconds, (int, float)) else NOT_AVAILABLE,
+    }
+
+
+def _number(value: float) -> str:
+    return Quantity(significant(value), value)
+
+
+def draw(found: Named) -> Figure:
+    """Draw validation quality against examples on a log scale, one panel a dataset; a ring marks what was kept."""
+    figure, panels = panels_of(list(found), 3.0)
+    looks = looks_by_name(list(dict.fromkeys(name for group in found.values() for name, _ in group)))
+    for dataset, axis in panels.items():
+        for name, weights in found[dataset]:
+            colour, _ = looks[name]
+            axis.plot([point.examples for point in weights.curve], _values(weights.curve), color=colour, linewidth=1.4)
+            best = max(weights.curve, key=lambda point: point.metrics.get(METRIC, 0.0))
+            axis.plot(best.examples, best.metrics.get(METRIC, 0.0), "o", color=colour, markersize=5, fillstyle="none")
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axis.set_xlabel("training examples seen (log scale)")
+        axis.set_ylabel(f"validation {METRIC}")
+        axis.set_ylim(bottom=0)
+    legend(figure, [Line2D([], [], color=colour) for colour, _ in looks.values()], list(looks))
+    return figure
+
+
+def _values(curve: Sequence[CurvePoint]) -> list[float]:
+    return [point.metrics.get(METRIC, 0.0) for point in curve]
+
+
+def points(found: Named) -> pd.DataFrame:
+    """Return the data behind the figure, one row an evaluation."""
+    return pd.DataFrame(
+        [
+            {"data": dataset, "recommender": name, "examples": point.examples, "epochs": point.epochs}
+            | {"minutes": point.minutes, METRIC: point.metrics.get(METRIC)}
+            for dataset, group in found.items()
+            for name, weights in group
+            for point in weights.curve
+        ]
+    )
+
+
+def describe(found: Named) -> str:
+    """Say in words where each curve ends."""
+    said = [
+        f"{name} on {dataset}: {significant(max(_values(weights.curve)))} at best, after {weights.curve[-1].examples:,}"
+        for dataset, group in found.items()
+        for name, weights in group
+    ]
+    return f"{TITLE}. {'; '.join(said)}."
+
+
+def _learning(material: Material) -> Content:
+    found = trained(material)
+    if not found:
+        return Content()
+    curves = {dataset: [(name, one) for name, one in group if one.curve] for dataset, group in found.items()}
+    curves = {dataset: group for dataset, group in curves.items() if group}
+    shown = (Titled("", table(found)),)
+    if not curves:
+        return Content(shown, NOTE)
+    return Content(shown, NOTE, (drawn("learning", TITLE, partial(draw, curves), describe(curves), points(curves)),))
+
+
+LEARNING = Chapter("training", "Training", _learning, dropped=12)

@@ -6,6 +6,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,9 @@ STEPS = 6
 
 USUAL = ("sasrec", "lite-llm4rec")
 
+ON_A_DECODER = {"tiger": "compact-llama", "openp5-llama": "compact"}
+"""Generative recommenders that can learn every item of a history, and their presets without an encoder."""
+
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
 
@@ -60,8 +65,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("recommender", metafunc.config.option.recommender or USUAL)
 
 
-def _built(recommender: str, dataset: Dataset) -> tuple[TrainableRecommender, Recipe, Examples]:
-    settings, recipe = resolve(recommender, dataset.name, {})
+def _built(
+    recommender: str, dataset: Dataset, chosen: dict[str, Any] | None = None
+) -> tuple[TrainableRecommender, Recipe, Examples]:
+    settings, recipe = resolve(recommender, dataset.name, chosen or {})
     model: Any = registry.load(recommender).build(dataset.catalogue, dataset.training(), settings)
     return model, recipe, model.examples(dataset.training())
 
@@ -127,43 +134,107 @@ def bench_throughput(
     Examples are windows or prefixes, whose lengths count interactions; prompts would count tokens.
     """
     model, recipe, examples = _built(recommender, dataset)
-    device = choose_device("cpu")
     optimizer = torch.optim.AdamW(model.train().parameters(), lr=recipe.learning_rate)
     home: Any = sys.modules[type(model).__module__]
     lengths = list(examples.lengths)
-    size, in_bf16 = recipe.batch_size, in_bfloat16(recipe, device)
+    in_bf16 = in_bfloat16(recipe, choose_device("cpu"))
     orders = {"recipe": ORDERS["sorted over the epoch"], "plain": ORDERS["shuffled"]}
-    batches = {way: _batches(order(lengths, size), size) for way, order in orders.items()}
+    ways = {
+        way: Training(model, examples, optimizer, _batches(order(lengths, recipe.batch_size), recipe.batch_size))
+        for way, order in orders.items()
+    }
 
     def turn(way: str) -> float:
         """Return the interactions a second of some steps."""
         if hasattr(home, "catalogue_cross_entropy"):  # those that write item IDs have their backbone's own loss
             monkeypatch.setattr(home, "catalogue_cross_entropy", catalogue_cross_entropy if way == "recipe" else whole)
-        low = in_bf16 and way == "recipe"
-        taken = [next(batches[way]) for _ in range(STEPS)]
-        with plain_attention(model) if low else nullcontext():
-            started = time.perf_counter()
-            for rows in taken:
-                batch = model.collate([examples[row] for row in rows])
-                with torch.autocast("cpu", torch.bfloat16, enabled=low):
-                    found = model(**batch).loss
-                found.backward()
-                optimizer.step()
-                optimizer.zero_grad()
-            seconds = time.perf_counter() - started
-        return sum(lengths[row] for rows in taken for row in rows) / seconds
+        seconds, rows = ways[way].steps(in_bf16=in_bf16 and way == "recipe")
+        return sum(lengths[row] for row in rows) / seconds
 
     for way in orders:
         turn(way)
     pairs = [(turn("recipe"), turn("plain")) for _ in range(TURNS)]
     benchmark.pedantic(turn, args=("recipe",), rounds=1)
+    benchmark.extra_info |= {"bfloat16": in_bf16}
+    _tell_ratio(benchmark, capsys, pairs, f"{recommender} on {dataset.variant}", "plain")
+
+
+@pytest.mark.parametrize("system", ON_A_DECODER)
+def bench_targets(
+    benchmark: BenchmarkFixture, dataset: Dataset, system: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Learn every item of a history in one pass, and one target a prompt, over histories of one length, in turns."""
+    device = choose_device("cpu")
+    ways: dict[str, Callable[[], float]] = {}
+    chosen: dict[str, Any] = {"preset": ON_A_DECODER[system]}
+    for targets in ("all", "next"):
+        model, recipe, examples = _built(system, dataset, chosen | {"targets": targets})
+        chosen["max_history"] = model.config.settings["max_history"]
+        optimizer = torch.optim.AdamW(model.train().parameters(), lr=recipe.learning_rate)
+        order = ORDERS["sorted over the epoch"](examples.lengths, recipe.batch_size)
+        training = Training(model, examples, optimizer, _batches(order, recipe.batch_size))
+        learned = list(examples.lengths) if targets == "all" else [1] * len(examples)
+        ways[targets] = partial(_learned_per_second, training, learned, in_bf16=in_bfloat16(recipe, device))
+    for way in ways.values():
+        way()
+    pairs = [(ways["all"](), ways["next"]()) for _ in range(TURNS)]
+    benchmark.pedantic(ways["all"], rounds=1)
+    _tell_ratio(benchmark, capsys, pairs, f"{system} on a decoder alone, {dataset.variant}", "one target a prompt")
+
+
+@dataclass
+class Training:
+    """A model in training.
+
+    Attributes:
+        model: In training mode.
+        examples: What it learns.
+        optimizer: Takes the steps.
+        batches: Numbers of examples, batch by batch.
+
+    """
+
+    model: TrainableRecommender
+    examples: Examples
+    optimizer: torch.optim.Optimizer
+    batches: Iterator[Sequence[int]]
+
+    def steps(self, *, in_bf16: bool) -> tuple[float, list[int]]:
+        """Take some steps; returns the seconds and the examples that were learned."""
+        taken = [next(self.batches) for _ in range(STEPS)]
+        with plain_attention(self.model) if in_bf16 else nullcontext():
+            started = time.perf_counter()
+            for rows in taken:
+                batch = self.model.collate([self.examples[row] for row in rows])
+                with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16):
+                    found = self.model(**batch).loss
+                found.backward()
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+            seconds = time.perf_counter() - started
+        return seconds, [row for rows in taken for row in rows]
+
+
+def _learned_per_second(training: Training, learned: Sequence[int], *, in_bf16: bool) -> float:
+    seconds, rows = training.steps(in_bf16=in_bf16)
+    return sum(learned[row] for row in rows) / seconds
+
+
+def _tell_ratio(
+    benchmark: BenchmarkFixture,
+    capsys: pytest.CaptureFixture[str],
+    pairs: Sequence[tuple[float, float]],
+    what: str,
+    beside: str,
+) -> None:
+    """Keep and print interactions a second of two ways that took turns, and their ratio."""
     fast, slow = np.array(pairs).T
     found = bootstrap(np.log(fast / slow))
     ratio, low, high = np.exp([found.value, found.low, found.high]).tolist()
-    told = {"interactions per second": float(np.median(fast)), "plain interactions per second": float(np.median(slow))}
-    benchmark.extra_info |= told | {"ratio": ratio, "low": float(low), "high": float(high), "bfloat16": in_bf16}
-    speeds = f"{np.median(fast):,.0f} interactions/s, plain {np.median(slow):,.0f}"
-    _tell(capsys, f"{recommender} on {dataset.variant}: {speeds}: {ratio:.2f} times [{low:.2f}, {high:.2f}]")
+    told = {"interactions per second": float(np.median(fast)), "beside": float(np.median(slow))}
+    benchmark.extra_info |= told | {"ratio": ratio, "low": low, "high": high}
+    speeds = f"{np.median(fast):,.0f} interactions/s, {beside} {np.median(slow):,.0f}"
+    _tell(capsys, f"{what}: {speeds}: {ratio:.2f} times [{low:.2f}, {high:.2f}]")
 
 
 def _batches(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:

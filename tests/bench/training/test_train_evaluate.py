@@ -368,7 +368,7 @@ def test_generative_recommenders_alone_are_served_with_a_decoder():
     assert served(Writes, "every-item").beam_width is None
     one_pass = served(Scans, "slow")
     assert (one_pass.decoder, one_pass.beam_width) == (None, None)
-    with pytest.raises(UserError, match="--decoder telepathy: it has quick, slow, exhaustive"):
+    with pytest.raises(UserError, match="--decoder telepathy: it has quick, slow, every-item"):
         served(Writes, "telepathy")
 
 

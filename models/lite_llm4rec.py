@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -31,6 +31,7 @@ from models.backbones import Role, backbone_config, is_preset, new_backbone, pre
 from models.captured import captured
 from models.errors import UserError
 from models.flattened import FlatItems
+from models.int8 import Int8Rows
 from models.item_encoder import reading_role
 from models.item_vectors import IDS, ItemLLMTraining, ItemVectors, as_config, item_llm_config, item_texts, load_item_llm
 from models.losses import catalogue_cross_entropy
@@ -125,14 +126,15 @@ class LiteLLM4RecConfig(PretrainedConfig):
 class LiteLLM4Rec(TrainableRecommender):
     """See the module's docstring. Shapes: B users, S places, D width of the Recommendation LLM."""
 
-    settings_type = Settings
+    settings_type: ClassVar[type[Settings]] = Settings
     capturable = True
-    config_class = LiteLLM4RecConfig
+    config_class: type[LiteLLM4RecConfig] = LiteLLM4RecConfig
     config: LiteLLM4RecConfig
+    settings: Settings
 
     def __init__(self, config: LiteLLM4RecConfig) -> None:
         super().__init__(config)
-        self.settings = Settings(**config.settings)
+        self.settings = self.settings_type(**config.settings)
         rec_config = as_config(config.rec_llm)
         self.role = reading_role(rec_config)
         self.rec_llm = new_backbone(rec_config, self.role)
@@ -163,7 +165,7 @@ class LiteLLM4Rec(TrainableRecommender):
             texts = [settings.instruction, *item_texts(catalogue)]
             words = tokenizer_for(settings.rec_llm_name, lambda: texts, vocab_size=settings.vocab_size)
         rec_llm = cls._rec_llm_config(settings, words)
-        config = LiteLLM4RecConfig(
+        config = cls.config_class(
             items=len(catalogue),
             settings=settings.model_dump(mode="json"),
             item_llm=item_llm and item_llm[0].to_dict(),
@@ -259,13 +261,23 @@ class LiteLLM4Rec(TrainableRecommender):
     def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
         """Score every item in one pass."""
         with phase("encode"):
-            states = self.states(inputs["input_ids"])
-            query = states[torch.arange(len(states), device=states.device), inputs["last"]]  # [B, D]
+            query = self.query_of(inputs)
         with phase("rank"):
-            seen = inputs.get("seen_items")
-            if self.settings.head is Head.LINEAR:
-                return rank_items(query, self.head.weight, k, seen, self.head.bias)
-            return rank_items(self.query(query), self._item_reader.vectors, k, seen, self.bias)
+            rows, bias = self.ranked_rows
+            return rank_items(query, rows, k, inputs.get("seen_items"), bias)
+
+    def query_of(self, inputs: BatchFeature) -> Tensor:
+        """Return what items are scored against, [B, D]: the newest item's state."""
+        states = self.states(inputs["input_ids"])
+        query = states[torch.arange(len(states), device=states.device), inputs["last"]]
+        return query if self.settings.head is Head.LINEAR else self.query(query)
+
+    @property
+    def ranked_rows(self) -> tuple[Tensor | Int8Rows, Tensor]:
+        """Return a row an item, [n + 1, D], and its bias [n + 1]."""
+        if self.settings.head is Head.LINEAR:
+            return self.head.weight, self.head.bias
+        return self._item_reader.vectors, self.bias
 
     def forward_flops(self, inputs: BatchFeature) -> int | None:
         """Add up the Recommendation LLM, instruction included, and the projection head; item vectors are at hand."""

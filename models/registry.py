@@ -33,6 +33,9 @@ REGISTRY: dict[str, RegistryEntry] = {
     ),
     "sasrec": RegistryEntry("baselines.one_pass.sasrec:SASRec", "causal self-attention over item IDs"),
     "lite-llm4rec": RegistryEntry("models.lite_llm4rec:LiteLLM4Rec", "Item LLM, Recommendation LLM, projection head"),
+    "lite-llm4rec-shortcut": RegistryEntry(
+        "baselines.one_pass.mixture:Mixture", "Lite-LLM4Rec mixed with shortcut, still one pass"
+    ),
     "lite-llm4rec-beam": RegistryEntry(
         "baselines.generative.lite_llm4rec_beam:LiteLLM4RecBeam", "Lite-LLM4Rec with beam search in place of the head"
     ),

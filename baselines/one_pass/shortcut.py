@@ -14,7 +14,7 @@ backwards; rows sum to 1, after columns were divided by a power of their items' 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
@@ -78,6 +78,7 @@ class Shortcut(Recommender):
     def __init__(self, transitions: sparse.csr_array, counts: NDArray[np.int64], settings: ShortcutSettings) -> None:
         super().__init__()
         self._transitions = transitions
+        self._counts = counts
         self._settings = settings
         popularity = TIE_BREAK * counts / max(1, counts.max(initial=0))
         self.register_buffer("popularity", torch.from_numpy(popularity).float())
@@ -105,6 +106,12 @@ class Shortcut(Recommender):
     def index_parts(self) -> dict[str, int]:
         """Bytes of each item's neighbours and their scores."""
         return {"neighbours": self.near.nbytes + self.scores.nbytes}
+
+    @property
+    def counted(self) -> dict[str, NDArray[Any]]:
+        """What was counted: transitions as weights, columns and starts of rows, and how often each item occurs."""
+        rows = self._transitions
+        return {"weights": rows.data, "columns": rows.indices, "starts": rows.indptr, "counts": self._counts}
 
     def index(self, catalogue: Catalogue) -> None:
         """Add up graph and texts for each item, and keep its largest scores.
@@ -155,13 +162,18 @@ class Shortcut(Recommender):
         del inputs
         return 0
 
-    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
-        """Add the last two items' scores, take away what was seen, and rank."""
-        last, seen = inputs["last"], inputs["seen_items"]
-        found = self.popularity.repeat(len(last), 1)  # [B, n + 1]
+    def add_up(self, last: Tensor) -> Tensor:
+        """Return each item's score, [B, n + 1], from the last two items int64 [B, 2]; no list, nothing is removed."""
+        found = self.popularity.repeat(len(last), 1)
         for place, weight in ((0, 1.0), (1, self._settings.earlier)):
             rows = last[:, place]
             found.scatter_add_(1, self.near[rows], weight * self.scores[rows])
+        return found
+
+    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
+        """Add the last two items' scores, take away what was seen, and rank."""
+        seen = inputs["seen_items"]
+        found = self.add_up(inputs["last"])
         found.scatter_(1, seen, -torch.inf)
         found[:, PADDING] = -torch.inf
         scores, items = found.topk(min(k, found.shape[1]), dim=1)

@@ -1,6 +1,6 @@
 """The exact beam search: the lists of `reference`, without its waste.
 
-What a user's beams share is computed once a user (`baselines.decoding.stacks`); the first step has one
+What a user's beams share is computed once a user (`baselines.decoding.stack`); the first step has one
 row a user; tokens that every ID begins with are read together with the prompt or the decoder start;
 scores are gathered at the trie's children, so that the best are chosen among beams x fan-out
 candidates, not beams x vocabulary; nothing is read back to the host, and all shapes follow from the
@@ -24,7 +24,8 @@ from baselines.decoding.beams import Beams, Prompt
 from baselines.decoding.decoder import TrieDecoder
 from baselines.decoding.device_trie import Children, DeviceTrie, on_device
 from baselines.decoding.scoring import log_probabilities, renormalised
-from baselines.decoding.stacks import SearchMemory, Stack, Step, stack_of
+from baselines.decoding.stack import SearchMemory, Stack, Step
+from baselines.decoding.stacks import stack_of
 from baselines.decoding.trie import Leaves, Trie
 from models.recommender import PADDING, Scores, phase
 

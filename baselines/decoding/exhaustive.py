@@ -20,7 +20,8 @@ from baselines.decoding.beams import Beams, Prompt
 from baselines.decoding.decoder import TrieDecoder
 from baselines.decoding.device_trie import Children, DeviceTrie, on_device
 from baselines.decoding.scoring import log_probabilities, renormalised
-from baselines.decoding.stacks import SearchMemory, Stack, Step, stack_of
+from baselines.decoding.stack import SearchMemory, Stack, Step
+from baselines.decoding.stacks import stack_of
 from baselines.decoding.trie import Leaves, Trie
 from models.decoder import ALL_ITEMS
 from models.recommender import PADDING, Scores, phase

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from baselines.decoding.device_trie import Children, Vocabulary
-from baselines.decoding.stacks import Stack
+from baselines.decoding.stack import Stack
 
 LOGITS = 2**24
 """Logits held at a time: rows over the whole vocabulary are scored in parts, or memory would grow with beams x V."""

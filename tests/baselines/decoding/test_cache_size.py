@@ -4,11 +4,12 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from baselines.decoding.causal_stack import CausalDecoder
 from baselines.decoding.exact import exact
 from baselines.decoding.exhaustive import exhaustive
 from baselines.decoding.reference import reference
 from baselines.decoding.search import DECODERS
-from baselines.decoding.stacks import CausalDecoder, T5Decoder
+from baselines.decoding.t5_stack import T5Decoder
 from baselines.decoding.trie import Trie
 from models.recommender import Scores
 from tests.baselines.decoding import small

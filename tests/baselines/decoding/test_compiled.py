@@ -8,7 +8,7 @@ import weakref
 import pytest
 import torch
 
-from baselines.decoding import attention, compiled, stacks
+from baselines.decoding import attention, compiled, stack
 from baselines.decoding.device_trie import on_device
 from baselines.decoding.search import search
 from baselines.decoding.trie import Trie
@@ -54,7 +54,7 @@ def test_the_whole_search_can_be_traced_and_gives_the_same_lists(family, kind, s
     chance = rng(f"{family} {kind}")
     ids = sequences(chance, kind)
     built, trie, prompt = model(family, 6), Trie.build(ids), prompts(family, 3, 6)
-    monkeypatch.setattr(stacks, "DENSE_BEAMS", 8)
+    monkeypatch.setattr(stack, "DENSE_BEAMS", 8)
     monkeypatch.setattr(attention, "BLOCK", 5)
     for width, seen in ((5, None), (5, seen_by(chance, 3, len(ids))), (12, seen_by(chance, 3, len(ids)))):
         options = {"width": width, "scores": scores, "seen_items": seen}

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.decoding import attention, scoring, stacks
+from baselines.decoding import attention, scoring, stack
 from baselines.decoding.device_trie import on_device
 from baselines.decoding.exhaustive import item_scores
 from baselines.decoding.search import search
@@ -125,7 +125,7 @@ def test_masked_and_gathered_attention_agree(family, monkeypatch):
     built, prompt, trie = model(family, 7), prompts(family, 3, 7), Trie.build(ids)
     with torch.inference_mode():
         masked = search("exact", built, prompt, trie, width=10)
-        monkeypatch.setattr(stacks, "DENSE_BEAMS", 0)
+        monkeypatch.setattr(stack, "DENSE_BEAMS", 0)
         monkeypatch.setattr(attention, "BLOCK", 3)
         gathered = search("exact", built, prompt, trie, width=10)
     assert live_beams(masked, gathered) > 0

@@ -13,6 +13,46 @@ os.environ.pop("PYTEST_XDIST_WORKER", None)  # or pytest-benchmark takes none in
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is first imported, which is later
 
 
+SLOW = (
+    "baselines/decoding/test_compiled.py",
+    "baselines/decoding/test_exactness.py",
+    "baselines/item_ids/test_schemes.py",
+    "bench/cli/test_ending.py",
+    "bench/data/test_real.py",
+    "bench/face/test_face.py",
+    "bench/gate/test_command.py",
+    "bench/gate/test_paired.py",
+    "bench/gate/test_pairs.py",
+    "bench/gate/test_trials.py",
+    "bench/quality/test_popularity_floor.py",
+    "bench/report/comparing/test_comparison.py",
+    "bench/report/history/test_history.py",
+    "bench/report/studies/test_studies_page.py",
+    "bench/report/test_browser.py",
+    "bench/report/test_command.py",
+    "bench/report/test_report.py",
+    "bench/report/test_shapes.py",
+    "bench/reproducing/test_queued.py",
+    "bench/reproducing/test_reproduce.py",
+    "bench/running/test_guard.py",
+    "bench/running/test_isolated.py",
+    "bench/statistics/test_between_runs.py",
+    "bench/statistics/test_growth.py",
+    "bench/test_study_commands.py",
+    "bench/training/test_checkpoints.py",
+    "bench/training/test_train_evaluate.py",
+    "models/test_forward_costs.py",
+)
+"""Files that take nine tenths of the time: they start processes, render pages, trace searches, or simulate."""
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what is slow by its file, and what takes minutes."""
+    for item in items:
+        if item.path.as_posix().endswith(SLOW) or item.get_closest_marker("minutes"):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _quiet_machine(tmp_path_factory):
     """Compute with one thread and keep everything that is written below a temporary folder."""

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("BENCH_KILLS", "2"))
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.minutes,
     pytest.mark.skipif(sys.platform != "linux", reason="process groups are killed as Linux does it"),
 ]
 

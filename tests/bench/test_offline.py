@@ -29,7 +29,7 @@ FORBIDDING = """
 """
 
 
-@pytest.mark.slow
+@pytest.mark.minutes
 def test_a_whole_smoke_run_opens_no_socket(tmp_path):
     """Every process inherits the ban: training, measuring, rendering, and a checkpoint without its tokenizer."""
     ban = tmp_path / "ban"

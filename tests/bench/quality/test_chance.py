@@ -53,7 +53,7 @@ def test_what_is_counted_is_at_chance(baskets, name):
     assert hit_rate(recommender, baskets) == pytest.approx(CHANCE, abs=NARROW)
 
 
-@pytest.mark.slow
+@pytest.mark.minutes
 @pytest.mark.parametrize("name", ["sasrec", "lite-llm4rec", "tiger", "p5", "openp5-llama"])
 def test_what_is_trained_is_at_chance(baskets, name, tmp_path):
     kind = registry.load(name)

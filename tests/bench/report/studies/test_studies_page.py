@@ -80,7 +80,7 @@ def test_a_page_of_studies_leaves_nothing_of_an_earlier_run(tmp_path):
     (tmp_path / "run.json").unlink()
     out = render(tmp_path, Studies(evaluations=studies.evaluations))
     assert {path.name for path in out.rglob("*") if path.is_file()} - {MANIFEST} == {
-        "index.html", "report.md", "quality-films.tex", "quality-books.tex", "seeds.tex",
+        "index.html", "report.md", "quality-films.tex", "quality-books.tex", "seeds.tex", "training.tex",
         "leaks-what-the-leak-is-worth-to-a-recommender.tex",
     }  # fmt: skip
 

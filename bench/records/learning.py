@@ -39,8 +39,8 @@ class Ending(StrEnum):
     """Whether more training would have helped."""
 
     FINISHED = "finished"
-    """The curve was flat: the last third of the examples before the cool-down brought less than 3 %, or patience ended
-    it."""
+    """The curve was flat: the last third of the examples before the cool-down, or the whole cool-down, brought less than
+    3 %, or patience ended it."""
     CUT_SHORT = "cut short"
     """It still rose when its epochs or minutes were over."""
 
@@ -64,7 +64,11 @@ def ending(curve: Sequence[CurvePoint], *, cooldown: float, patience: int) -> En
         return Ending.FINISHED
     steady = [point for point in curve if point.examples <= (1 - cooldown) * curve[-1].examples]
     early = [point for point in steady if point.examples <= EARLY * steady[-1].examples]
-    if not early:
-        return Ending.CUT_SHORT
-    before, after = (max(point.metrics.get(METRIC, 0.0) for point in some) for some in (early, steady))
-    return Ending.FINISHED if 0 < after < (1 + PLATEAU) * before else Ending.CUT_SHORT
+    flat = _brought_little(early, steady) or (cooldown > 0 and _brought_little(steady, curve))
+    return Ending.FINISHED if flat else Ending.CUT_SHORT
+
+
+def _brought_little(before: Sequence[CurvePoint], after: Sequence[CurvePoint]) -> bool:
+    """Tell whether the best of a longer part of a curve is hardly better than that of a shorter one."""
+    first, last = (max((point.metrics.get(METRIC, 0.0) for point in some), default=0.0) for some in (before, after))
+    return 0 < last < (1 + PLATEAU) * first

@@ -21,6 +21,8 @@ def curve(*values):
         # what rises over the cool-down alone is finished; what rose before it is not
         ((0.1, 0.3, 0.302, 0.35, 0.38, 0.4), 0.5, 5, Ending.FINISHED),
         ((0.1, 0.2, 0.3, 0.35, 0.38, 0.4), 0.5, 5, Ending.CUT_SHORT),
+        # not even the cool-down brought anything
+        ((0.1, 0.2, 0.38, 0.38, 0.39, 0.385), 0.5, 5, Ending.FINISHED),
         # patience: nothing better in the last evaluations
         ((0.1, 0.4, 0.2, 0.3), 0.0, 2, Ending.FINISHED),
         ((0.4,), 0.0, 5, Ending.CUT_SHORT),

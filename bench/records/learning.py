@@ -39,8 +39,8 @@ class Ending(StrEnum):
     """Whether more training would have helped."""
 
     FINISHED = "finished"
-    """The curve was flat: the last third of the examples before the cool-down, or the whole cool-down, brought less than
-    3 %, or patience ended it."""
+    """The curve was flat: the last third of the examples before the cool-down, or the whole cool-down, brought less
+    than 3 %, or patience ended it."""
     CUT_SHORT = "cut short"
     """It still rose when its epochs or minutes were over."""
 

@@ -23,8 +23,9 @@ from bench.report.studies.variants import UNTOLD
 NOTE = (
     f"Validation {METRIC} of a sample of users, which a training goes by; test users are never looked at. Finished: "
     "the last third of the examples before the learning rate falls, or its whole fall, brought less than 3 %, or "
-    "nothing better came for as many evaluations as the recipe waits. Cut short: it still rose when its epochs or minutes were over. Where a "
-    "training was cut short, or no curve was kept, no quality is held against it in the answer."
+    "nothing better came for as many evaluations as the recipe waits. Cut short: it still rose when its epochs or "
+    "minutes were over. Where a training was cut short, or no curve was kept, no quality is held against it in the "
+    "answer."
 )
 
 TITLE = "Validation quality against examples seen"

@@ -54,7 +54,7 @@ class Settings(prompted.Settings):
 
     Attributes:
         targets: Which items of a history an example learns: the next one, or all of them behind one opening.
-        dropout: Of embeddings and of what each block adds, where all weights are trained.
+        dropout: Chance that a value of embeddings, or of what a block adds, is dropped where all weights are trained.
         lora_rank: Rank of the adapters where weights are pretrained; 0 trains all weights there, too.
         lora_alpha: What adapters are multiplied by, over their rank.
         lora_dropout: Dropout of their inputs, in training.

@@ -34,6 +34,7 @@ from baselines.generative.prompted import Prompted, PromptedConfig, Written, tok
 from baselines.item_ids.words import Encoded
 from models import recommender
 from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
+from models.dropout import quicken_dropout
 from models.errors import UserError
 from models.recommender import Catalogue, History, pad
 
@@ -79,6 +80,7 @@ class P5(Prompted):
         super().__init__(config)
         self.settings = Settings(**config.settings)
         self.t5 = cast("T5ForConditionalGeneration", new_backbone(T5Config(**config.t5), Role.ENCODER_DECODER))
+        quicken_dropout(self.t5)
         self.whole_words = nn.Embedding(WHOLE_WORDS, self.t5.config.d_model)
         self.post_init()
 

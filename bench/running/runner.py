@@ -40,7 +40,7 @@ from bench.running.agreement import Agreements
 from bench.running.audit import TOLERANCE, Listed, audit_lists, evaluated_lists, timed_lists, too_many_differ
 from bench.running.building import Builder, labels_of
 from bench.running.provenance import provenance
-from bench.running.ranking import quality_of, ranked, subject_of, test_users
+from bench.running.ranking import quality_of, ranked, subject_of, users_to_rank
 from bench.running.unfinished import Unfinished
 from bench.scenarios.scenarios import SCENARIOS
 from bench.suites.cases import Planned, Suite
@@ -270,7 +270,7 @@ class Runner:
         case = one.case
         if case.weights is WeightsKind.UNTRAINED:
             return None, Unavailable(unavailable="the weights are random (--untrained)")
-        histories, targets = test_users(self._dataset, self._options.quality_users)
+        histories, targets = users_to_rank(self._dataset, self._options.quality_users)
         key = case.model_dump(mode="json", exclude={"batch_size"})
         key |= {"weights": one.weights.sha256, "users": len(histories)}
         lists = self._unfinished.lists(key)

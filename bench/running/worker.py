@@ -23,7 +23,7 @@ from bench.measure.warmup import warm_up
 from bench.records.gate import PROTOCOL, Facts, RankedUser
 from bench.records.record import Memory, Quality, Unavailable, WeightsKind
 from bench.running.building import Builder
-from bench.running.ranking import quality_of, ranked, subject_of, test_users
+from bench.running.ranking import quality_of, ranked, subject_of, users_to_rank
 from bench.suites.cases import Planned
 from bench.suites.planning import Job, lay_out
 from bench.training import checkpoints, recipes
@@ -155,7 +155,7 @@ class Worker:
         from bench.quality import evaluate
 
         _, dataset = self._planned[planned.case.name]
-        histories, targets = test_users(dataset, users)
+        histories, targets = users_to_rank(dataset, users)
         lists = evaluate.join(list(ranked(subject, histories, targets)))
         return quality_of(lists, histories, targets, case=planned.case, dataset=dataset)
 

@@ -58,7 +58,7 @@ def bootstrap(
 
     Args:
         samples: Values [N]; several are paired, and resampled together.
-        statistic: Of all samples, over their last axis, as numpy takes it.
+        statistic: Computes the number from all samples, over their last axis.
         resamples: How often.
         seed: Seed of the resampling.
 

@@ -33,6 +33,7 @@ from torch.profiler import record_function
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 from transformers import BatchFeature, PreTrainedModel
 
+from models import padding
 from models.decoder import Decoder
 from models.errors import UserError
 from models.graphs import Program
@@ -42,7 +43,7 @@ from models.origins import HERE, check_alone, check_whole
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PADDING = 0
+PADDING = padding.PADDING
 """The item number that is no item; catalogue items are 1..n."""
 
 PHASE = "phase:"

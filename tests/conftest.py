@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bench.ground import interrupts
+from tests import forked
 
 os.environ.pop("PYTEST_XDIST_WORKER", None)  # or pytest-benchmark takes none in the processes that tests start
 
@@ -67,3 +68,10 @@ def _quiet_machine(tmp_path_factory):
 def _ctrl_c():
     """Let Ctrl-C reach the processes that a test starts: a command that ended in this one has turned it off."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def forked_commands(monkeypatch):
+    """Fork the commands that the gate and `bench.reproduce` start from a process that has imported what they need."""
+    for starting in ("bench.gate.process", "bench.reproducing.run", "bench.reproducing.queued"):
+        monkeypatch.setattr(f"{starting}.subprocess", forked.subprocess)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.recommender import PADDING
+from models.padding import PADDING
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

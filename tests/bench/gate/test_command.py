@@ -16,6 +16,8 @@ from bench.gate.__main__ import app
 
 ROOT = Path(bench.__file__).parent.parent
 
+pytestmark = pytest.mark.usefixtures("forked_commands")
+
 SUITE = """
 description = "two cases"
 datasets = ["synthetic"]

@@ -25,7 +25,10 @@ from tests.bench.report.test_report import HOSTILE
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: install the distribution's package")
+pytestmark = [
+    pytest.mark.drawn,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: install the distribution's package"),
+]
 
 WIDE, NARROW = 1440, 390
 PAGES = ("report", "compare", "history")

@@ -113,6 +113,7 @@ def test_the_answer_and_the_claim_carry_their_numbers(tmp_path):
     assert "Synthetic data" in text
 
 
+@pytest.mark.drawn
 def test_equal_results_give_equal_bytes(tmp_path):
     first, second = tmp_path / "a", tmp_path / "b"
     outs = []

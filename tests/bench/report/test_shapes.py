@@ -60,6 +60,7 @@ def test_any_results_make_a_page(tmp_path_factory, found):
     assert not re.search(r"[\[ ]nan[,\] ]", text)
 
 
+@pytest.mark.drawn
 def test_a_thousand_cases_make_a_page_that_can_be_sent(tmp_path):
     found = [
         make_record(

@@ -23,6 +23,8 @@ from tests.bench.factories import make_run, write_results
 
 ROOT = Path(__file__).parents[3]
 
+pytestmark = pytest.mark.usefixtures("forked_commands")
+
 QUICK = """
 description = "quick"
 sizes = { compact = { share = 1.0 }, t5-small = { share = 0.5 } }

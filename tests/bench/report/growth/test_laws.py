@@ -149,6 +149,7 @@ def test_the_page_has_the_section_where_there_are_sweeps(tmp_path):
     assert (tmp_path / "report" / "figures" / "residuals.png").exists()
 
 
+@pytest.mark.drawn
 def test_the_same_records_give_the_same_bytes():
     first, second = (growth([*SASREC, *LITE]).drawings for _ in range(2))
     assert [one.svg for one in first] == [one.svg for one in second]

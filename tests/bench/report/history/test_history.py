@@ -240,6 +240,7 @@ def test_hostile_names_stay_text(tmp_path):
     assert any(HOSTILE in words for words in Page(html).text)
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("count", [1, 4, PANELS])
 def test_any_number_of_cases_is_drawn(tmp_path, count):
     records = [at(1, 0.001 * (1 + number), f"recommender-{number}") for number in range(count)]

@@ -51,6 +51,7 @@ def test_the_numbers_behind_the_front_say_who_is_on_it():
     assert [record.case.recommender for record in front_of(group)] == ["popularity", "sasrec"]
 
 
+@pytest.mark.drawn
 def test_axes_say_where_a_time_and_a_quality_lie():
     """Ticks that matplotlib drew stand where the page will put equal values."""
     records = [make_record("sasrec", median_s=0.001), make_record("p5", median_s=0.1, ndcg=0.1)]
@@ -98,6 +99,7 @@ def test_a_median_has_the_interval_that_a_history_gives_it():
     assert shown.value == 1e3 * latency.p50_s
 
 
+@pytest.mark.drawn
 def test_figures_have_room_for_a_number_of_cases_and_count_the_others():
     records = [
         make_record(case=make_case("sasrec", settings={"dropout": number / 100}), median_s=0.001 + number / 1e4)

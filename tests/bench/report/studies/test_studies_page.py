@@ -85,6 +85,7 @@ def test_a_page_of_studies_leaves_nothing_of_an_earlier_run(tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.drawn
 def test_equal_studies_give_equal_bytes(tmp_path):
     outs = []
     for name in ("a", "b"):
@@ -147,6 +148,7 @@ def test_published_numbers_stand_beside_ours(tmp_path):
     )
 
 
+@pytest.mark.drawn
 def test_hostile_names_stay_text(tmp_path):
     base = make_evaluation(settings={"note": HOSTILE}, case={"dataset": HOSTILE}, labels=[HOSTILE])
     other = make_evaluation(skill=0.3, settings={"note": f"{HOSTILE}2"}, case={"dataset": HOSTILE})

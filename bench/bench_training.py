@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,9 +26,10 @@ from bench.face.session import loading_of, read_numbers
 from bench.measure import memory
 from bench.statistics.intervals import bootstrap
 from bench.training.batches import LengthGroupedBatches
-from bench.training.loop import in_bfloat16, plain_attention
-from bench.training.recipes import Recipe, resolve
+from bench.training.loop import adafactor, in_bfloat16, plain_attention
+from bench.training.recipes import Optimizer, Recipe, resolve
 from models import registry
+from models.dropout import Dropout
 from models.losses import catalogue_cross_entropy
 from models.recommender import Examples, TrainableRecommender
 
@@ -40,6 +42,12 @@ USUAL = ("sasrec", "lite-llm4rec")
 
 ON_A_DECODER = {"tiger": "compact-llama", "openp5-llama": "compact"}
 """Generative recommenders that can learn every item of a history, and their presets without an encoder."""
+
+WITH_AN_ENCODER = ("tiger", "p5")
+"""Generative recommenders whose encoder reads the whole prompt, so that a prompt teaches one target."""
+
+DROPOUT = 0.1
+"""As T5 and its recommenders are published."""
 
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
@@ -182,6 +190,39 @@ def bench_targets(
     _tell_ratio(benchmark, capsys, pairs, f"{system} on a decoder alone, {dataset.variant}", "one target a prompt")
 
 
+@pytest.mark.parametrize("system", WITH_AN_ENCODER)
+def bench_prompts(
+    benchmark: BenchmarkFixture, dataset: Dataset, system: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Learn one target a prompt as the recipe says and as T5s are usually trained, with dropout, in turns.
+
+    Usually: shuffled batches, torch's own dropout, Adafactor, float32.
+    """
+    model, recipe, examples = _built(system, dataset, {"dropout": DROPOUT})
+    usual = copy.deepcopy(model)
+    for parent in usual.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, Dropout):
+                setattr(parent, name, torch.nn.Dropout(child.p))
+    in_bf16 = in_bfloat16(recipe, choose_device("cpu"))
+    plain = recipe.model_copy(update={"optimizer": Optimizer.ADAFACTOR, "learning_rate": 1e-2})
+    ways = {
+        "recipe": (model, recipe, ORDERS["sorted over the epoch"], in_bf16),
+        "plain": (usual, plain, ORDERS["shuffled"], False),
+    }
+    learned = [1] * len(examples)
+    turns: dict[str, Callable[[], float]] = {}
+    for way, (learner, steps, order, bf16) in ways.items():
+        batches = _batches(order(examples.lengths, recipe.batch_size), recipe.batch_size)
+        training = Training(learner, examples, _optimizer(learner.train(), steps), batches)
+        turns[way] = partial(_learned_per_second, training, learned, in_bf16=bf16)
+    for turn in turns.values():
+        turn()
+    pairs = [(turns["recipe"](), turns["plain"]()) for _ in range(TURNS)]
+    benchmark.pedantic(turns["recipe"], rounds=1)
+    _tell_ratio(benchmark, capsys, pairs, f"{system}, one target a prompt, {dataset.variant}", "as usual")
+
+
 @dataclass
 class Training:
     """A model in training.
@@ -213,6 +254,13 @@ class Training:
                 self.optimizer.zero_grad()
             seconds = time.perf_counter() - started
         return seconds, [row for rows in taken for row in rows]
+
+
+def _optimizer(model: TrainableRecommender, recipe: Recipe) -> torch.optim.Optimizer:
+    """Make the optimizer that the training loop has for a recipe."""
+    if recipe.optimizer is Optimizer.ADAFACTOR:
+        return adafactor(model, recipe)
+    return torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, fused=True)
 
 
 def _learned_per_second(training: Training, learned: Sequence[int], *, in_bf16: bool) -> float:

@@ -209,7 +209,7 @@ def train(
         train_dataset=examples,
         eval_dataset=examples,  # the Trainer insists on one; `evaluate` ranks validation users instead
         data_collator=model.collate,
-        optimizers=(_optimizer(model, recipe), None),
+        optimizers=(adafactor(model, recipe), None) if recipe.optimizer is Optimizer.ADAFACTOR else (None, None),
         callbacks=[EarlyStoppingCallback(recipe.patience), TimeBudget()],
     )
     trainer.add_callback(EpochOrder(trainer.batches))
@@ -245,10 +245,8 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def _optimizer(model: TrainableRecommender, recipe: Recipe) -> torch.optim.Optimizer | None:
-    """Return the optimizer where the recipe's is not the Trainer's own AdamW."""
-    if recipe.optimizer is not Optimizer.ADAFACTOR:
-        return None
+def adafactor(model: TrainableRecommender, recipe: Recipe) -> Adafactor:
+    """Make the optimizer of T5s from scratch, whose steps are relative to each parameter's size."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return Adafactor(trained, lr=recipe.learning_rate, scale_parameter=True, relative_step=False, warmup_init=False)
 

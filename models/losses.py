@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 CHUNK = {"cpu": 1 << 21, "cuda": 1 << 27}
 """Logits held at a time: on a CPU what stays in its cache, on a GPU what keeps it busy."""
@@ -76,3 +77,21 @@ class _CatalogueCrossEntropy(torch.autograd.Function):
         to_queries, to_vectors, to_bias = ctx.saved_tensors
         to_bias = None if to_bias is None else to_bias * (ctx.share * upstream)
         return to_queries * upstream, to_vectors * upstream, None, to_bias
+
+
+def binary_cross_entropy(queries: Tensor, vectors: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
+    """Return the mean of -log sigmoid(query . positive) and -log sigmoid(-query . negative), a scalar.
+
+    One negative for each positive, as SASRec is published (Kang and McAuley 2018, arXiv 1808.09781, section III.E).
+
+    Args:
+        queries: [T, D].
+        vectors: One row an item, [n + 1, D].
+        positives: Item numbers, int64 [T].
+        negatives: Likewise.
+
+    """
+    logits = (queries * vectors[torch.stack([positives, negatives])]).sum(-1)  # [2, T]
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    targets = torch.stack([torch.ones_like(logits[0]), torch.zeros_like(logits[1])])
+    return functional.binary_cross_entropy_with_logits(logits, targets)

@@ -336,6 +336,19 @@ class TrainableRecommender(Recommender, PreTrainedModel):
     `save_pretrained` and `from_pretrained` round-trip everything `index` and `prepare` need.
     """
 
+    def pretrain(self, histories: Sequence[History]) -> None:
+        """Learn what must stand before training proper: a tower, a tokenizer, an LLM that only `index` asks.
+
+        A training calls it once, on the device and in the number format that it trains in, and its seconds count. One
+        that was interrupted goes on from saved weights without it, so what it learns must be in parameters and
+        buffers. Most recommenders have nothing to do here.
+
+        Args:
+            histories: The training part.
+
+        """
+        del histories
+
     @abstractmethod
     def examples(self, histories: Sequence[History]) -> Examples:
         """Cut training histories into examples."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from transformers import BatchFeature
 
@@ -58,6 +59,23 @@ class Windows:
 def collate_windows(examples: list[dict[str, Any]]) -> dict[str, Tensor]:
     """Pad windows on the right to int64 [B, S]: under a causal mask, no place then sees padding."""
     return {name: pad([example[name] for example in examples]) for name in ("input_ids", "labels")}
+
+
+def negatives_outside(input_ids: Tensor, labels: Tensor, items: int) -> Tensor:
+    """Sample one item a place, uniformly among those outside the window, int64 [B, S].
+
+    Args:
+        input_ids: Items of windows, int64 [B, S].
+        labels: The next item of each place, int64 [B, S].
+        items: Size n of the catalogue.
+
+    """
+    window = torch.cat([input_ids, labels[:, -1:]], dim=1)
+    negatives = torch.randint_like(labels, 1, items + 1)
+    for _ in range(3):  # what is left after three redraws is rarer than a mislabelled click
+        known = (negatives[:, :, None] == window[:, None, :]).any(-1)
+        negatives = torch.where(known, torch.randint_like(labels, 1, items + 1), negatives)
+    return negatives
 
 
 class Cuts:

@@ -15,7 +15,6 @@ from typing import Any, Self
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional
 from transformers import BatchFeature, GPT2Config, GPT2Model, PretrainedConfig
 from transformers.utils.generic import ModelOutput
 
@@ -23,9 +22,9 @@ from models import forward_costs, recommender
 from models.captured import captured
 from models.errors import UserError
 from models.int8 import Int8Linear, Int8Rows
-from models.losses import catalogue_cross_entropy
+from models.losses import binary_cross_entropy, catalogue_cross_entropy
 from models.recommender import PADDING, Catalogue, History, Recommendations, TrainableRecommender, phase
-from models.sequences import Windows, collate_windows, request_batch
+from models.sequences import Windows, collate_windows, negatives_outside, request_batch
 from models.topk import rank_items
 
 SIZES: dict[str, dict[str, int]] = {
@@ -56,6 +55,33 @@ class Settings(recommender.Settings):
     loss: Loss = Loss.CE
     max_length: int = Field(default=100, ge=1, le=100_000)
     dropout: float = Field(default=0.2, ge=0, lt=1)
+
+
+def blocks(size: dict[str, int], *, rows: int, places: int, dropout: float) -> GPT2Config:
+    """Return GPT-2's configuration of SASRec's blocks.
+
+    Args:
+        size: Width, layers and heads, a row of `SIZES`.
+        rows: Rows of the embedding; 1 where vectors are read and no numbers.
+        places: Most items that have a position.
+        dropout: On embeddings, attention and residual branches.
+
+    """
+    return GPT2Config(
+        vocab_size=rows,
+        n_positions=places,
+        n_embd=size["width"],
+        n_layer=size["layers"],
+        n_head=size["heads"],
+        n_inner=size["width"],
+        activation_function="relu",
+        resid_pdrop=dropout,
+        embd_pdrop=dropout,
+        attn_pdrop=dropout,
+        bos_token_id=None,
+        eos_token_id=None,
+        use_cache=False,
+    )
 
 
 class SASRecConfig(PretrainedConfig):
@@ -100,22 +126,8 @@ class SASRec(TrainableRecommender):
         assert isinstance(settings, Settings)
         if settings.preset not in SIZES:
             raise UserError(f"sasrec has no preset {settings.preset!r}: use one of {', '.join(SIZES)}")
-        size = SIZES[settings.preset]
-        backbone = GPT2Config(
-            vocab_size=len(catalogue) + 1,
-            n_positions=settings.max_length,
-            n_embd=size["width"],
-            n_layer=size["layers"],
-            n_head=size["heads"],
-            n_inner=size["width"],
-            activation_function="relu",
-            resid_pdrop=settings.dropout,
-            embd_pdrop=settings.dropout,
-            attn_pdrop=settings.dropout,
-            bos_token_id=None,
-            eos_token_id=None,
-            use_cache=False,
-        )
+        sizes = SIZES[settings.preset]
+        backbone = blocks(sizes, rows=len(catalogue) + 1, places=settings.max_length, dropout=settings.dropout)
         config = SASRecConfig(len(catalogue), settings.loss.value, settings.max_length, backbone.to_diff_dict())
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
@@ -137,11 +149,8 @@ class SASRec(TrainableRecommender):
         if self.config.loss == Loss.CE:
             loss = catalogue_cross_entropy(queries, self._item_vectors[1:], positives - 1)  # padding is no candidate
         else:
-            negatives = self._negatives(input_ids, labels)[real]
-            gap = torch.stack([positives, negatives])  # [2, T]
-            logits = (queries * self._item_vectors[gap]).sum(-1)
-            targets = torch.stack([torch.ones_like(logits[0]), torch.zeros_like(logits[1])])
-            loss = functional.binary_cross_entropy_with_logits(logits.float(), targets.float())
+            negatives = negatives_outside(input_ids, labels, self.config.items)[real]
+            loss = binary_cross_entropy(queries, self._item_vectors, positives, negatives)
         return ModelOutput(loss=loss)
 
     def index(self, catalogue: Catalogue) -> None:
@@ -193,12 +202,3 @@ class SASRec(TrainableRecommender):
     @property
     def _ranked_vectors(self) -> Tensor | Int8Rows:
         return self._item_vectors if self.rounded is None else self.rounded.weight
-
-    def _negatives(self, input_ids: Tensor, labels: Tensor) -> Tensor:
-        """Sample one item a place, uniformly among those outside the window; [B, S]."""
-        window = torch.cat([input_ids, labels[:, -1:]], dim=1)
-        negatives = torch.randint_like(labels, 1, self.config.items + 1)
-        for _ in range(3):  # what is left after three redraws is rarer than a mislabelled click
-            known = (negatives[:, :, None] == window[:, None, :]).any(-1)
-            negatives = torch.where(known, torch.randint_like(labels, 1, self.config.items + 1), negatives)
-        return negatives

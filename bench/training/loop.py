@@ -6,7 +6,8 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -31,7 +32,7 @@ from bench.training.recipes import Optimizer, Recipe
 from bench.training.trainer import MEASURED, METRIC, MINUTES, Arguments, EpochOrder, RankingTrainer, TimeBudget
 from models import registry
 from models.errors import UserError
-from models.recommender import Serving, Settings, TrainableRecommender
+from models.recommender import History, Serving, Settings, TrainableRecommender
 
 LEAST_LEARNED = 2
 """Items that a history must have for a next one to be learned."""
@@ -41,6 +42,9 @@ LONGEST_WAIT = timedelta(days=7)
 
 LOADERS = min(8, max(1, (os.cpu_count() or 1) - 2))
 """Processes that tokenize and pad for a GPU, which would else wait for one core to fill the prompts."""
+
+PRETRAINED = "pretrained.json"
+"""File of an unfinished run that says how many seconds were spent before the loop."""
 
 NOTE = "recipe.json"
 """File of an unfinished run that says by which recipe; a folder without it is not ours."""
@@ -219,6 +223,8 @@ def train(
         _forget_another_recipes_run(run, recipe)
         last = _last_whole_checkpoint(run)
     with plain_attention(model) if args.bf16 and device.type == "cpu" else nullcontext():
+        if last is None:
+            _pretrain(model, histories, args, run)
         trainer.train(resume_from_checkpoint=last)
     card = Card(
         recommender=name,
@@ -229,7 +235,7 @@ def train(
         recipe=recipe,
         validation=serving,
         commit=machine.commit()[0],
-        training=_summary(trainer, model.num_parameters(), interactions),
+        training=_summary(trainer, model.num_parameters(), interactions, _pretrained_s(run)),
         curve=_curve(trainer),
     )
     with args.main_process_first(local=False):
@@ -238,6 +244,28 @@ def train(
             checkpoints.write_card(folder, card)
             shutil.rmtree(run, ignore_errors=True)
     return card
+
+
+def _pretrain(model: TrainableRecommender, histories: Sequence[History], args: Arguments, run: Path) -> None:
+    """Let a recommender learn what comes before the loop, and note how long that took."""
+    started = time.monotonic()
+    with torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
+        model.train().pretrain(histories)
+    if args.world_size > 1:  # processes need not round alike: all go on from what the first one learned
+        learned = model.state_dict()
+        for value in learned.values():
+            torch.distributed.broadcast(value, src=0)
+        model.load_state_dict(learned)
+    with args.main_process_first(local=False), atomic(run / PRETRAINED) as path:
+        path.write_text(json.dumps({"seconds": time.monotonic() - started}))
+
+
+def _pretrained_s(run: Path) -> float:
+    """Return the seconds before the loop; a resumed training has them from its first part."""
+    try:
+        return float(json.loads((run / PRETRAINED).read_text())["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):  # begun by an older version, which had nothing to do there
+        return 0.0
 
 
 def processes() -> int:
@@ -364,13 +392,16 @@ def _curve(trainer: RankingTrainer) -> tuple[CurvePoint, ...]:
     )
 
 
-def _summary(trainer: RankingTrainer, parameters: int, interactions: int) -> dict[str, str | int | float | bool | None]:
+def _summary(
+    trainer: RankingTrainer, parameters: int, interactions: int, pretrained_s: float
+) -> dict[str, str | int | float | bool | None]:
     best = max(trainer.state.log_history, key=lambda entry: entry.get(trainer.best, -1.0))
     metrics = {f"validation {name.removeprefix(MEASURED)}": best[name] for name in best if name.startswith(MEASURED)}
     learnt, examples = trainer.state.epoch or 0.0, trainer.train_dataset
     seconds = trainer.budget.spent_s - trainer.budget.evaluating_s
     return {
-        "seconds": round(trainer.budget.spent_s, 1),
+        "seconds": round(pretrained_s + trainer.budget.spent_s, 1),
+        "seconds of pretraining": round(pretrained_s, 1),
         "seconds of evaluation": round(trainer.budget.evaluating_s, 1),
         "interactions per second": round(learnt * interactions / max(seconds, 1e-9), 1),
         "padding": round(trainer.batches.padding, 4),

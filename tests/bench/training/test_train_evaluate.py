@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from bench.suites import cases
 from bench.training import checkpoints, loop, recipes
 from bench.training.recipes import Recipe
 from bench.training.trainer import Arguments, TimeBudget
+from models import registry
 from models.errors import UserError
 from models.recommender import Scores, Serving
 
@@ -167,6 +169,25 @@ def test_an_interrupted_training_goes_on_from_its_last_evaluation(stops):
     card = checkpoints.read_card(folder())
     assert card.training["steps"] == 12
     assert not (folder() / "run").exists()
+
+
+def test_what_comes_before_the_loop_is_learned_once_and_its_seconds_count(stops, monkeypatch):
+    """An interrupted training goes on from saved weights: it has the seconds, and does not learn that part again."""
+    learned = []
+
+    def pretrain(self, histories):
+        learned.append((len(histories), self.training))
+        time.sleep(0.2)
+
+    monkeypatch.setattr(registry.load("sasrec"), "pretrain", pretrain)
+    stops.step = 6
+    trained()  # interrupted after the evaluation of step 4
+    stops.step = None
+    assert trained().exit_code == 0
+    assert learned == [(40, True)]
+    training = checkpoints.read_card(folder()).training
+    assert training["seconds of pretraining"] >= 0.2
+    assert training["seconds"] > training["seconds of pretraining"]
 
 
 def test_a_checkpoint_that_was_torn_while_written_is_dropped(stops):

@@ -32,6 +32,7 @@ REGISTRY: dict[str, RegistryEntry] = {
         "baselines.one_pass.shortcut:Shortcut", "transitions of the last items and TF-IDF, no training"
     ),
     "sasrec": RegistryEntry("baselines.one_pass.sasrec:SASRec", "causal self-attention over item IDs"),
+    "pad": RegistryEntry("baselines.one_pass.pad:Pad", "towers of ids, aligned vectors and texts, one item matrix"),
     "lite-llm4rec": RegistryEntry("models.lite_llm4rec:LiteLLM4Rec", "Item LLM, Recommendation LLM, projection head"),
     "lite-llm4rec-shortcut": RegistryEntry(
         "baselines.one_pass.mixture:Mixture", "Lite-LLM4Rec mixed with shortcut, still one pass"

@@ -1,0 +1,387 @@
+"""P2Rec: an LLM that learned what users like is asked once for every item, and a SASRec serves alone.
+
+After the description in "A Practice-Friendly LLM-Enhanced Paradigm with Preference Parsing for Sequential
+Recommendation" (2024, arXiv 2406.00333, first called TSLRec); no code was published. Offline, in this order:
+
+1. Item vectors of a SASRec are clustered into latent categories by k-means.
+2. The LLM reads a user's items as vectors, those of the SASRec projected to its width, behind a prompt, and learns to
+   tell the shares of the categories in that history: one example a user, not one an interaction.
+3. `index` feeds each item alone to the tuned LLM. Its last state, projected, is added to the item's own embedding.
+
+A SASRec is trained on these sums, reads and scores them, and is all that runs at a request.
+
+Assumed, since the paper could be read in part only: 64 categories, a learned prompt of four vectors, the whole LLM
+tuned, sums instead of another way of joining, and the loss of SASRec with cross-entropy over the catalogue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import torch
+from pydantic import Field
+from sklearn.cluster import KMeans
+from torch import Tensor, nn
+from transformers import BatchFeature, GPT2Config, GPT2Model, PretrainedConfig
+from transformers.utils.generic import ModelOutput
+
+from baselines.one_pass import pretraining
+from baselines.one_pass.pretraining import collaborative_vectors, fit
+from baselines.one_pass.sasrec import SIZES, blocks
+from models import forward_costs, recommender
+from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
+from models.captured import captured
+from models.errors import UserError
+from models.int8 import Int8Rows
+from models.item_vectors import as_config
+from models.losses import catalogue_cross_entropy
+from models.recommender import PADDING, Catalogue, History, Recommendations, TrainableRecommender, pad, phase
+from models.sequences import Windows, collate_windows, request_batch
+from models.topk import rank_items
+
+LLMS = {"compact": "compact-causal", "t5-small": "llama-small", "t5-base": "llama-small"}
+"""Which LLM goes with a preset."""
+
+CHUNK = 1024
+"""Items that the LLM reads at a time."""
+
+UNPUBLISHED = "after the paper's description: no code was published"
+
+
+class Settings(pretraining.Settings):
+    """Settings of P2Rec.
+
+    Attributes:
+        max_length: Most items read of a history.
+        dropout: On embeddings, attention and residual branches of both SASRecs.
+        llm: A preset, local directory or hub name of a decoder; None takes the preset's.
+        prompt: Learned vectors before what the LLM reads.
+        categories: Clusters of items.
+        tune_epochs: Epochs over the users in which the LLM is tuned.
+        tune_batch: Users a step.
+        tune_rate: Highest learning rate of the LLM.
+
+    """
+
+    max_length: int = Field(default=100, ge=1, le=100_000)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    llm: str | None = None
+    prompt: int = Field(default=4, ge=1, le=1024)
+    categories: int = Field(default=64, ge=2, le=65_536)
+    tune_epochs: float = Field(default=2.0, ge=0, le=10_000)
+    tune_batch: int = Field(default=64, ge=1, le=65_536)
+    tune_rate: float = Field(default=1e-3, gt=0, le=1)
+
+    @property
+    def llm_name(self) -> str:
+        """The LLM that is used when `llm` says nothing."""
+        return self.llm or LLMS.get(self.preset, self.preset)
+
+
+class P2RecConfig(PretrainedConfig):
+    """What a P2Rec is made of.
+
+    Attributes:
+        items: Size n of the catalogue.
+        settings: The `Settings` it was built with.
+        backbone: GPT-2's configuration of the SASRec.
+        llm: Configuration of the LLM.
+
+    """
+
+    model_type = "p2rec"
+
+    def __init__(
+        self,
+        items: int = 1,
+        settings: dict[str, Any] | None = None,
+        backbone: dict[str, Any] | None = None,
+        llm: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.items = items
+        self.settings = settings or {}
+        self.backbone = backbone or {}
+        self.llm = llm or {"model_type": "llama"}
+        super().__init__(**kwargs)
+
+
+class P2Rec(TrainableRecommender):
+    """See the module's docstring. Shapes: B users, S places, D width of the SASRec, W width of the LLM, n items.
+
+    Attributes:
+        collaborative: Item vectors of the first SASRec, [n + 1, D].
+        states: What the LLM makes of each item, [n + 1, W]; made by `index` and, while training, once.
+        vectors: What the SASRec reads and scores, [n + 1, D]; made by `index`.
+
+    """
+
+    settings_type = Settings
+    capturable = True
+    config_class = P2RecConfig
+    config: P2RecConfig
+    collaborative: Tensor
+    states: Tensor | None
+    vectors: Tensor | None
+
+    def __init__(self, config: P2RecConfig) -> None:
+        super().__init__(config)
+        self.settings = Settings(**config.settings)
+        backbone, llm = GPT2Config(**config.backbone), as_config(config.llm)
+        width, wide = backbone.n_embd, llm.hidden_size
+        self.backbone = GPT2Model(backbone)
+        self.embedding = nn.Embedding(config.items + 1, width)
+        self.norm = nn.LayerNorm(wide)
+        self.fuse = nn.Linear(wide, width)
+        self.llm = new_backbone(llm, Role.CAUSAL)
+        self.prompt = nn.Parameter(torch.empty(self.settings.prompt, wide))
+        self.to_llm = nn.Linear(width, wide)
+        self.to_categories = nn.Linear(wide, self._categories)
+        self.register_buffer("collaborative", torch.zeros(config.items + 1, width))
+        for name in ("states", "vectors"):
+            self.register_buffer(name, None, persistent=False)
+        self._int8: Int8Rows | None = None
+        self._rounds = False
+        for part in self._offline:
+            part.requires_grad_(False)
+        self.post_init()
+
+    @classmethod
+    def build(cls, catalogue: Catalogue, histories: Sequence[History], settings: recommender.Settings) -> Self:
+        """Make one with seeded random weights, or a pretrained LLM where `settings` name one.
+
+        Raises:
+            UserError: There is no such preset, or the LLM cannot be loaded.
+
+        """
+        del histories
+        assert isinstance(settings, Settings)
+        if settings.preset not in SIZES:
+            raise UserError(f"p2rec has no preset {settings.preset!r}: use one of {', '.join(SIZES)}")
+        name = settings.llm_name
+        changes = {"pad_token_id": None, "bos_token_id": None, "eos_token_id": None} if is_preset(name) else {}
+        llm = backbone_config(name, vocab_size=1 if is_preset(name) else None, **changes)
+        size = SIZES[settings.preset]
+        backbone = blocks(size, rows=1, places=settings.max_length, dropout=settings.dropout)
+        values = settings.model_dump(mode="json")
+        config = P2RecConfig(len(catalogue), values, backbone.to_diff_dict(), llm.to_dict())
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            model = cls(config)
+            if not is_preset(name):
+                model.llm = pretrained_backbone(name, Role.CAUSAL)
+                model.llm.requires_grad_(False)
+            nn.init.normal_(model.prompt, std=0.02)
+            nn.init.normal_(model.collaborative, std=0.02)
+        return model
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Say what it was built from."""
+        return (UNPUBLISHED,)
+
+    @property
+    def _categories(self) -> int:
+        return min(self.settings.categories, self.config.items)
+
+    @property
+    def _offline(self) -> tuple[nn.Module | nn.Parameter, ...]:
+        """What is learned before the SASRec, and stands still while that learns."""
+        return (self.llm, self.prompt, self.to_llm, self.to_categories)
+
+    def pretrain(self, histories: Sequence[History]) -> None:
+        """Learn item vectors, cluster them, and tune the LLM on the users' shares of the clusters."""
+        settings = self.settings
+        vectors = collaborative_vectors(
+            self.config.items,
+            histories,
+            settings,
+            size=SIZES[settings.preset],
+            places=settings.max_length,
+            dropout=settings.dropout,
+            device=self.device,
+        )
+        self.collaborative.copy_(vectors)
+        category = latent_categories(self.collaborative[1:], self._categories, settings.seed)
+        users = Users(histories, settings.max_length)
+        moved = [weight for part in self._offline for weight in _weights_of(part)]
+        for weight in moved:
+            weight.requires_grad_()
+
+        def loss(batch: dict[str, Tensor]) -> Tensor:
+            items = batch["input_ids"]
+            wanted = category_shares(items, category, self._categories)
+            told: Tensor = self.to_categories(self._asked(items)).float().log_softmax(1)
+            return -(wanted * told).sum(1).mean()
+
+        fit(
+            loss,
+            moved,
+            users,
+            collate_users,
+            epochs=settings.tune_epochs,
+            batch_size=settings.tune_batch,
+            learning_rate=settings.tune_rate,
+            seed=settings.seed,
+            title="the LLM",
+        )
+        for weight in moved:
+            weight.requires_grad_(False)
+        self.states = None
+
+    def _asked(self, items: Tensor) -> Tensor:
+        """Return the LLM's state behind the prompt and items int64 [B, S], padded on the right; [B, W]."""
+        read = self.to_llm(self.collaborative[items])
+        prompt = self.prompt.expand(len(items), -1, -1).to(read.dtype)
+        states = self.llm(inputs_embeds=torch.cat([prompt, read], 1)).last_hidden_state
+        last = (items != PADDING).sum(1).clamp_min(1) + len(self.prompt) - 1
+        behind: Tensor = states[torch.arange(len(items), device=items.device), last]
+        return behind
+
+    @torch.no_grad()
+    def _all_states(self) -> Tensor:
+        """Ask the LLM for each item alone, [n + 1, W]."""
+        was_training = self.llm.training
+        self.llm.eval()
+        numbers = torch.arange(self.config.items + 1, device=self.device)[:, None]
+        states = torch.cat([self._asked(some) for some in numbers.split(CHUNK)])
+        self.llm.train(was_training)
+        return states
+
+    def item_vectors(self) -> Tensor:
+        """Add what the LLM says of each item to its embedding, [n + 1, D]."""
+        if self.states is None:
+            with torch.autocast(self.device.type, enabled=False):  # as a loaded one will
+                self.states = self._all_states()
+        vectors: Tensor = self.embedding.weight + self.fuse(self.norm(self.states))
+        return vectors
+
+    def examples(self, histories: Sequence[History]) -> Windows:
+        """Cut histories into windows of `max_length` predictions."""
+        return Windows(histories, self.settings.max_length)
+
+    def collate(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """Pad windows on the right."""
+        return collate_windows(examples)
+
+    def forward(self, input_ids: Tensor, labels: Tensor) -> ModelOutput:
+        """Return the mean cross-entropy over all places with a label; both arguments are int64 [B, S]."""
+        vectors, real = self.item_vectors(), labels != PADDING
+        queries = self.backbone(inputs_embeds=vectors[input_ids]).last_hidden_state[real]
+        return ModelOutput(loss=catalogue_cross_entropy(queries, vectors[1:], labels[real] - 1))
+
+    @torch.no_grad()
+    def index(self, catalogue: Catalogue) -> None:
+        """Let the LLM read every item, and add up the item vectors; while training, it read them before.
+
+        Raises:
+            UserError: The catalogue has another size than the one trained on.
+
+        """
+        if len(catalogue) != self.config.items:
+            raise UserError(
+                f"p2rec was trained on {self.config.items} items and {catalogue.name} has {len(catalogue)}: "
+                "train it on this dataset, loaded with the same options"
+            )
+        self.programs = {}
+        vectors = self.item_vectors()
+        self._int8 = Int8Rows.of(vectors) if self._rounds else None
+        self.vectors = vectors
+
+    @property
+    def index_parts(self) -> dict[str, int]:
+        """Bytes of the item vectors, in float as they are read and, where weights are rounded, as they are scored."""
+        rounded = 0 if self._int8 is None else self._int8.values.nbytes + self._int8.scales.nbytes
+        return {"item vectors": 0 if self.vectors is None else self.vectors.nbytes, "rounded item vectors": rounded}
+
+    def prepare(self, histories: Sequence[History]) -> BatchFeature:
+        """Pad the newest `max_length` items on the right."""
+        return request_batch(histories, self.settings.max_length, self.serving)
+
+    def most_places(self, name: str) -> int | None:
+        """Return the most items that have a position."""
+        return self.settings.max_length if name == "input_ids" else None
+
+    @captured
+    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
+        """Score every item against the hidden state of the newest one."""
+        assert self.vectors is not None, "index the catalogue first"
+        with phase("encode"):
+            hidden = self.backbone(inputs_embeds=self.vectors[inputs["input_ids"]]).last_hidden_state
+            query = hidden[torch.arange(len(hidden), device=hidden.device), inputs["last"]]  # [B, D]
+        with phase("rank"):
+            return rank_items(query, self._ranked, k, inputs.get("seen_items"))
+
+    @property
+    def _ranked(self) -> Tensor | Int8Rows:
+        if self._int8 is not None:
+            return self._int8
+        assert self.vectors is not None, "index the catalogue first"
+        return self.vectors
+
+    def forward_flops(self, inputs: BatchFeature) -> int:
+        """Add up the SASRec's blocks and the scores of all items; the LLM has no part in a request."""
+        users, places = inputs["input_ids"].shape
+        ranked = forward_costs.ranking(users, self._ranked, 1)
+        return forward_costs.gpt2(self.backbone.config, users, places) + ranked
+
+    def round_weights(self) -> None:
+        """Round the item vectors too; as what the network reads they stay what they are."""
+        super().round_weights()
+        self._rounds = True
+
+
+class Users:
+    """One example a user: the newest items.
+
+    Args:
+        histories: Training histories; empty ones yield nothing.
+        max_length: Most items.
+
+    """
+
+    def __init__(self, histories: Sequence[History], max_length: int) -> None:
+        self._read = [history.items[-max_length:] for history in histories if history.items]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Items of each user."""
+        return [len(items) for items in self._read]
+
+    @property
+    def interactions(self) -> int:
+        """One prediction a user."""
+        return len(self)
+
+    def __len__(self) -> int:
+        """Count the users."""
+        return len(self._read)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        """Return a user's items."""
+        return {"input_ids": self._read[number]}
+
+
+def collate_users(examples: list[dict[str, Any]]) -> dict[str, Tensor]:
+    """Pad users' items on the right, int64 [B, S]."""
+    return {"input_ids": pad([example["input_ids"] for example in examples])}
+
+
+def latent_categories(vectors: Tensor, categories: int, seed: int) -> Tensor:
+    """Cluster item vectors [n, D] by k-means; int64 [n + 1], row 0 (padding's) counts as no category: `categories`."""
+    found = KMeans(categories, n_init=1, random_state=seed).fit_predict(vectors.float().cpu().numpy())
+    told = torch.cat([torch.tensor([categories]), torch.from_numpy(found).long()])
+    return told.to(vectors.device)
+
+
+def category_shares(items: Tensor, category: Tensor, categories: int) -> Tensor:
+    """Return which share of each user's items int64 [B, S] is of each category, float32 [B, C]; padding counts not."""
+    counts = torch.zeros(len(items), categories + 1, device=items.device)
+    counts.scatter_add_(1, category[items], torch.ones_like(items, dtype=counts.dtype))
+    counts = counts[:, :categories]
+    return counts / counts.sum(1, keepdim=True).clamp_min(1)
+
+
+def _weights_of(part: nn.Module | nn.Parameter) -> list[nn.Parameter]:
+    return [part] if isinstance(part, nn.Parameter) else list(part.parameters())

@@ -13,96 +13,33 @@ Differences: unless a text encoder is named, codes quantise weighted words (see
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
-from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-import torch
-from pydantic import Field
-from torch import Tensor
-from transformers import AutoConfig, BatchFeature, PretrainedConfig
-from transformers.utils.generic import ModelOutput
-
-from baselines.decoding.beams import Prompt
-from baselines.generative.every_item import EveryItem, Targets, collate_sequences, sequence_loss
-from baselines.generative.generative import IGNORED, Generative
+from baselines.generative import writes_codes
+from baselines.generative.writes_codes import CodesConfig, WritesCodes, check_targets
 from baselines.item_ids import semantic
-from baselines.item_ids.item_tokens import ItemTokens
 from baselines.item_ids.quantisation import Quantiser
-from baselines.item_ids.semantic import CodeScheme, item_codes, spell
+from baselines.item_ids.semantic import CodeScheme, item_codes
 from models import recommender
-from models.backbones import PRESETS, Role, backbone_config, is_preset, new_backbone, pretrained_backbone
-from models.dropout import drop_residuals, quicken_dropout
-from models.errors import UserError
-from models.recommender import Catalogue, Examples, History, SeenItems, pad
-from models.sequences import Cuts
-
-SPECIAL = 3
-"""Tokens before all others: padding, end of sequence, and what an empty history reads."""
-
-NOTHING = 2
-"""The token of an empty history."""
+from models.recommender import Catalogue, History
 
 
-class Settings(semantic.Settings):
-    """Settings of TIGER; `preset` is ``compact``, ``tiger``, another preset, a local directory or a hub name.
-
-    Attributes:
-        max_history: Most items of a prompt, each as long as its ID.
-        user_tokens: Rows that users are hashed to; 0 reads no user.
-        dropout: In every layer.
-        targets: Which items of a history an example learns; all of them on a decoder alone.
-
-    """
-
-    targets: Targets = Targets.NEXT
-    max_history: int = Field(default=20, ge=1, le=100_000)
-    user_tokens: int = Field(default=0, ge=0, le=10**7)
-    dropout: float = Field(default=0.1, ge=0, lt=1)
+class Settings(semantic.Settings, writes_codes.Settings):
+    """Settings of TIGER; `preset` is ``compact``, ``tiger``, another preset, a local directory or a hub name."""
 
 
-class TigerConfig(PretrainedConfig):
-    """What a TIGER is made of.
-
-    Attributes:
-        settings: The `Settings` it was built with.
-        backbone: Configuration of the transformers model.
-        first_code: The first token that is a code; user tokens lie before it.
-
-    """
+class TigerConfig(CodesConfig):
+    """What a TIGER is made of."""
 
     model_type = "tiger"
 
-    def __init__(
-        self,
-        settings: dict[str, Any] | None = None,
-        backbone: dict[str, Any] | None = None,
-        first_code: int = SPECIAL,
-        **kwargs: Any,
-    ) -> None:
-        self.settings = settings or {}
-        self.backbone = backbone or {}
-        self.first_code = first_code
-        super().__init__(**kwargs)
 
-
-class Tiger(Generative):
-    """See the module's docstring. Shapes: B users, S prompt tokens, T target tokens."""
+class Tiger(WritesCodes):
+    """See the module's docstring."""
 
     settings_type = Settings
     config_class = TigerConfig
-    config: TigerConfig
-
-    def __init__(self, config: TigerConfig) -> None:
-        super().__init__(config)
-        self.settings = Settings(**config.settings)
-        backbone = AutoConfig.for_model(**config.backbone)
-        self.backbone = new_backbone(backbone, _role(backbone))
-        quicken_dropout(self.backbone)
-        if not backbone.is_encoder_decoder:
-            drop_residuals(self.backbone, self.settings.dropout)
-        self.post_init()
+    settings: Settings
 
     @classmethod
     def build(cls, catalogue: Catalogue, histories: Sequence[History], settings: recommender.Settings) -> Self:
@@ -115,37 +52,8 @@ class Tiger(Generative):
         """
         del histories
         assert isinstance(settings, Settings)
-        name = settings.preset
-        if settings.targets is Targets.ALL and backbone_config(name).is_encoder_decoder:
-            raise UserError(
-                f"targets=all needs a decoder alone, and preset {name!r} is an encoder-decoder, whose encoder would "
-                "read what is to be predicted: use preset compact-llama or another Llama"
-            )
-        first = _text_rows(name) + settings.user_tokens
-        codes = item_codes(catalogue, settings)
-        size, levels = settings.codebook_size, codes.shape[1]
-        backbone = _backbone_config(name, first + levels * size, settings.dropout)
-        config = TigerConfig(settings.model_dump(mode="json"), backbone.to_dict(), first)
-        with torch.random.fork_rng():
-            torch.manual_seed(settings.seed)
-            model = cls(config)
-            if not is_preset(name):
-                model._load_pretrained(name)
-        sequences = tuple(map(tuple, (codes + first + size * np.arange(levels)).tolist()))
-        ids = tuple(map(spell, codes.tolist()))
-        model.items = ItemTokens(ids, sequences, catalogue.fingerprint)
-        return model
-
-    def _load_pretrained(self, name: str) -> None:
-        """Put pretrained weights in, with fresh rows for users and codes behind the text's."""
-        pretrained = pretrained_backbone(name, _role(self.backbone.config))
-        pretrained.resize_token_embeddings(self.backbone.config.vocab_size)
-        self.backbone.load_state_dict(pretrained.state_dict())
-
-    @property
-    def generator(self) -> Any:
-        """The T5, or the decoder alone."""
-        return self.backbone
+        check_targets(settings)
+        return cls.with_codes(catalogue, settings, item_codes(catalogue, settings), settings.codebook_size)
 
     @classmethod
     def code_schemes(cls, catalogue: Catalogue, settings: recommender.Settings) -> dict[str, list[tuple[int, ...]]]:
@@ -159,106 +67,3 @@ class Tiger(Generative):
             str(*way.values()): list(map(tuple, item_codes(catalogue, settings.model_copy(update=way)).tolist()))
             for way in ways
         }
-
-    def request(self, history: History) -> list[int]:
-        """Write the newest items of a history as tokens."""
-        items = history.items[-self.settings.max_history :]
-        codes = chain.from_iterable(self.target(item) for item in items)
-        return [*self.opening(history.user), *codes] or [NOTHING]
-
-    def opening(self, user: int) -> list[int]:
-        """Return the user's token, where users have some."""
-        rows = self.settings.user_tokens
-        return [self.config.first_code - rows + user % rows] if rows else []
-
-    def target(self, item: int) -> tuple[int, ...]:
-        """Return the tokens of an item."""
-        assert self.items is not None
-        return self.items.sequences[item - 1]
-
-    def examples(self, histories: Sequence[History]) -> Examples:
-        """Cut histories into windows whose items are all learned, or into one example for each item."""
-        if self.settings.targets is Targets.ALL:
-            return EveryItem(self, histories, self.settings.max_history)
-        return PrefixExamples(self, histories)
-
-    def collate(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """Pad prompts: ``input_ids``, ``attention_mask`` [B, S]; ``labels`` [B, T] have one length.
-
-        With ``targets=all`` ``input_ids`` and ``labels`` are int64 [B, S], and no mask is needed.
-        """
-        if self.settings.targets is Targets.ALL:
-            return collate_sequences(examples)
-        return self._pad([example["prompt"] for example in examples]) | {
-            "labels": torch.tensor([example["labels"] for example in examples])
-        }
-
-    def forward(self, input_ids: Tensor, labels: Tensor, attention_mask: Tensor | None = None) -> ModelOutput:
-        """Return the mean cross-entropy over target tokens."""
-        if attention_mask is None:
-            return ModelOutput(loss=sequence_loss(self.backbone, input_ids, labels))
-        prompt = Prompt(self.backbone.get_input_embeddings()(input_ids), attention_mask)
-        return ModelOutput(loss=self.token_losses(prompt, labels).sum() / (labels != IGNORED).sum())
-
-    def prepare(self, histories: Sequence[History]) -> BatchFeature:
-        """Write and pad the prompts; with seen items removed also ``seen_items`` [B, H]."""
-        batch = self._pad([self.request(history) for history in histories])
-        if self.serving.seen is SeenItems.REMOVE:
-            batch["seen_items"] = pad([history.items for history in histories])
-        return BatchFeature(batch)
-
-    def prompt(self, inputs: BatchFeature) -> Prompt:
-        """Embed the prompt's tokens."""
-        return Prompt(self.backbone.get_input_embeddings()(inputs["input_ids"]), inputs["attention_mask"])
-
-    def save_assets(self, folder: Path) -> None:
-        """Save the item IDs."""
-        assert self.items is not None
-        self.items.save(folder)
-
-    def load_assets(self, folder: Path) -> None:
-        """Load the item IDs."""
-        self.items = ItemTokens.load(folder)
-
-    def _pad(self, prompts: Sequence[Sequence[int]]) -> dict[str, Tensor]:
-        left = not self.backbone.config.is_encoder_decoder
-        mask = pad([[1] * len(prompt) for prompt in prompts], left=left)
-        return {"input_ids": pad(prompts, left=left), "attention_mask": mask}
-
-
-class PrefixExamples(Cuts):
-    """Every training item with what came before it, as tokens.
-
-    Args:
-        model: Writes the prompts.
-        histories: Training histories; those with one item yield nothing.
-
-    """
-
-    def __init__(self, model: Tiger, histories: Sequence[History]) -> None:
-        super().__init__(histories, model.settings.max_history)
-        self._model = model
-
-    def __getitem__(self, number: int) -> dict[str, Any]:
-        """Make one example: ``prompt`` and ``labels`` as tokens."""
-        before, following = self.cut(number)
-        return {"prompt": self._model.request(before), "labels": self._model.target(following)}
-
-
-def _role(config: PretrainedConfig) -> Role:
-    return Role.ENCODER_DECODER if config.is_encoder_decoder else Role.DECODER_ONLY
-
-
-def _text_rows(name: str) -> int:
-    """Return how many tokens lie before users and codes: a text model's vocabulary, or a few special ones."""
-    rows: int = backbone_config(name).vocab_size if not is_preset(name) else PRESETS[name][1].get("vocab_size", SPECIAL)
-    return rows
-
-
-def _backbone_config(name: str, tokens: int, dropout: float) -> PretrainedConfig:
-    config = backbone_config(name)
-    config.vocab_size = tokens
-    if hasattr(config, "dropout_rate"):
-        config.dropout_rate = dropout
-    config.pad_token_id = 0
-    return config

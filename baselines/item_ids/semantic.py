@@ -85,9 +85,26 @@ def item_codes(catalogue: Catalogue, settings: Settings) -> Codes:
         else:
             vectors = encoder_vectors(texts, settings.text_encoder)
         codes = quantise(vectors, settings.quantiser, levels=settings.codebooks, size=size)
+    remedy = "codebooks, give items texts that differ, or use codes=random"
+    return told_apart(codes, size, catalogue.name, remedy)
+
+
+def told_apart(codes: Codes, size: int, name: str, remedy: str) -> Codes:
+    """Add a last code below `size` that tells equal rows of codes [n, L] apart; int64 [n, L + 1].
+
+    Args:
+        codes: int64 [n, L].
+        size: Codes of the last level.
+        name: Whose items they are.
+        remedy: What to do, beside raising codebook_size, where the last level does not suffice.
+
+    Raises:
+        UserError: More than `size` rows are equal.
+
+    """
     places = places_among_equals(codes)
     if places.max() >= size:
-        raise _crowded(codes, places, catalogue, size, "codebooks, give items texts that differ, or use codes=random")
+        raise _crowded(codes, places, name, size, remedy)
     return np.column_stack([codes, places])
 
 
@@ -128,19 +145,16 @@ def given_codes(catalogue: Catalogue, size: int) -> Codes:
     if most >= size:
         raise UserError(f"codes=given: {catalogue.name} has code {most}; set codebook_size to {most + 1} or more")
     codes = np.array(catalogue.codes, dtype=np.int64)
-    places = places_among_equals(codes)
-    if not places.any():
+    if not places_among_equals(codes).any():
         return codes
-    if places.max() >= size:
-        raise _crowded(codes, places, catalogue, size, "use codes=semantic")
-    return np.column_stack([codes, places])
+    return told_apart(codes, size, catalogue.name, "use codes=semantic")
 
 
-def _crowded(codes: Codes, places: Codes, catalogue: Catalogue, size: int, remedy: str) -> UserError:
+def _crowded(codes: Codes, places: Codes, name: str, size: int, remedy: str) -> UserError:
     """Return the error for more items with the same codes than a last one tells apart."""
     shared = codes[places.argmax()]
     return UserError(
-        f"{(codes == shared).all(1).sum():,} items of {catalogue.name} have the semantic codes "
+        f"{(codes == shared).all(1).sum():,} items of {name} have the semantic codes "
         f"{spell(shared.tolist())}, and the last code tells {size} apart: raise codebook_size or {remedy}"
     )
 

@@ -259,6 +259,21 @@ class Recommender(nn.Module, ABC):
     def index(self, catalogue: Catalogue) -> None:
         """Do what is paid once per catalogue refresh: item vectors, tries."""
 
+    def remember(self, histories: Sequence[History]) -> None:
+        """Take in what users did, so that they are answered sooner when they come back with one event more.
+
+        Never within a request, and after `index`. Recommenders that keep nothing of a user do nothing.
+        """
+        del histories
+
+    def list_ages(self, histories: Sequence[History]) -> list[int] | None:
+        """Return how many items each user took since the list was made that a request would get.
+
+        None where lists are made at the request, as those of most recommenders are.
+        """
+        del histories
+        return None
+
     @abstractmethod
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
         """Turn B histories into host tensors for `recommend`: cut, tokenise, pad.

@@ -42,6 +42,9 @@ REGISTRY: dict[str, RegistryEntry] = {
         "baselines.generative.lite_llm4rec_beam:LiteLLM4RecBeam", "Lite-LLM4Rec with beam search in place of the head"
     ),
     "tiger": RegistryEntry("baselines.generative.tiger:Tiger", "semantic IDs in, semantic ID out, code by code"),
+    "semantic-convergence": RegistryEntry(
+        "baselines.generative.semantic_convergence:SemanticConvergence", "codes of behaviour, by beams or looked up"
+    ),
     "openp5-llama": RegistryEntry(
         "baselines.generative.openp5_llama:OpenP5Llama", "instruction in, item ID out, on a decoder alone"
     ),

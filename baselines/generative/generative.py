@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -18,6 +19,7 @@ from baselines.decoding.trie import Trie
 from baselines.generative.one_step import one_step
 from baselines.item_ids.item_tokens import ItemTokens
 from models import forward_costs
+from models.decoder import Decoder
 from models.errors import UserError
 from models.recommender import Catalogue, Recommendations, TrainableRecommender
 
@@ -39,7 +41,7 @@ class Generative(TrainableRecommender):
 
     """
 
-    decoders: ClassVar[dict[str, TrieDecoder]] = DECODERS
+    decoders: ClassVar[Mapping[str, Decoder]] = DECODERS
     items: ItemTokens | None = None
     _trie: Trie | None = None
     _indexed: ItemTokens | None = None
@@ -104,10 +106,12 @@ class Generative(TrainableRecommender):
     def cache_bytes(self, inputs: BatchFeature) -> int:
         """Return what the search of `recommend` holds at its end."""
         assert self._trie is not None, "index the catalogue first"
-        return self._decoder.cache_bytes(self.generator, self.prompt(inputs), self._trie, self._width)
+        decoder = self._decoder
+        assert isinstance(decoder, TrieDecoder)
+        return decoder.cache_bytes(self.generator, self.prompt(inputs), self._trie, self._width)
 
     @property
-    def _decoder(self) -> TrieDecoder:
+    def _decoder(self) -> Decoder:
         return self.decoders[self.serving.decoder or next(iter(self.decoders))]
 
     @property

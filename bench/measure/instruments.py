@@ -11,6 +11,7 @@ from bench.measure.memory import MemoryMeter
 from bench.measure.overhead import OverheadMeter
 from bench.measure.peaks import RooflineMeter
 from bench.measure.phases import PhaseProfiler
+from bench.measure.refresh import ListAgeMeter, RefreshMeter
 from bench.records.record import Record
 
 INSTRUMENTS: tuple[Instrument, ...] = (
@@ -21,6 +22,8 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     JoulesMeter(),
     OverheadMeter(),
     MemoryMeter(),
+    ListAgeMeter(),
+    RefreshMeter(),
 )
 
 

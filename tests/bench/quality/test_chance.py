@@ -25,6 +25,9 @@ NARROW = 4 * math.sqrt(CHANCE * (1 - CHANCE) / USERS)
 """Four standard deviations of a hit rate over so many users."""
 
 
+TRAINED = ["sasrec", "lite-llm4rec", "tiger", "p5", "openp5-llama", "pad", "p2rec", "semantic-convergence"]
+
+
 @pytest.fixture(scope="module", params=["equal times", "times of the draw"])
 def baskets(request, tmp_path_factory):
     """Users who drew ten of two hundred items each; all at one time, or one after the other."""
@@ -54,7 +57,7 @@ def test_what_is_counted_is_at_chance(baskets, name):
 
 
 @pytest.mark.minutes
-@pytest.mark.parametrize("name", ["sasrec", "lite-llm4rec", "tiger", "p5", "openp5-llama"])
+@pytest.mark.parametrize("name", TRAINED)
 def test_what_is_trained_is_at_chance(baskets, name, tmp_path):
     kind = registry.load(name)
     assert issubclass(kind, TrainableRecommender)

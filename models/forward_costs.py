@@ -84,6 +84,19 @@ def gpt2(config: Any, users: int, places: int) -> int:
     return int(config.n_layer * layer)
 
 
+def mamba(config: Any, users: int, places: int) -> int:
+    """Cost of the newest output of one Mamba layer over [B, S, D], as `models.state_space.StateSpace.read` computes it.
+
+    Gu and Dao 2023 (arXiv 2312.00752), layers of transformers' `MambaMixer`. Gate, output of the state and projection
+    are those of one place a user. What moves the state from place to place is no product of matrices, and so costs
+    nothing here, though it takes most of the time.
+    """
+    width, inner, state = config.hidden_size, config.intermediate_size, config.state_size
+    rank = config.time_step_rank
+    each = products(users * places, (width, inner), (config.conv_kernel, inner), (inner, rank + state), (rank, inner))
+    return each + products(users, (width, inner), (inner, state), (state, inner), (inner, width))
+
+
 def bert(config: Any, users: int, places: int) -> int:
     """Cost of a BERT or MiniLM over [B, S, D]; Devlin et al. 2019 (arXiv 1810.04805).
 

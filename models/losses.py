@@ -1,10 +1,10 @@
-"""Full cross-entropy over a catalogue in chunks of rows: memory that does not grow with rows x items.
+"""Full cross-entropy over a catalogue, and binary cross-entropy with sampled negatives.
 
-The idea is that of Cut Cross-Entropy (Wijmans et al. 2024, arXiv 2411.09009) and of Liger Kernel's fused
-linear cross-entropy: gradients are made in the forward pass, chunk by chunk, so that no more than one
-chunk of logits exists at a time. Both are Triton kernels. torch's own `linear_cross_entropy` (from 2.13)
-chunks on CPUs too, but in bfloat16 it adds the loss up in bfloat16, and it takes longer there: products
-are taken here in the autocast dtype, softmax and sums in float32.
+The former goes in chunks of rows, so that its memory does not grow with rows x items. The idea is that of Cut
+Cross-Entropy (Wijmans et al. 2024, arXiv 2411.09009) and of Liger Kernel's fused linear cross-entropy: gradients are
+made in the forward pass, chunk by chunk, so that no more than one chunk of logits exists at a time. Both are Triton
+kernels. torch's own `linear_cross_entropy` (from 2.13) chunks on CPUs too, but in bfloat16 it adds the loss up in
+bfloat16, and it takes longer there: products are taken here in the autocast dtype, softmax and sums in float32.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class _CatalogueCrossEntropy(torch.autograd.Function):
 
 
 def binary_cross_entropy(queries: Tensor, vectors: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
-    """Return the mean of -log sigmoid(query . positive) and -log sigmoid(-query . negative), a scalar.
+    """Return the mean of -log sigmoid(q . positive) and -log sigmoid(-q . negative), a scalar, float32 at least.
 
     One negative for each positive, as SASRec is published (Kang and McAuley 2018, arXiv 1808.09781, section III.E).
 

@@ -34,6 +34,9 @@ REGISTRY: dict[str, RegistryEntry] = {
     "sasrec": RegistryEntry("baselines.one_pass.sasrec:SASRec", "causal self-attention over item IDs"),
     "pad": RegistryEntry("baselines.one_pass.pad:Pad", "towers of ids, aligned vectors and texts, one item matrix"),
     "p2rec": RegistryEntry("baselines.one_pass.p2rec:P2Rec", "SASRec on item vectors that a tuned LLM gave offline"),
+    "recmamba": RegistryEntry(
+        "baselines.one_pass.recmamba:RecMamba", "one Mamba layer, a state that a user's events move"
+    ),
     "lite-llm4rec": RegistryEntry("models.lite_llm4rec:LiteLLM4Rec", "Item LLM, Recommendation LLM, projection head"),
     "lite-llm4rec-shortcut": RegistryEntry(
         "baselines.one_pass.mixture:Mixture", "Lite-LLM4Rec mixed with shortcut, still one pass"

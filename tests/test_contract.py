@@ -16,6 +16,8 @@ from tests.tiny import ITEMS, build, catalogue, walks
 VARIANTS = [
     ("sasrec", {"loss": "bce"}),
     ("pad", {"loss": "bce", "item_layers": 1}),
+    ("recmamba", {"loss": "ce"}),
+    ("recmamba", {"as_released": True, "max_length": 50}),
     ("lite-llm4rec", {"item_llm": "ids"}),
     ("lite-llm4rec", {"item_llm_training": "frozen", "pooling": "last"}),
     ("lite-llm4rec", {"hierarchy": "flattened", "text_tokens": 8, "max_tokens": 64}),

@@ -1,0 +1,288 @@
+"""RecMamba: one Mamba layer over a long history of item IDs, and nothing else (Yang et al. 2024, arXiv 2403.16371).
+
+From the public code (nancheng58/RecMamba at 4ff9452): item embeddings times the root of their width, one Mamba layer of
+width 64 with 32 numbers of state a unit, no residual, no norm, no feed-forward; the newest output is scored against the
+item embeddings. Trained with binary cross-entropy and one negative a place, as published, or with ``loss=ce``.
+
+What differs, unless `as_released`: the released code pads every history on the left to its greatest length and reads
+the padding as events, so that a history of five costs what one of five thousand costs, and each event has a learned
+position that changes with every further event. Here padding is not read, and the layer alone tells what came first. So
+what is known of a user is a state of fixed size: once `remember` has read a history, a request with one event more
+costs one step, however long the history is. For histories of up to `max_length` events its list is that of the whole
+pass; beyond, the state remembers what the whole pass no longer reads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from transformers import BatchFeature, PretrainedConfig
+from transformers import initialization as init
+from transformers.utils.generic import ModelOutput
+
+from models import forward_costs, recommender
+from models.captured import captured
+from models.dropout import Dropout
+from models.errors import UserError
+from models.int8 import Int8Linear, Int8Rows
+from models.kept_states import KeptStates, key_of
+from models.losses import binary_cross_entropy, catalogue_cross_entropy
+from models.recommender import PADDING, Catalogue, History, Recommendations, TrainableRecommender, pad, phase
+from models.sequences import Windows, collate_windows, negatives_outside, request_batch
+from models.state_space import PATH, State, StateSpace
+from models.topk import rank_items
+
+SIZES: dict[str, int] = {"compact": 64, "t5-small": 512, "t5-base": 768}
+"""Widths; compact is the published one, the others are those of the T5s they are named after."""
+
+STATE = 32
+
+KEPT = 4096
+"""Histories whose state is kept at most."""
+
+READ = 256
+"""Histories that `remember` reads at a time."""
+
+
+class Loss(StrEnum):
+    """What training minimises."""
+
+    BCE = "bce"
+    CE = "ce"
+
+
+class Settings(recommender.Settings):
+    """Settings of RecMamba.
+
+    Attributes:
+        loss: Binary cross-entropy with one sampled negative, as published, or full softmax cross-entropy.
+        max_length: Most events read of a history.
+        window: Most predictions of one training example; longer histories are cut into several. With `as_released`
+            it is `max_length`, whatever it says.
+        dropout: On the item vectors that are read, and with ``loss=ce`` on what is scored.
+        as_released: Pad on the left to `max_length` and read the padding, with learned positions.
+
+    """
+
+    loss: Loss = Loss.BCE
+    max_length: int = Field(default=5000, ge=1, le=100_000)
+    window: int = Field(default=200, ge=1, le=100_000)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    as_released: bool = False
+
+
+class RecMambaConfig(PretrainedConfig):
+    """Size of the catalogue, and the settings it was built with."""
+
+    model_type = "recmamba"
+
+    def __init__(self, items: int = 1, settings: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        self.items = items
+        self.settings = settings or {}
+        super().__init__(**kwargs)
+
+
+class RecMamba(TrainableRecommender):
+    """See the module's docstring. Shapes: B users, S events, D width, n items."""
+
+    settings_type = Settings
+    capturable = True
+    config_class = RecMambaConfig
+    config: RecMambaConfig
+    rounded: Int8Linear | None = None
+    kept: KeptStates | None = None
+
+    def __init__(self, config: RecMambaConfig) -> None:
+        super().__init__(config)
+        self.settings = Settings(**config.settings)
+        width = SIZES[self.settings.preset]
+        self.items = nn.Embedding(config.items + 1, width, padding_idx=PADDING)
+        self.positions = nn.Embedding(self.settings.max_length, width) if self.settings.as_released else None
+        self.dropout = Dropout(self.settings.dropout)
+        self.mamba = StateSpace(width, state=STATE)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Draw embeddings as the released code does, and the layer's weights as Mamba's own."""
+        super()._init_weights(module)
+        if isinstance(module, StateSpace):
+            module.initialise()
+        elif isinstance(module, nn.Embedding):
+            init.xavier_normal_(module.weight)
+            if module.padding_idx is not None and not getattr(module.weight, "_is_hf_initialized", False):
+                init.zeros_(module.weight[module.padding_idx])
+
+    @classmethod
+    def build(cls, catalogue: Catalogue, histories: Sequence[History], settings: recommender.Settings) -> Self:
+        """Make one with seeded random weights."""
+        del histories
+        if settings.preset not in SIZES:
+            raise UserError(f"recmamba has no preset {settings.preset!r}: use one of {', '.join(SIZES)}")
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            return cls(RecMambaConfig(len(catalogue), settings.model_dump(mode="json")))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """How the state space is computed."""
+        return (PATH,)
+
+    def examples(self, histories: Sequence[History]) -> Windows:
+        """Cut histories into windows."""
+        return Windows(histories, self.settings.max_length if self.settings.as_released else self.settings.window)
+
+    def collate(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """Pad windows on the right; as released, on the left and to the full length."""
+        if not self.settings.as_released:
+            return collate_windows(examples)
+        return {name: self._whole_length([one[name] for one in examples]) for name in ("input_ids", "labels")}
+
+    def forward(self, input_ids: Tensor, labels: Tensor) -> ModelOutput:
+        """Return the mean loss over all places with a label; both arguments are int64 [B, S]."""
+        real = labels != PADDING
+        queries = self.mamba(self.dropout(self._read(input_ids)))[real]  # [T, D]
+        positives, vectors = labels[real], self.items.weight
+        if self.settings.loss is Loss.CE:
+            loss = catalogue_cross_entropy(self.dropout(queries), vectors[1:], positives - 1)  # padding is no candidate
+        else:
+            negatives = negatives_outside(input_ids, labels, self.config.items)[real]
+            loss = binary_cross_entropy(queries, vectors, positives, negatives)
+        return ModelOutput(loss=loss)
+
+    def index(self, catalogue: Catalogue) -> None:
+        """Check that the catalogue is as large as the one trained on, and forget all users.
+
+        Raises:
+            UserError: It is not.
+
+        """
+        if len(catalogue) != self.config.items:
+            raise UserError(
+                f"recmamba was trained on {self.config.items} items and {catalogue.name} has {len(catalogue)}: "
+                "train it on this dataset, loaded with the same options"
+            )
+        self.programs = {}
+        self.kept = None
+
+    @property
+    def index_parts(self) -> dict[str, int]:
+        """Bytes of the users' states, once any are kept."""
+        return {} if self.kept is None else {"users' states": self.kept.bytes}
+
+    @torch.inference_mode()
+    def remember(self, histories: Sequence[History]) -> None:
+        """Read histories and keep their states; see `models.recommender.Recommender.remember`.
+
+        Raises:
+            UserError: As released, nothing can be kept: each further event changes the positions of all.
+
+        """
+        if self.settings.as_released:
+            raise UserError("recmamba as_released keeps no states: a further event moves all others; leave it out")
+        if self.kept is None:
+            nothing = self.mamba.nothing(1, self.items.weight)
+            self.kept = KeptStates((nothing.window, nothing.space), KEPT)
+        for start in range(0, len(histories), READ):
+            part = histories[start : start + READ]
+            batch = request_batch(part, self.settings.max_length, self.serving).to(self.device)
+            _, state = self.mamba.read(self._read(batch["input_ids"]), batch["last"])
+            self.kept.keep([key_of(one, len(one.items)) for one in part], (state.window, state.space))
+
+    def prepare(self, histories: Sequence[History]) -> BatchFeature:
+        """Pad the newest `max_length` events on the right; as released, on the left and to the full length.
+
+        Once states are kept, two columns more: ``before`` and ``after`` int64 [B], the keys of each history without its
+        newest event and with it.
+        """
+        batch = request_batch(histories, self.settings.max_length, self.serving)
+        if self.settings.as_released:
+            batch["input_ids"] = self._whole_length([one.items for one in histories])
+            batch["last"] = torch.full_like(batch["last"], self.settings.max_length - 1)
+        elif self.kept is not None:
+            batch["before"] = torch.tensor([key_of(one, max(len(one.items) - 1, 0)) for one in histories])
+            batch["after"] = torch.tensor([key_of(one, len(one.items)) for one in histories])
+        return batch
+
+    def most_places(self, name: str) -> int | None:
+        """Return the most events that are read."""
+        return self.settings.max_length if name == "input_ids" else None
+
+    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
+        """Score every item against the newest output: of one step for remembered users, else of a whole pass."""
+        if self.kept is None or "before" not in inputs:
+            return self._whole_pass(inputs, k)
+        with phase("encode"):
+            query = self._stepped(inputs, self.kept)
+        return self._ranked(query, inputs, k)
+
+    @captured
+    def _whole_pass(self, inputs: BatchFeature, k: int) -> Recommendations:
+        with phase("encode"):
+            query, _ = self.mamba.read(self._read(inputs["input_ids"]), inputs["last"])
+        return self._ranked(query, inputs, k)
+
+    def _ranked(self, query: Tensor, inputs: BatchFeature, k: int) -> Recommendations:
+        with phase("rank"):
+            return rank_items(query, self._ranked_vectors, k, inputs.get("seen_items"))
+
+    def _stepped(self, inputs: BatchFeature, kept: KeptStates) -> Tensor:
+        """Take one step from each user's state; users who are not known are read from their first event."""
+        before, after = inputs["before"].tolist(), inputs["after"].tolist()
+        ids, last = inputs["input_ids"], inputs["last"]
+        rows = torch.arange(len(ids), device=ids.device)
+        known = self.mamba.nothing(len(ids), self.items.weight)
+        at_hand = torch.tensor([key in kept for key in before], device=ids.device)
+        unread = ~at_hand & (last > 0)
+        if at_hand.any():
+            window, space = kept.get([key for key in before if key in kept])
+            known.window[at_hand], known.space[at_hand] = window, space
+        if unread.any():
+            with phase("read history"):
+                _, state = self.mamba.read(self._read(ids[unread]), last[unread] - 1)
+            known.window[unread], known.space[unread] = state.window, state.space
+        newest = self._read(ids[rows, last][:, None])
+        query, state = self.mamba.read(newest, torch.zeros_like(last), known)
+        # The state before is kept as well: whoever asks again without a further event is answered by one step, too.
+        kept.keep([*before, *after], [torch.cat(parts) for parts in zip(_parts(known), _parts(state), strict=True)])
+        return query
+
+    def forward_flops(self, inputs: BatchFeature) -> int:
+        """Add up the Mamba layer and the scores of all items; of remembered users one step."""
+        users, places = inputs["input_ids"].shape
+        ranked = forward_costs.ranking(users, self._ranked_vectors, 1)
+        if self.kept is None or "before" not in inputs:
+            return forward_costs.mamba(self.mamba.sizes, users, places) + ranked
+        known = [key in self.kept for key in inputs["before"].tolist()]
+        unread = sum(last > 0 and not here for last, here in zip(inputs["last"].tolist(), known, strict=True))
+        read = forward_costs.mamba(self.mamba.sizes, unread, places) if unread else 0
+        return read + forward_costs.mamba(self.mamba.sizes, users, 1) + ranked
+
+    def round_weights(self) -> None:
+        """Round the item vectors too; as what the layer reads they stay what they are."""
+        super().round_weights()
+        self.rounded = Int8Linear(self.items.weight, None)
+
+    @property
+    def _ranked_vectors(self) -> Tensor | Int8Rows:
+        return self.items.weight if self.rounded is None else self.rounded.weight
+
+    def _read(self, numbers: Tensor) -> Tensor:
+        """Look up what the layer reads of item numbers [B, S], as [B, S, D]."""
+        vectors: Tensor = self.items(numbers) * math.sqrt(self.items.embedding_dim)
+        return vectors if self.positions is None else vectors + self.positions.weight[: numbers.shape[1]]
+
+    def _whole_length(self, sequences: Sequence[Sequence[int]]) -> Tensor:
+        """Pad on the left to int64 [B, `max_length`], or cut from there."""
+        length = self.settings.max_length
+        newest = pad([tuple(sequence)[-length:] for sequence in sequences], left=True)
+        return nn.functional.pad(newest, (length - newest.shape[1], 0), value=PADDING)
+
+
+def _parts(state: State) -> tuple[Tensor, Tensor]:
+    return state.window, state.space

@@ -1,0 +1,67 @@
+"""What is known of the histories that were read last, so that one with a further event need not be read again."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from models.recommender import History
+
+
+def key_of(history: History, events: int) -> int:
+    """Return a number of 64 bits for a history's first events; equal ones have equal numbers."""
+    return hash(history.items[:events])
+
+
+class KeptStates:
+    """Rows of tensors by key; the least recently used make room.
+
+    Args:
+        like: A state of one row: tensors [1, ...] whose shape, dtype and device the kept ones have.
+        most: Rows that are kept.
+
+    """
+
+    def __init__(self, like: Sequence[Tensor], most: int) -> None:
+        self._most = most
+        with torch.inference_mode(False):  # what inference mode makes could not be written to outside of it
+            self._tables = [part.new_zeros(most, *part.shape[1:]) for part in like]
+        self._rows: OrderedDict[int, int] = OrderedDict()
+
+    def __contains__(self, key: int) -> bool:
+        return key in self._rows
+
+    def __len__(self) -> int:
+        """Count the rows in use."""
+        return len(self._rows)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all rows, in use or not."""
+        return sum(table.nbytes for table in self._tables)
+
+    def get(self, keys: Sequence[int]) -> list[Tensor]:
+        """Return the state of each key, stacked, [B, ...]; all must be there."""
+        for key in keys:
+            self._rows.move_to_end(key)
+        rows = torch.tensor([self._rows[key] for key in keys], device=self._tables[0].device)
+        return [table[rows] for table in self._tables]
+
+    def keep(self, keys: Sequence[int], state: Sequence[Tensor]) -> None:
+        """Keep the state of each key, [B, ...]; of more than there is room for, the last ones."""
+        kept = dict(zip(keys, range(len(keys)), strict=True))  # of equal keys the last, which has the same state
+        newest = list(kept.items())[-self._most :]
+        rows = torch.tensor([self._row_for(key) for key, _ in newest], device=self._tables[0].device)
+        places = torch.tensor([place for _, place in newest], device=rows.device)
+        for table, part in zip(self._tables, state, strict=True):
+            table[rows] = part[places]
+
+    def _row_for(self, key: int) -> int:
+        row = self._rows.pop(key, None)
+        if row is None:
+            row = len(self._rows) if len(self._rows) < self._most else self._rows.popitem(last=False)[1]
+        self._rows[key] = row
+        return row

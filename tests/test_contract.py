@@ -17,6 +17,8 @@ VARIANTS = [
     ("sasrec", {"loss": "bce"}),
     ("pad", {"loss": "bce", "item_layers": 1}),
     ("recmamba", {"loss": "ce"}),
+    ("sigma", {"flip": "by-length"}),
+    ("sigma", {"as_released": True}),
     ("recmamba", {"as_released": True, "max_length": 50}),
     ("lite-llm4rec", {"item_llm": "ids"}),
     ("lite-llm4rec", {"item_llm_training": "frozen", "pooling": "last"}),

@@ -30,10 +30,10 @@ from models import forward_costs, recommender
 from models.captured import captured
 from models.dropout import Dropout
 from models.errors import UserError
-from models.int8 import Int8Linear, Int8Rows
+from models.item_scored import ItemScored
 from models.kept_states import KeptStates, key_of
 from models.losses import binary_cross_entropy, catalogue_cross_entropy
-from models.recommender import PADDING, Catalogue, History, Recommendations, TrainableRecommender, pad, phase
+from models.recommender import PADDING, Catalogue, History, Recommendations, pad, phase
 from models.sequences import Windows, collate_windows, negatives_outside, request_batch
 from models.state_space import PATH, State, StateSpace
 from models.topk import rank_items
@@ -88,14 +88,13 @@ class RecMambaConfig(PretrainedConfig):
         super().__init__(**kwargs)
 
 
-class RecMamba(TrainableRecommender):
+class RecMamba(ItemScored):
     """See the module's docstring. Shapes: B users, S events, D width, n items."""
 
     settings_type = Settings
     capturable = True
     config_class = RecMambaConfig
     config: RecMambaConfig
-    rounded: Int8Linear | None = None
     kept: KeptStates | None = None
 
     def __init__(self, config: RecMambaConfig) -> None:
@@ -129,6 +128,11 @@ class RecMamba(TrainableRecommender):
             return cls(RecMambaConfig(len(catalogue), settings.model_dump(mode="json")))
 
     @property
+    def item_vectors(self) -> Tensor:
+        """The embeddings that are read, too."""
+        return self.items.weight
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """How the state space is computed."""
         return (PATH,)
@@ -156,18 +160,8 @@ class RecMamba(TrainableRecommender):
         return ModelOutput(loss=loss)
 
     def index(self, catalogue: Catalogue) -> None:
-        """Check that the catalogue is as large as the one trained on, and forget all users.
-
-        Raises:
-            UserError: It is not.
-
-        """
-        if len(catalogue) != self.config.items:
-            raise UserError(
-                f"recmamba was trained on {self.config.items} items and {catalogue.name} has {len(catalogue)}: "
-                "train it on this dataset, loaded with the same options"
-            )
-        self.programs = {}
+        """Check the catalogue, and forget all users."""
+        super().index(catalogue)
         self.kept = None
 
     @property
@@ -229,7 +223,7 @@ class RecMamba(TrainableRecommender):
 
     def _ranked(self, query: Tensor, inputs: BatchFeature, k: int) -> Recommendations:
         with phase("rank"):
-            return rank_items(query, self._ranked_vectors, k, inputs.get("seen_items"))
+            return rank_items(query, self.ranked_vectors, k, inputs.get("seen_items"))
 
     def _stepped(self, inputs: BatchFeature, kept: KeptStates) -> Tensor:
         """Take one step from each user's state; users who are not known are read from their first event."""
@@ -255,22 +249,13 @@ class RecMamba(TrainableRecommender):
     def forward_flops(self, inputs: BatchFeature) -> int:
         """Add up the Mamba layer and the scores of all items; of remembered users one step."""
         users, places = inputs["input_ids"].shape
-        ranked = forward_costs.ranking(users, self._ranked_vectors, 1)
+        ranked = forward_costs.ranking(users, self.ranked_vectors, 1)
         if self.kept is None or "before" not in inputs:
             return forward_costs.mamba(self.mamba.sizes, users, places) + ranked
         known = [key in self.kept for key in inputs["before"].tolist()]
         unread = sum(last > 0 and not here for last, here in zip(inputs["last"].tolist(), known, strict=True))
         read = forward_costs.mamba(self.mamba.sizes, unread, places) if unread else 0
         return read + forward_costs.mamba(self.mamba.sizes, users, 1) + ranked
-
-    def round_weights(self) -> None:
-        """Round the item vectors too; as what the layer reads they stay what they are."""
-        super().round_weights()
-        self.rounded = Int8Linear(self.items.weight, None)
-
-    @property
-    def _ranked_vectors(self) -> Tensor | Int8Rows:
-        return self.items.weight if self.rounded is None else self.rounded.weight
 
     def _read(self, numbers: Tensor) -> Tensor:
         """Look up what the layer reads of item numbers [B, S], as [B, S, D]."""

@@ -21,9 +21,9 @@ from transformers.utils.generic import ModelOutput
 from models import forward_costs, recommender
 from models.captured import captured
 from models.errors import UserError
-from models.int8 import Int8Linear, Int8Rows
+from models.item_scored import ItemScored
 from models.losses import binary_cross_entropy, catalogue_cross_entropy
-from models.recommender import PADDING, Catalogue, History, Recommendations, TrainableRecommender, phase
+from models.recommender import PADDING, Catalogue, History, Recommendations, phase
 from models.sequences import Windows, collate_windows, negatives_outside, request_batch
 from models.topk import rank_items
 
@@ -104,19 +104,17 @@ class SASRecConfig(PretrainedConfig):
         super().__init__(**kwargs)
 
 
-class SASRec(TrainableRecommender):
+class SASRec(ItemScored):
     """See the module's docstring."""
 
     settings_type = Settings
     capturable = True
     config_class = SASRecConfig
     config: SASRecConfig
-    rounded: Int8Linear | None
 
     def __init__(self, config: SASRecConfig) -> None:
         super().__init__(config)
         self.backbone = GPT2Model(GPT2Config(**config.backbone))
-        self.rounded = None
         self.post_init()
 
     @classmethod
@@ -147,25 +145,11 @@ class SASRec(TrainableRecommender):
         real = labels != PADDING
         queries, positives = hidden[real], labels[real]  # [T, D], [T]
         if self.config.loss == Loss.CE:
-            loss = catalogue_cross_entropy(queries, self._item_vectors[1:], positives - 1)  # padding is no candidate
+            loss = catalogue_cross_entropy(queries, self.item_vectors[1:], positives - 1)  # padding is no candidate
         else:
             negatives = negatives_outside(input_ids, labels, self.config.items)[real]
-            loss = binary_cross_entropy(queries, self._item_vectors, positives, negatives)
+            loss = binary_cross_entropy(queries, self.item_vectors, positives, negatives)
         return ModelOutput(loss=loss)
-
-    def index(self, catalogue: Catalogue) -> None:
-        """Check that the catalogue is as large as the one trained on; the embeddings are the index.
-
-        Raises:
-            UserError: It is not.
-
-        """
-        self.programs = {}
-        if len(catalogue) != self.config.items:
-            raise UserError(
-                f"sasrec was trained on {self.config.items} items and {catalogue.name} has {len(catalogue)}: "
-                "train it on this dataset, loaded with the same options"
-            )
 
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
         """Pad the newest `max_length` items on the right."""
@@ -182,23 +166,16 @@ class SASRec(TrainableRecommender):
             hidden = self.backbone(input_ids=inputs["input_ids"]).last_hidden_state
             query = hidden[torch.arange(len(hidden), device=hidden.device), inputs["last"]]  # [B, D]
         with phase("rank"):
-            return rank_items(query, self._ranked_vectors, k, inputs.get("seen_items"))
+            return rank_items(query, self.ranked_vectors, k, inputs.get("seen_items"))
 
     def forward_flops(self, inputs: BatchFeature) -> int:
         """Add up the blocks and the scores of all items."""
         users, places = inputs["input_ids"].shape
-        ranked = forward_costs.ranking(users, self._ranked_vectors, 1)
+        ranked = forward_costs.ranking(users, self.ranked_vectors, 1)
         return forward_costs.gpt2(self.backbone.config, users, places) + ranked
 
-    def round_weights(self) -> None:
-        """Round the item vectors too; as what the network reads they stay what they are."""
-        super().round_weights()
-        self.rounded = Int8Linear(self._item_vectors, None)
-
     @property
-    def _item_vectors(self) -> Tensor:
-        return self.backbone.wte.weight  # [n + 1, D]
-
-    @property
-    def _ranked_vectors(self) -> Tensor | Int8Rows:
-        return self._item_vectors if self.rounded is None else self.rounded.weight
+    def item_vectors(self) -> Tensor:
+        """GPT-2's token embeddings."""
+        vectors: Tensor = self.backbone.wte.weight
+        return vectors

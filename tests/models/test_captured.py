@@ -14,6 +14,7 @@ from tests.tiny import ITEMS, build, catalogue, walks
 RECOMMENDERS = [
     ("sasrec", {}),
     ("sasrec", {"max_length": 70}),
+    ("sigma", {}),
     ("lite-llm4rec", {}),
     ("lite-llm4rec", {"instruction": "what comes next", "item_llm": "ids"}),
     ("lite-llm4rec", {"backbone": "compact", "head": "items", "item_llm": "ids"}),

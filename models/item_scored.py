@@ -1,0 +1,57 @@
+"""Recommenders whose scores are inner products of a state with one vector an item."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+from torch import Tensor
+
+from models.errors import UserError
+from models.int8 import Int8Linear, Int8Rows
+from models.recommender import Catalogue, TrainableRecommender
+
+
+class ItemScored(TrainableRecommender):
+    """A recommender whose configuration holds the number of `items`; their vectors are its index.
+
+    Attributes:
+        rounded: The item vectors in int8, once `round_weights` was called.
+
+    """
+
+    config: Any
+    rounded: Int8Linear | None
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.rounded = None
+
+    @property
+    @abstractmethod
+    def item_vectors(self) -> Tensor:
+        """One row an item, [n + 1, D], row 0 belonging to padding."""
+
+    @property
+    def ranked_vectors(self) -> Tensor | Int8Rows:
+        """What serving ranks by: the item vectors, or what they were rounded to."""
+        return self.item_vectors if self.rounded is None else self.rounded.weight
+
+    def index(self, catalogue: Catalogue) -> None:
+        """Check that the catalogue is as large as the one trained on.
+
+        Raises:
+            UserError: It is not.
+
+        """
+        self.programs = {}
+        if len(catalogue) != self.config.items:
+            raise UserError(
+                f"{self.config.model_type} was trained on {self.config.items} items and {catalogue.name} has "
+                f"{len(catalogue)}: train it on this dataset, loaded with the same options"
+            )
+
+    def round_weights(self) -> None:
+        """Round the item vectors too; as what the network reads they stay what they are."""
+        super().round_weights()
+        self.rounded = Int8Linear(self.item_vectors, None)

@@ -2,6 +2,9 @@
 
 ``python -m bench.reproduce gpu`` does the jobs of a queue, the most valuable first, within the minutes that a machine
 can be had for, and brings back a few files (docs/gpu.md).
+
+``--queue DIR`` lets many machines do it: it fills a queue of cases that ``python -m bench.worker --queue DIR`` empties
+wherever it is started (docs/machines.md).
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ from rich.console import Console
 from bench.cli import ending
 from bench.cli.loading import Loading, with_loading
 from bench.cli.options import DeviceName, choose_device
-from bench.ground.bounds import Minutes, Rounds, Users, number
+from bench.fleet.launching import share, sweep_of
+from bench.fleet.sweep import DEAD_AFTER_S
+from bench.ground.bounds import Minutes, Rounds, Seconds, Threads, Users, number
 from bench.ground.outputs import check_out_file, check_out_folder, write_file
 from bench.reproducing.kept import RUN, STUDIES, read_kept
 from bench.reproducing.packed import LIST
@@ -76,6 +81,17 @@ def main(
         Path | None, typer.Option(help="Make pages of what a queue brought back, which --kept names, and run nothing.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for results, studies and the page.")] = Path("reports/latest"),
+    shared: Annotated[
+        Path | None, typer.Option("--queue", help="Folder that machines share, for what their workers do.")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="With --queue: wait until workers are done.")] = True,
+    dead_after: Annotated[
+        float, number(Seconds, "With --queue: how long a worker may be silent before others take its ticket.")
+    ] = DEAD_AFTER_S,
+    timing_threads: Annotated[
+        int | None, number(Threads, "With --queue: threads of what is timed; default: all cores of a machine but one.")
+    ] = None,
+    case_timeout: Annotated[float | None, number(Seconds, "With --queue: what each step of a case may take.")] = None,
     loading: Loading,
 ) -> None:
     """Do what of a suite is not done yet: train, evaluate, study beams and leaks, measure, render."""
@@ -86,6 +102,24 @@ def main(
         console.print(f"{(time.monotonic() - started) / 60:6.1f} min  {line}", soft_wrap=True, highlight=False)
 
     queue = read_queue(suite)
+    if shared is not None:
+        if queue is not None or kept or budget_minutes or not measure or dry_run or pages or jobs:
+            raise UserError("--queue goes with a suite, without --kept, --budget-minutes, --jobs and --no-measure")
+        sweep = sweep_of(
+            suite,
+            size=size,
+            only=only or [],
+            sources=[one for one in datasets.split(",") if one],
+            loading=loading,
+            device=device,
+            threads=timing_threads,
+            quality_users=quality_users,
+            beam_users=beam_users,
+            timeout_s=case_timeout,
+            dead_after_s=dead_after,
+        )
+        share(sweep, shared, out, say, wait_for=wait, render=render, retry=retry_failed)
+        return
     if queue is not None:
         if datasets or only or jobs or not (measure and render):
             raise UserError(f"{suite} is a queue, whose jobs say what is done; leave out what is for suites")

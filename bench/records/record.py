@@ -437,7 +437,7 @@ class Agreement(Model):
 
 
 class Provenance(Model):
-    """How to get this number again."""
+    """How to get this number again; `attempt` counts from 1 where a queue gave the case out, else it is None."""
 
     command: str
     commit: str | None
@@ -447,6 +447,7 @@ class Provenance(Model):
     software: dict[str, str | None]
     dataset: dict[str, str | int | float | bool | None]
     dataset_warnings: list[str] = Field(default=[])
+    attempt: AtLeastOne | None = None
 
 
 class Record(Model):

@@ -135,10 +135,14 @@ class Plan:
         """Tell whether a set of weights is evaluated, now or before."""
         return work.studies(work.results) is not None or self.is_kept(work)
 
-    def timed(self) -> Suite | None:
+    def timed(self, *, whole: bool = False) -> Suite | None:
         """Return the suite of what is to be timed: the first seeds that are trained, in one group a batch size.
 
         Datasets on which something was timed before are left out; None where nothing is left.
+
+        Args:
+            whole: Whether to take what is not trained yet, too.
+
         """
         parts = []
         for source, dataset in self.datasets.items():
@@ -146,7 +150,7 @@ class Plan:
                 continue
             entries: dict[str, Entry] = {}
             for work in self.work:
-                if work.dataset is dataset and work.trained and work.is_first:
+                if work.dataset is dataset and work.is_first and (whole or work.trained):
                     checkpoint = work.folder if work.trains else None
                     entries[str(work.folder)] = work.entry.model_copy(
                         update={"settings": work.chosen, "checkpoint": checkpoint}

@@ -95,8 +95,8 @@ class Steps:
     def run_all(self, jobs: int) -> None:
         """Train and evaluate everything, `jobs` sets of weights at a time; what is there is kept."""
         pool = ThreadPoolExecutor(jobs)
-        waiting = [pool.submit(self._guarded, self._leaks)]
-        waiting += [pool.submit(self._guarded, self._finish, work) for work in self.plan.work]
+        waiting = [pool.submit(self._guarded, self.probe_numberings)]
+        waiting += [pool.submit(self._guarded, self.finish, work) for work in self.plan.work]
         try:
             for one in waiting:
                 one.result()
@@ -148,7 +148,8 @@ class Steps:
         except OutOfTimeError:
             pass
 
-    def _leaks(self) -> None:
+    def probe_numberings(self) -> None:
+        """Probe the numberings of each dataset's items for answers that they give away, as far as that is not done."""
         name = self.plan.numbering if self.plan.suite.leaks else None
         for source, dataset in self.plan.datasets.items():
             out = self.plan.leaks(dataset)
@@ -156,8 +157,14 @@ class Steps:
                 argv = ["bench.leaks", name, *self._data(source), "--out", str(out), *self.options.source]
                 self._command(f"probing the numberings of {dataset.name}", argv, f"leaks-{dataset.name}.log")
 
-    def _finish(self, work: Work) -> None:
-        """Train, evaluate and study one set of weights, as far as that is not done."""
+    def finish(self, work: Work) -> None:
+        """Train, evaluate and study one set of weights, as far as that is not done.
+
+        Raises:
+            OutOfTimeError: The time is up, or all must end.
+            StepFailedError: A command failed.
+
+        """
         if self.plan.is_kept(work):
             return
         log = f"{work.results.stem}.log"

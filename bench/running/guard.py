@@ -20,6 +20,7 @@ import os
 import resource
 import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -274,6 +275,7 @@ def _serve(
     wire: Connection, options: RunOptions, identity: object, folder: str, surroundings: dict[str, str], log: str
 ) -> None:
     """Measure what is asked for until nobody asks any more."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asks; what is raised here is a recommender's
     with Path(log).open("w") as file:
         os.dup2(file.fileno(), 1)
@@ -306,6 +308,14 @@ def _serve(
                 wire.send(("record", record.model_dump_json()))
                 wire.recv()
             wire.send(("done",))
+
+
+def _end_with_parent() -> None:
+    """Wait, blocked, until whoever asks is gone, and end then: a killed run must not go on beside the next one."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this is a process that another one started"
+    parent.join()
+    os._exit(1)
 
 
 def _plan(

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bench.data.files import SEPARATORS, FileContent, line_numbers, wrong_separator
+from bench.data.large import read_large
 from bench.data.raw import Times
 from bench.data.values import times
 from models.errors import UserError
@@ -22,7 +23,7 @@ class Table:
 
     Attributes:
         label: How messages name the file.
-        cells: Every column that was asked for, as text unless said otherwise.
+        cells: Every column that was asked for, as text, or of a large table as categories of text.
         order: The column of times, int64 or float64 [rows]; empty without one.
         lines: Where each row stands, int64 [rows]; a row with a line end inside of a cell moves the later ones.
 
@@ -67,6 +68,9 @@ def read_csv(
     used = [*filled, *([time] if time else []), *optional]
     _check_header(source, header, used, separator)
     lines_before = 0 if names else 1
+    large = read_large(source, header, [*filled, *optional], time, separator, skip=lines_before)
+    if large is not None and len(large[0]) and not any("" in large[0][name].cat.categories for name in filled):
+        return Table(source.label, *large, line_numbers(len(large[0]), lines_before))
     try:
         frame = pd.read_csv(
             BytesIO(source.data),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pandas.util import hash_array
 
 from bench.data.dataset import MIN_INTERACTIONS, Dataset, Source
 from bench.data.options import LEAVE_ONE_OUT, LoadOptions, Ties
-from bench.data.raw import Raw, Times
+from bench.data.ordering import Rows, distinct_in_time_order, order_ties
+from bench.data.raw import Numbers, Raw
 from bench.data.splitting import split_at, split_counts, split_warnings
 from models.errors import UserError
 from models.recommender import Catalogue, Item
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 MOST_TIED = 0.05
 """Share of tied interactions beyond which a reader should know of them."""
+
+BLOCK = 1 << 22
+"""Interactions looked at together."""
 
 
 @dataclass(frozen=True)
@@ -74,23 +78,23 @@ def prepare(raw: Raw, options: LoadOptions) -> Prepared:
     min_count = options.min_count
     raw.check_items()
     warnings = list(raw.warnings)
-    kept = _distinct(raw)
-    if len(kept) < len(raw.users):
-        duplicates = len(raw.users) - len(kept)
+    rows = distinct_in_time_order(raw)
+    if duplicates := len(raw.users) - len(rows):
         warnings.append(f"{duplicates:,} exact duplicates (same user, item and time) dropped")
-    kept = kept[k_core(raw.users[kept], raw.items[kept], min_count)]
-    users, items = raw.users[kept], raw.items[kept]
-    if not len(kept) or np.bincount(users).max() < MIN_INTERACTIONS:
+    rows = rows[k_core(raw.users[rows], raw.items[rows], min_count)]
+    if not len(rows) or np.bincount(raw.users[rows]).max() < MIN_INTERACTIONS:
         where = f"{raw.interactions_label}, lines 1 to {raw.lines[-1]}"
         remedy = f"lower min_count, which is {min_count}" if min_count else "give longer histories"
         raise UserError(f"{where}: no user has at least {MIN_INTERACTIONS} interactions; {remedy}")
-    numbers, ids = _number(items, raw.item_ids, options.seed)
-    among_ties = _hashed(raw, kept, options.seed) if options.ties is Ties.SHUFFLED else raw.lines[kept]
-    order = np.lexsort((among_ties, raw.order[kept], users))
-    lengths = np.bincount(users)
+
+    def among_ties(some: Rows) -> NDArray[Any]:
+        return _hashed(raw, some, options.seed) if options.ties is Ties.SHUFFLED else raw.lines[some]
+
+    tied = order_ties(raw, rows, among_ties)
+    numbers, ids = _number(raw.items[rows], raw.item_ids, options.seed)
+    lengths = np.bincount(raw.users[rows])
     offsets = np.concatenate([[0], np.cumsum(lengths[lengths > 0])]).astype(np.int64)
-    times = raw.order[kept][order]
-    tied = _tied(users[order], times)
+    times = raw.order[rows]
     counted: dict[str, int | float] = {"tied interactions": round(tied, 4)} if tied else {}
     if tied > MOST_TIED:
         how = "a random order of their own" if options.ties is Ties.SHUFFLED else "the order of the file"
@@ -100,7 +104,7 @@ def prepare(raw: Raw, options: LoadOptions) -> Prepared:
     before = None
     if options.split != LEAVE_ONE_OUT:
         before, moment = split_at(raw, options.split, times, offsets)
-        counts = split_counts(before, numbers[order], offsets)
+        counts = split_counts(before, numbers, offsets)
         warnings += split_warnings(counts)
         counted |= {"cut at": moment} | counts
     texts = tuple(raw.texts[identifier] if raw.texts is not None else Item() for identifier in ids)
@@ -113,10 +117,10 @@ def prepare(raw: Raw, options: LoadOptions) -> Prepared:
         without = sum(not code for code in codes)
         if without:
             warnings.append(f"{without:,} of {len(ids):,} items have no semantic ID")
-    return Prepared(numbers[order], offsets, ids, texts, tuple(warnings), counted, before, codes)
+    return Prepared(numbers, offsets, ids, texts, tuple(warnings), counted, before, codes)
 
 
-def _hashed(raw: Raw, rows: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
+def _hashed(raw: Raw, rows: Rows, seed: int) -> NDArray[np.uint64]:
     """Return a number for each of some rows that hangs on its user, its item and the seed alone, uint64 [rows]."""
     key = f"{seed:016d}"
     users, items = (hash_array(np.array(ids, dtype=object), hash_key=key) for ids in (raw.user_ids, raw.item_ids))
@@ -124,32 +128,12 @@ def _hashed(raw: Raw, rows: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
         return hash_array(users[raw.users[rows]] * np.uint64(3) + items[raw.items[rows]])
 
 
-def _tied(users: NDArray[np.int64], times: Times) -> float:
-    """Return the share of interactions that stand beside one of the same user and time; both sorted."""
-    same = (users[1:] == users[:-1]) & (times[1:] == times[:-1])
-    tied = np.zeros(len(users), dtype=bool)
-    tied[1:] |= same
-    tied[:-1] |= same
-    return float(tied.mean())
-
-
-def _distinct(raw: Raw) -> NDArray[np.int64]:
-    """Return the rows that repeat no earlier one, in file order."""
-    order = np.lexsort((raw.order, raw.items, raw.users))  # stable: of equal rows the earliest comes first
-    same = np.ones(len(order), dtype=bool)
-    same[:1] = False
-    for column in (raw.users, raw.items, raw.order):
-        ordered = column[order]
-        same[1:] &= ordered[1:] == ordered[:-1]
-    return np.sort(order[~same])
-
-
-def k_core(users: NDArray[np.int64], items: NDArray[np.int64], min_count: int) -> NDArray[np.int64]:
+def k_core(users: Numbers, items: Numbers, min_count: int) -> NDArray[np.int64]:
     """Return the rows left when users and items with fewer than `min_count` rows go, until none has.
 
     Args:
-        users: int64 [interactions].
-        items: int64 [interactions].
+        users: Whole numbers [interactions].
+        items: Whole numbers [interactions].
         min_count: 0 and 1 keep everything.
 
     """
@@ -163,9 +147,9 @@ def k_core(users: NDArray[np.int64], items: NDArray[np.int64], min_count: int) -
     return rows
 
 
-def _number(items: NDArray[np.int64], names: tuple[str, ...], seed: int) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+def _number(items: Numbers, names: tuple[str, ...], seed: int) -> tuple[NDArray[np.int32], tuple[str, ...]]:
     """Return the number of every row's item, and the identifiers of items 1..n."""
-    present = np.unique(items)
+    present = np.flatnonzero(np.bincount(items, minlength=len(names)))
     alphabetical = sorted(present.tolist(), key=names.__getitem__)
     shuffled = np.array(alphabetical)[np.random.default_rng(seed).permutation(len(alphabetical))]
     numbers = np.zeros(len(names), dtype=np.int32)
@@ -175,5 +159,9 @@ def _number(items: NDArray[np.int64], names: tuple[str, ...], seed: int) -> tupl
 
 def first_appearance(flat: NDArray[np.int32]) -> tuple[int, ...]:
     """Return the distinct values in the order in which they first come."""
-    values, first = np.unique(flat, return_index=True)
-    return tuple(values[np.argsort(first)].tolist())
+    first = np.full(int(flat.max(initial=0)) + 1, len(flat), dtype=np.int64)
+    for end in range(len(flat), 0, -BLOCK):  # backwards: of equal places, numpy keeps what is written last
+        places = np.arange(max(0, end - BLOCK), end)[::-1]
+        first[flat[places]] = places
+    values = np.flatnonzero(first < len(flat))
+    return tuple(values[np.argsort(first[values])].tolist())

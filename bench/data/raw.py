@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.data.large import by_appearance
 from models.errors import UserError
 from models.recommender import Item
 
 Times = NDArray[np.int64] | NDArray[np.float64]
+Numbers = NDArray[np.int64] | NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -21,8 +24,8 @@ class Raw:
     """All interactions and item texts of some files, as they stand there.
 
     Attributes:
-        users: Users numbered from 0 by first appearance in the file, int64 [interactions].
-        items: Positions in `item_ids`, int64 [interactions].
+        users: Users numbered from 0 by first appearance in the file, whole numbers [interactions].
+        items: Positions in `item_ids`, whole numbers [interactions].
         order: Timestamps or positions: larger is later, within one user, int64 or float64 [interactions].
         lines: Where each interaction stands, int64 [interactions].
         user_ids: Source identifiers of the users; user u is ``user_ids[u]``.
@@ -36,8 +39,8 @@ class Raw:
 
     """
 
-    users: NDArray[np.int64]
-    items: NDArray[np.int64]
+    users: Numbers
+    items: Numbers
     order: Times
     lines: NDArray[np.int64]
     user_ids: tuple[str, ...]
@@ -68,9 +71,17 @@ class Raw:
             )
 
 
-def number(identifiers: pd.Series | Sequence[Hashable]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Return each identifier's place among the distinct ones, by first appearance, and the distinct ones."""
-    codes, distinct = pd.factorize(_series(identifiers))
+def number(identifiers: pd.Series | Sequence[Hashable]) -> tuple[Numbers, tuple[str, ...]]:
+    """Return each identifier's place among the distinct ones, by first appearance, and the distinct ones.
+
+    Categories that stand in that order already are taken as they are, and their numbers, mostly int32, too.
+    """
+    series = _series(identifiers)
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        numbers, names = series.cat.codes.to_numpy(), series.cat.categories
+        if by_appearance(numbers, len(names)):
+            return numbers, tuple(names.tolist())
+    codes, distinct = pd.factorize(series)
     return codes.astype(np.int64), tuple(map(str, distinct))
 
 
@@ -78,7 +89,7 @@ def _series(values: pd.Series | Sequence[Hashable]) -> pd.Series:
     return values if isinstance(values, pd.Series) else pd.Series(values)
 
 
-def are_positions(users: NDArray[np.int64], order: Times) -> bool:
+def are_positions(users: Numbers, order: Times) -> bool:
     """Tell whether the order of each user's interactions just counts from 1, so that it holds no times."""
     counts = np.bincount(users)
     first, last = np.full(len(counts), np.inf), np.full(len(counts), -np.inf)

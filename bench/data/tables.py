@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bench.data.csvs import header_of, read_csv
 from bench.data.files import SEPARATORS, FileContent, line_numbers
+from bench.data.large import encoded
 from bench.data.objects import Objects
 from bench.data.place import archive_of
 from bench.data.raw import Times
@@ -195,13 +196,18 @@ def _identifiers(path: Path, name: str, column: Any) -> pd.Series:
     if pa.types.is_floating(column.type):  # pandas writes integers so where one is missing
         column = pc.cast(column, pa.int64(), safe=False)
     try:
-        cells: pd.Series = pc.cast(column, pa.string()).to_pandas().astype("str")
+        column = encoded(column)
+        numbers = np.concatenate([chunk.indices.fill_null(-1).to_numpy() for chunk in column.chunks])
+        names = pc.cast(column.chunk(0).dictionary, pa.string()).to_pandas().astype("str")
     except (pa.ArrowException, ValueError, TypeError) as error:
         raise UserError(f"{path}: column {name} holds {column.type}, no identifiers; name another") from error
-    empty = np.flatnonzero(cells.isna() | cells.eq("") | cells.eq("None"))
+    missing = np.flatnonzero(names.isna() | names.eq("") | names.eq("None"))
+    empty = np.flatnonzero((numbers < 0) | np.isin(numbers, missing))
     if len(empty):
         raise UserError(f"{path}, line {empty[0] + 1}: {name} is empty; fill it in or delete the row")
-    return cells
+    if not names.is_unique:  # two values are spelled alike
+        return pd.Series(names.to_numpy()[numbers], dtype="str")
+    return pd.Series(pd.Categorical.from_codes(numbers, names, validate=False))
 
 
 def words(values: Sequence[Any] | None, rows: int) -> list[str]:

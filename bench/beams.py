@@ -82,7 +82,7 @@ def main(
         raise UserError(f"--decoder {decoder}: use a beam search, one of {', '.join(searches)}")
     histories, targets = loaded.queries(Split.TEST)
     rows = evaluate.sample(len(histories), users)
-    histories, targets = [histories[row] for row in rows], [targets[row] for row in rows]
+    histories, targets = histories.pick(rows), [targets[row] for row in rows]
     model, items = opened.recommender.to(place), len(loaded.catalogue)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("all items", total=len(rows))

@@ -74,7 +74,7 @@ def main(
     histories, targets = loaded.queries(Split.TEST)
     found = structure(loaded.catalogue, loaded.training(), histories, targets)
     rows = evaluate.sample(len(histories), users)
-    some, goals = [histories[row] for row in rows], [targets[row] for row in rows]
+    some, goals = histories.pick(rows), [targets[row] for row in rows]
     chosen = {"seed": seed} | parse_settings(settings or []) | ({"preset": preset} if preset else {})
     items = len(loaded.catalogue)
     limited = []

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from bench.data.histories import Histories
 from models.recommender import Catalogue, History
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 MIN_INTERACTIONS = 3
@@ -105,30 +107,24 @@ class Dataset:
                 histories.append(History(user, self._cut(items)))
         return histories
 
-    def queries(self, split: Split) -> tuple[list[History], list[int]]:
+    def queries(self, split: Split) -> tuple[Histories, list[int]]:
         """Return what is known before each target, and the targets, for users with at least 3 items.
 
         Under a split by time the test target is the first item after the cut, of users who have a past, and the
         validation target the last item before it, of users with at least 3 there.
         """
-        histories, targets = [], []
-        for user in range(self.users):
-            place = self._place_of_target(user, split)
-            if place is not None:
-                items = self.sequence(user)
-                histories.append(History(user, self._cut(items[:place])))
-                targets.append(items[place])
-        return histories, targets
-
-    def _place_of_target(self, user: int, split: Split) -> int | None:
-        """Return where a user's target stands in the sequence; None where the user has none."""
-        length = int(self.offsets[user + 1] - self.offsets[user])
+        starts, lengths = self.offsets[:-1], np.diff(self.offsets)
         if self.before is None:
-            return length - (1 if split is Split.TEST else 2) if length >= MIN_INTERACTIONS else None
-        before = int(self.before[user])
-        if split is Split.TEST:
-            return before if 0 < before < length else None
-        return before - 1 if before >= MIN_INTERACTIONS else None
+            places = lengths - (1 if split is Split.TEST else 2)
+            asked = lengths >= MIN_INTERACTIONS
+        elif split is Split.TEST:
+            places, asked = self.before, (self.before > 0) & (self.before < lengths)
+        else:
+            places, asked = self.before - 1, self.before >= MIN_INTERACTIONS
+        users = np.flatnonzero(asked)
+        ends = (starts + places)[users]
+        known = places[users] if self.max_history is None else np.minimum(places[users], self.max_history)
+        return Histories(self.flat, users, ends - known, ends), self.flat[ends].tolist()
 
     def _cut(self, items: tuple[int, ...]) -> tuple[int, ...]:
         return items if self.max_history is None else items[-self.max_history :]

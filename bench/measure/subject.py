@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 import torch
 from transformers import BatchFeature
@@ -66,11 +67,13 @@ def user_batches(histories: Sequence[History], batch_size: int, *, seed: int = 0
 
     There are batches for at least 64 users, so that no request is answered from warm caches alone.
     """
-    shuffled = random.Random(seed).sample(histories, len(histories))
+    shuffled = random.Random(seed).sample(range(len(histories)), len(histories))
     while len(shuffled) < batch_size:
         shuffled = shuffled + shuffled
     most = max(1, min(len(shuffled) // batch_size, max(64 // batch_size, 16)))
-    return [shuffled[start * batch_size : (start + 1) * batch_size] for start in range(most)]
+    return [
+        [histories[row] for row in shuffled[start * batch_size : (start + 1) * batch_size]] for start in range(most)
+    ]
 
 
 def fresh_batches(
@@ -81,7 +84,8 @@ def fresh_batches(
     Both are requests that nobody made yet.
     """
     known = {history.user for batch in asked for history in batch}
-    rest = [history for history in histories if history.user not in known]
-    rest += [History(one.user, one.items[:-1]) for one in histories if one.user in known and len(one.items) > 1]
+    others = (history for history in histories if history.user not in known)
+    cut = (History(one.user, one.items[:-1]) for one in histories if one.user in known and len(one.items) > 1)
+    rest = list(islice(chain(others, cut), most * batch_size))
     dealt = [rest[start : start + batch_size] for start in range(0, len(rest), batch_size)]
-    return [batch for batch in dealt if len(batch) == batch_size][:most]
+    return [batch for batch in dealt if len(batch) == batch_size]

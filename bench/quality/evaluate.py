@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.data.histories import lengths_of
 from bench.records.record import Hits, Metric, Quality
 from bench.statistics import ranks as ranking
 from bench.statistics.intervals import bootstrap
@@ -77,7 +78,7 @@ def rank_users(
 
     """
     # Similar lengths go together, so that long histories do not make others pay for their padding.
-    order = sorted(range(len(histories)), key=lambda row: len(histories[row].items))
+    order = np.argsort(lengths_of(histories), kind="stable").tolist()
     ask = partial(_lists, recommender, device, items)
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
@@ -173,8 +174,11 @@ def summarise(
     """
     k = lists.items.shape[1]
     real = lists.items[lists.items != PADDING]
-    removed = [frozenset(history.items if seen == SeenItems.REMOVE else ()) for history in histories]
-    places = sum(min(k, items - len(its)) for its in removed)
+    places = unreachable = 0
+    for history, target in zip(histories, targets, strict=True):  # sets of all users at once would take gigabytes
+        removed = frozenset(history.items if seen == SeenItems.REMOVE else ())
+        places += min(k, items - len(removed))
+        unreachable += target in removed
     found = np.flatnonzero(lists.ranks.tied)
     return Quality(
         split=split,
@@ -184,7 +188,7 @@ def summarise(
         metrics={name: interval(values) for name, values in per_user_metrics(lists.ranks, k).items()},
         coverage=len(np.unique(real)) / items,
         valid_rate=real.size / places if places else 1.0,
-        unreachable=sum(target in its for target, its in zip(targets, removed, strict=True)),
+        unreachable=unreachable,
         hits=Hits(
             rows=found.tolist(), better=lists.ranks.better[found].tolist(), tied=lists.ranks.tied[found].tolist()
         ),

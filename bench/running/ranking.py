@@ -20,11 +20,11 @@ def subject_of(recommender: Recommender, case: Case, dataset: Dataset, device: t
     return Subject(case.name, recommender, batches, case.k, device, len(dataset.catalogue))
 
 
-def users_to_rank(dataset: Dataset, users: int | None) -> tuple[list[History], list[int]]:
+def users_to_rank(dataset: Dataset, users: int | None) -> tuple[Sequence[History], list[int]]:
     """Return the histories and targets of a seeded sample of test users; of all where `users` is None."""
     histories, targets = dataset.queries(Split.TEST)
     rows = evaluate.sample(len(histories), users)
-    return [histories[row] for row in rows], [targets[row] for row in rows]
+    return histories.pick(rows), [targets[row] for row in rows]
 
 
 def ranked(subject: Subject, histories: Sequence[History], targets: Sequence[int]) -> Iterator[evaluate.Lists]:

@@ -279,7 +279,7 @@ class Runner:
             self._unfinished.keep_lists(key, lists)
         return evaluated_lists(lists), quality_of(lists, histories, targets, case=case, dataset=self._dataset)
 
-    def _ranked(self, one: Ready, histories: list[History], targets: list[int]) -> evaluate.Lists:
+    def _ranked(self, one: Ready, histories: Sequence[History], targets: list[int]) -> evaluate.Lists:
         """Rank users batch by batch; each batch is a step, so that one that hangs is found."""
         batches = ranked(one.subject, histories, targets)
         parts: list[evaluate.Lists] = []

@@ -38,6 +38,9 @@ REGISTRY: dict[str, RegistryEntry] = {
         "baselines.one_pass.recmamba:RecMamba", "one Mamba layer, a state that a user's events move"
     ),
     "sigma": RegistryEntry("baselines.one_pass.sigma:Sigma", "a gated Mamba both ways, beside a GRU"),
+    "tokenrec": RegistryEntry(
+        "baselines.one_pass.tokenrec.tokenrec:TokenRec", "codes of LightGCN vectors in a prompt, one pass of T5"
+    ),
     "lite-llm4rec": RegistryEntry("models.lite_llm4rec:LiteLLM4Rec", "Item LLM, Recommendation LLM, projection head"),
     "lite-llm4rec-shortcut": RegistryEntry(
         "baselines.one_pass.mixture:Mixture", "Lite-LLM4Rec mixed with shortcut, still one pass"

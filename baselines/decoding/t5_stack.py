@@ -55,8 +55,8 @@ class T5Decoder(Stack):
             attention, inner = own.SelfAttention, normalise(own.layer_norm, states)
             shape = (*states.shape[:2], attention.n_heads, attention.key_value_proj_dim)
             query, key, value = (project(inner).view(shape) for project in (attention.q, attention.k, attention.v))
-            states = _finite(states + attention.o(attend_masked(query, key, value, mask, 1.0)))
-            states = _finite(states + forward.DenseReluDense(normalise(forward.layer_norm, states)))
+            states = finite(states + attention.o(attend_masked(query, key, value, mask, 1.0)))
+            states = finite(states + forward.DenseReluDense(normalise(forward.layer_norm, states)))
         return normalise(encoder.final_layer_norm, states)
 
     @staticmethod
@@ -81,7 +81,7 @@ class T5Decoder(Stack):
                 self._write(memory, number, attention.k(inner), attention.v(inner))
                 if attend is None:
                     attend = Attend(memory, step, biases=biases)
-                states = _finite(states + attention.o(attend(memory, number, attention.q(inner), scale=1.0)))
+                states = finite(states + attention.o(attend(memory, number, attention.q(inner), scale=1.0)))
                 inner = normalise(cross.layer_norm, states)
                 attention = cross.EncDecAttention
                 query = attention.q(inner).view(users, beams * row, attention.n_heads, -1).transpose(1, 2)
@@ -89,9 +89,9 @@ class T5Decoder(Stack):
                 found = functional.scaled_dot_product_attention(
                     query, key, value, attn_mask=memory.shared["padding"], scale=1.0
                 )
-                states = _finite(states + attention.o(found.transpose(1, 2).flatten(2)))
+                states = finite(states + attention.o(found.transpose(1, 2).flatten(2)))
             with phase(f"{step.name}: feed-forward"):
-                states = _finite(states + forward.DenseReluDense(normalise(forward.layer_norm, states)))
+                states = finite(states + forward.DenseReluDense(normalise(forward.layer_norm, states)))
         self._note(memory, step)
         states = normalise(self.model.decoder.final_layer_norm, states)
         if self.model.config.scale_decoder_outputs:
@@ -100,7 +100,7 @@ class T5Decoder(Stack):
         return ends
 
 
-def _finite(states: Tensor) -> Tensor:
+def finite(states: Tensor) -> Tensor:
     """Keep half-precision states finite, as transformers' T5 does."""
     if states.dtype is not torch.float16:
         return states

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from itertools import pairwise
 
@@ -37,17 +38,35 @@ class Quantiser(StrEnum):
     """k-means of the vectors, then of what it leaves over, and so on."""
 
 
-def quantise(vectors: Vectors, quantiser: Quantiser, *, levels: int, size: int) -> Codes:
+def quantise(
+    vectors: Vectors,
+    quantiser: Quantiser,
+    *,
+    levels: int,
+    size: int,
+    widths: tuple[int, ...] = (*HIDDEN, LATENT),
+    masked: float = 0.0,
+) -> Codes:
     """Return the codes of n vectors [n, d], int64 [n, levels] below `size`.
 
     Vectors are centred and scaled as a whole. Dividing each dimension by its own deviation instead
     would make the last dimensions of word vectors, which tell little, as weighty as the first: with
     it, a quarter more items shared their codes on Amazon Beauty, and codes followed categories less.
     Randomness comes from torch's global generator. Codebooks are no larger than the catalogue.
+
+    Args:
+        vectors: What is quantised.
+        quantiser: How codebooks are found.
+        levels: Codebooks.
+        size: Codes of each.
+        widths: Of an RQ-VAE's encoder, those of the vectors that are quantised last.
+        masked: Chance with which an RQ-VAE in training reads 0 in place of a value.
+
     """
     data = torch.from_numpy(vectors - vectors.mean(0))
     data /= data.std().clamp(min=1e-6)
-    model = ResidualAutoencoder(data.shape[1] if quantiser is Quantiser.RQ_VAE else None, levels, min(size, len(data)))
+    whole = (data.shape[1], *widths) if quantiser is Quantiser.RQ_VAE else ()
+    model = ResidualAutoencoder(whole, levels, min(size, len(data)), masked)
     model.start(data)
     if quantiser is Quantiser.RQ_VAE:
         _fit(model, data)
@@ -56,21 +75,21 @@ def quantise(vectors: Vectors, quantiser: Quantiser, *, levels: int, size: int) 
 
 
 class ResidualAutoencoder(nn.Module):
-    """Encoder, residual quantiser and decoder; without a width the vectors themselves are quantised.
+    """Encoder, residual quantiser and decoder; without widths the vectors themselves are quantised.
 
     Codebooks start as k-means and move with what falls to them; encoder and decoder learn by gradient.
 
     Args:
-        width: Width of the vectors that are encoded; None for no encoder.
+        widths: Widths of the encoder's layers, that of the vectors that are encoded first; empty for no encoder.
         levels: Codebooks.
         size: Codes of each.
+        masked: Chance with which a value that is encoded reads 0 in training.
 
     """
 
-    def __init__(self, width: int | None, levels: int, size: int) -> None:
+    def __init__(self, widths: Sequence[int], levels: int, size: int, masked: float = 0.0) -> None:
         super().__init__()
-        self._levels, self._size = levels, size
-        widths = [] if width is None else [width, *HIDDEN, LATENT]
+        self._levels, self._size, self._masked = levels, size, masked
         self.encoder, self.decoder = _layers(widths), _layers(widths[::-1])
         self.quantiser: nn.Module = nn.Identity()
 
@@ -94,7 +113,8 @@ class ResidualAutoencoder(nn.Module):
 
     def forward(self, data: Tensor) -> Tensor:
         """Return the loss of a batch [B, d]: how far its reconstruction is, and its latents from their codes."""
-        latent, _, commitment = self.quantiser(self.encoder(data)[None])
+        read = data if self._masked == 0 else data * (torch.rand_like(data) >= self._masked)
+        latent, _, commitment = self.quantiser(self.encoder(read)[None])
         loss: Tensor = functional.mse_loss(self.decoder(latent[0]), data) + commitment.sum()
         return loss
 
@@ -105,7 +125,7 @@ class ResidualAutoencoder(nn.Module):
         return torch.cat([self.quantiser(self.encoder(rows)[None])[1][0] for rows in data.split(SAMPLE)])
 
 
-def _layers(widths: list[int]) -> nn.Sequential:
+def _layers(widths: Sequence[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU()]

@@ -19,6 +19,7 @@ RECOMMENDERS = [
     ("lite-llm4rec", {"instruction": "what comes next", "item_llm": "ids"}),
     ("lite-llm4rec", {"backbone": "compact", "head": "items", "item_llm": "ids"}),
     ("lite-llm4rec", {"hierarchy": "flattened"}),
+    ("tokenrec", {}),
 ]
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")

@@ -26,6 +26,7 @@ COMMANDS = {
     "python -m bench.reproduce SUITE": "train, evaluate, measure and render a whole suite: paper, ablation",
     "python -m bench.reproduce gpu": "the same for a GPU that is to be had for minutes, the most valuable jobs first",
     "python -m bench.kernels RECOMMENDER...": "which kernels or operators one request spends its time in",
+    "python -m bench.load RECOMMENDER...": "users a second within a limit on latency, and what happens beyond",
     "python -m bench.beams RECOMMENDER": "does a beam search find what the model itself ranks first",
     "python -m bench.shortcuts": "how far a dataset can be solved without training",
     "python -m bench.leaks": "which item numberings give the answer away, without any model",

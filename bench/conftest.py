@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bench.cli import ending, loading
+from bench.cli import ending, loading, offering
 from bench.face.replay import Measured, Replay, save_without_benchmarks
 from bench.face.session import Session
 from bench.face.storing import AtomicStorage, store_atomically
@@ -90,6 +90,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--flush-cache", action="store_true", default=None, help="Overwrite a GPU's L2 cache before each request.")
     add("--quality-users", help="Rank a seeded sample of this many users for quality. Default: all.")
     add("--train-minutes", help="Bound on training a recommender on the fly. Default: the recipe's.")
+    add("--scenario", help="How requests arrive: closed, offline, open, trace. Default: the suite's.")
+    offering.add_to(add)
 
 
 @pytest.hookimpl(tryfirst=True)

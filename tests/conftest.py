@@ -37,6 +37,8 @@ SLOW = (
     "bench/reproducing/test_reproduce.py",
     "bench/running/test_guard.py",
     "bench/running/test_isolated.py",
+    "bench/scenarios/test_served.py",
+    "bench/service/test_service.py",
     "bench/statistics/test_between_runs.py",
     "bench/statistics/test_growth.py",
     "bench/test_study_commands.py",

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from bench.cli.loading import Loading, option_name
+from bench.cli.offering import offered_of
 from bench.cli.options import parse_settings
 from bench.face.speedups import Speedup, speedups
 from bench.ground.bounds import (
@@ -186,6 +187,8 @@ def job_of(option: Any) -> Job:
         "min_rounds": option.min_rounds,
         "percentile": option.percentile,
         "flush_cache": option.flush_cache,
+        "scenario": option.scenario,
+        "load": offered_of(vars(option)) or None,
     }
     return Job(
         suite=option.suite,

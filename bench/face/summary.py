@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+from bench.face.loads import load_table
 from bench.face.speedups import Speedup, speedup_table, where_time_goes
 from bench.records.record import Flops, Quality, Record
 
@@ -15,15 +16,20 @@ from bench.records.record import Flops, Quality, Record
 def print_summary(
     reporter: pytest.TerminalReporter, records: Sequence[Record], speedups: Sequence[Speedup] = ()
 ) -> None:
-    """Print a line a case, quality beside cost; then the decoders beside their reference."""
+    """Print a line a case, quality beside cost; then services under load, and the decoders beside their reference."""
     table = Table(title="quality and cost of the same weights", title_justify="left", box=None)
     for name in ("case", "NDCG@10", "p50 ms", "users/s", "MFLOP/user", "outcome"):
         table.add_column(name, justify="left" if name in ("case", "outcome") else "right", overflow="fold")
+    loaded = [record for record in records if record.case.load is not None]
     for record in records:
-        table.add_row(*_row(record))
+        if record.case.load is None:
+            table.add_row(*_row(record))
     console = Console(width=max(132, reporter._tw.fullwidth), no_color=True)  # noqa: SLF001 - its public width is of the past
     with console.capture() as capture:
-        console.print(table)
+        if table.row_count:
+            console.print(table)
+        if loaded:
+            console.print(load_table(loaded))
         if speedups:
             console.print()
             console.print(speedup_table(speedups))

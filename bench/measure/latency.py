@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from bench.measure.state import Watch, disturbed
 from bench.measure.subject import Subject
 from bench.measure.warmup import LONG_S, WarmUp, warm_up
 from bench.records.conditions import Conditions, MachineState
+from bench.records.load import Load, Offered
 from bench.records.record import Latency, Unavailable
 from models.recommender import History, Recommendations
 
@@ -51,6 +53,9 @@ class TimingPlan:
         timeout_s: What warming up and all rounds of one case may take together; None for any time.
         first_turn: Number of the first turn. Cases that are timed later than others of their group begin behind
             these, since equal numbers mean that samples were taken side by side.
+        offered: What is asked of a service, where cases are measured under load.
+        recall: Returns what an interrupted run of the same case kept under a key, as JSON; None where it kept nothing.
+        keep: Keeps a value under a key.
 
     """
 
@@ -61,6 +66,9 @@ class TimingPlan:
     warmup_s: float = 2.0
     timeout_s: float | None = None
     first_turn: int = 0
+    offered: Offered | None = None
+    recall: Callable[[object], Any] = lambda _: None
+    keep: Callable[[object, Any], None] = lambda _, __: None
 
     def rounds(self, request_s: float) -> int:
         """Choose the number of timed rounds for requests that take so long."""
@@ -80,6 +88,8 @@ class Samples:
         watch: What happened on the machine during the timed turns; None watches nothing.
         repeated: Turns that were taken again because something disturbed the machine.
         disturbed: What disturbed the turns that could not be repeated any more.
+        load: How the case answered as a service; None where it was asked by one client that waits.
+        users_per_second: Of that service; None where it follows from the times.
 
     """
 
@@ -91,6 +101,8 @@ class Samples:
     watch: Watch | None = None
     repeated: int = 0
     disturbed: list[str] = field(default_factory=list)
+    load: Load | None = None
+    users_per_second: float | None = None
 
 
 def interleave(
@@ -227,7 +239,7 @@ def summarise(samples: Samples, batch_size: int, clock: Clock) -> Latency:
         host_overhead_s=_host_overhead(samples.timed, clock),
         warmup_rounds=samples.warmup and samples.warmup.rounds,
         stationary=samples.warmup and samples.warmup.stationary,
-        users_per_second=float(batch_size / wall.mean()),
+        users_per_second=samples.users_per_second or float(batch_size / wall.mean()),
     )
 
 

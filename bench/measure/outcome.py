@@ -29,6 +29,10 @@ class CaseTimeoutError(Exception):
     """A case took longer than it may."""
 
 
+class WorkerDiedError(Exception):
+    """A process that answered requests ended."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """Why there is no number."""
@@ -69,12 +73,19 @@ def failure(error: BaseException) -> Failure:
     message = " ".join(str(error).split()) or type(error).__name__
     if not isinstance(error, Exception):  # SystemExit, KeyboardInterrupt: what would have ended the process
         return Failure(Outcome.CRASHED, f"ended its process by {type(error).__name__}: {message}"[:300])
-    if isinstance(error, CaseTimeoutError):
-        return Failure(Outcome.TIMED_OUT, message)
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in message:
         return Failure(Outcome.OUT_OF_MEMORY, message[:300])
-    if isinstance(error, BrokenListError):
-        return Failure(Outcome.ERROR, message)
-    if isinstance(error, (UserError, NotImplementedError)):
-        return Failure(Outcome.UNSUPPORTED, message)
+    known = next((outcome for kind, outcome in _OUTCOMES.items() if isinstance(error, kind)), None)
+    if known is not None:
+        return Failure(known, message)
     return Failure(Outcome.ERROR, f"{type(error).__name__}: {message}"[:300])
+
+
+_OUTCOMES: dict[type[Exception], Outcome] = {
+    CaseTimeoutError: Outcome.TIMED_OUT,
+    WorkerDiedError: Outcome.CRASHED,
+    BrokenListError: Outcome.ERROR,
+    UserError: Outcome.UNSUPPORTED,
+    NotImplementedError: Outcome.UNSUPPORTED,
+}
+"""Exceptions whose message says all that there is to say."""

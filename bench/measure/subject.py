@@ -62,15 +62,17 @@ class Subject:
         check_lists(self.recommender, answer, users, k=self.k, items=self.items)
 
 
-def user_batches(histories: Sequence[History], batch_size: int, *, seed: int = 0) -> list[list[History]]:
+def user_batches(
+    histories: Sequence[History], batch_size: int, *, seed: int = 0, users: int = 64
+) -> list[list[History]]:
     """Deal users into batches at random; with fewer users than a batch holds, users ask again.
 
-    There are batches for at least 64 users, so that no request is answered from warm caches alone.
+    There are batches for so many users at least, so that no request is answered from warm caches alone.
     """
     shuffled = random.Random(seed).sample(range(len(histories)), len(histories))
     while len(shuffled) < batch_size:
         shuffled = shuffled + shuffled
-    most = max(1, min(len(shuffled) // batch_size, max(64 // batch_size, 16)))
+    most = max(1, min(len(shuffled) // batch_size, max(users // batch_size, 16)))
     return [
         [histories[row] for row in shuffled[start * batch_size : (start + 1) * batch_size]] for start in range(most)
     ]

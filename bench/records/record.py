@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from bench.records.conditions import Conditions, Energy, Overhead, Repeats, Roofline
 from bench.records.decoders import BEFORE_VERSION_5, FULL_VOCAB, QUANTISED, UNKNOWN, Search
 from bench.records.learning import CurvePoint, Ending
+from bench.records.load import Load, Offered
 from bench.records.model import AtLeastOne, Bounded, Count, Model, NonNegative, Positive, Share
 
 SCHEMA_VERSION = 5
@@ -82,6 +83,7 @@ class Case(Model):
         captured: Whether each request of a one-pass recommender replays one CUDA graph.
         threads: CPU threads.
         scenario: How requests arrive; ``closed`` is one client that waits for each answer.
+        load: What is asked of it as a service; None where one client waits for each answer.
 
     """
 
@@ -102,6 +104,7 @@ class Case(Model):
     captured: bool = False
     threads: AtLeastOne
     scenario: str = CLOSED
+    load: Offered | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -157,6 +160,7 @@ class Case(Model):
         parts += [self.device, self.dtype, f"batch {self.batch_size}", f"top {self.k}"]
         parts += [f"{self.scores} scores"] if self.scores else []
         parts += [] if self.scenario == CLOSED else [self.scenario]
+        parts += [] if self.load is None else [self.load.words]
         return " | ".join(parts)
 
 
@@ -478,6 +482,7 @@ class Record(Model):
     repeats: Repeats | Unavailable | None = None
     further: dict[str, FurtherMeasure | Unavailable] = Field(default={})
     index: Index | None = None
+    load: Load | None = None
     quality: Quality | Unavailable | None = None
     audit: ListAudit | Unavailable | None = None
     agreement: Agreement | None = None

@@ -12,11 +12,14 @@ from bench.quality import evaluate
 from bench.records.record import Case, Quality
 from models.recommender import History, Recommender
 
+SERVED = 1024
+"""Users who ask a service in turn."""
+
 
 def subject_of(recommender: Recommender, case: Case, dataset: Dataset, device: torch.device) -> Subject:
-    """Put an indexed recommender before batches of test users."""
+    """Put an indexed recommender before batches of test users; a service is asked by more of them."""
     histories, _ = dataset.queries(Split.TEST)
-    batches = user_batches(histories, case.batch_size)
+    batches = user_batches(histories, case.batch_size, **({} if case.load is None else {"users": SERVED}))
     return Subject(case.name, recommender, batches, case.k, device, len(dataset.catalogue))
 
 

@@ -206,6 +206,9 @@ class Runner:
             min_rounds=max([PERCENTILE_ROUNDS.get(suite.percentile, 1), *(planned.min_rounds for planned in group)]),
             timeout_s=self._options.timeout_s,
             first_turn=first_turn,
+            offered=group[0].case.load,
+            recall=self._unfinished.value,
+            keep=self._unfinished.keep_value,
         )
         before = machine_state(self._options.device)
         subjects = [one.subject for one in ready]
@@ -224,7 +227,10 @@ class Runner:
         yield from zip((one.planned for one in ready), records, strict=True)
 
     def _whole(self, planned: Planned, timed: Record, started: str) -> Record:
-        """Add to the timing of a case what else a request costs."""
+        """Add to the timing of a case what else a request costs; of a service all was told."""
+        if timed.load is not None:
+            self._ready.pop(planned.case.name, None)
+            return timed
         try:
             one = self._ready.pop(planned.case.name, None) or self._open(planned)
             self._progress(f"counting operations and memory of {one.case.variant}")
@@ -311,6 +317,7 @@ class Runner:
             labels=one.labels,
             weights=one.weights,
             latency=latency.summarise(timed, one.case.batch_size, self._clock),
+            load=timed.load,
             index=one.index,
             quality=one.quality,
             audit=audit,

@@ -110,6 +110,18 @@ class Unfinished:
             except (OSError, ValueError, KeyError, EOFError, BadZipFile):
                 continue
 
+    def value(self, key: object) -> Any:
+        """Return a value that `keep_value` kept under a key; None where there is none."""
+        try:
+            return json.loads((self._folder / f"value-{_digest(key)}.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def keep_value(self, key: object, value: Any) -> None:
+        """Keep a value of JSON, such as a trial of a search, under a key."""
+        with atomic(self._folder / f"value-{_digest(key)}.json") as path:
+            path.write_text(json.dumps(value))
+
     def finish(self) -> None:
         """Forget the run, but for what failed: it ended."""
         shutil.rmtree(self._folder, ignore_errors=True)

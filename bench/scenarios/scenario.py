@@ -6,10 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+import torch
+
 from bench.measure.clock import Clock
 from bench.measure.latency import Samples, TimingPlan
 from bench.measure.outcome import Failure, Step, unwatched
 from bench.measure.subject import Subject
+from bench.records.load import Offered
 
 
 class Scenario(ABC):
@@ -21,6 +24,20 @@ class Scenario(ABC):
     """
 
     name: ClassVar[str]
+
+    def offered(self, asked: Offered, device: torch.device) -> Offered | None:
+        """Return what is asked of a service, as cases say it; None where this scenario knows none.
+
+        Args:
+            asked: What the suite asks for.
+            device: Where it computes.
+
+        Raises:
+            UserError: This scenario lacks something.
+
+        """
+        del asked, device
+        return None
 
     @abstractmethod
     def time(

@@ -26,6 +26,7 @@ from bench.ground.bounds import (
 )
 from bench.ground.textfiles import read_json, read_text
 from bench.records.decoders import Search
+from bench.records.load import Offered
 from bench.records.record import CLOSED, Case, WeightsKind
 from bench.scenarios.scenarios import SCENARIOS
 from bench.training import recipes
@@ -141,6 +142,7 @@ class Suite(BaseModel):
         dtypes: Number formats of weights and activations.
         seen: Whether items of the history may come back.
         scenario: How requests arrive.
+        load: What is asked of the recommenders as services, under scenarios other than ``closed``.
         threads: CPU threads of every case; None leaves one core to all else.
         train_minutes: Bound on training a recommender on the fly; None leaves it to the recipe.
         case_seconds: Timed seconds a case.
@@ -173,6 +175,7 @@ class Suite(BaseModel):
     dtypes: list[str] = Field(default=["float32"], min_length=1)
     seen: SeenItems = SeenItems.REMOVE
     scenario: str = CLOSED
+    load: Offered = Offered()
     threads: Threads | None = None
     train_minutes: Minutes | None = None
     case_seconds: Seconds = 5.0
@@ -266,6 +269,8 @@ def changed(suite: Suite, **changes: Any) -> Suite:
 
     """
     named = {name: value for name, value in changes.items() if value is not None}
+    if "load" in named:
+        named["load"] = suite.load.model_dump() | named["load"]
     values = suite.model_dump() | named
     settled = not named.keys() - WITHOUT_GOALS
     values["parts"] = [
@@ -319,6 +324,7 @@ def expand(
     shared |= {"k": suite.k, "seen": suite.seen.value, "scenario": suite.scenario}
     if suite.scenario not in SCENARIOS:
         raise UserError(f"there is no scenario {suite.scenario!r}: use one of {', '.join(SCENARIOS)}")
+    shared |= {"load": SCENARIOS[suite.scenario].offered(suite.load, device)}
     random = untrained or suite.untrained
     groups: list[list[Planned]] = []
     known: set[str] = set()

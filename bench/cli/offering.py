@@ -1,0 +1,101 @@
+"""What a command line says of a service under load, written once: options of pytest, of `bench.load`, of the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from bench.ground.bounds import in_words
+from bench.records.load import Offered
+from models.errors import UserError
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option.
+
+    Attributes:
+        name: As it is typed.
+        field: Of `Offered`.
+        metavar: What stands for its value.
+        told: Its help.
+        several: Whether it may be repeated.
+
+    """
+
+    name: str
+    field: str
+    metavar: str
+    told: str
+    several: bool = False
+
+    @property
+    def key(self) -> str:
+        """Its name as a parser keeps it."""
+        return self.name.removeprefix("--").replace("-", "_")
+
+
+OPTIONS = (
+    Option("--slo", "slo", "10ms|50ms|80ms@p99|...", "Limit on latency and the percentile that keeps it."),
+    Option("--rate", "rate", "N", "Requests a second. Default: look for the highest rate that keeps the objective."),
+    Option("--workers", "workers", "N", "Processes that answer on a CPU. Default: one a core."),
+    Option("--window-ms", "windows_ms", "MS", "How long a batch may wait to be filled; may be repeated.", several=True),
+    Option("--largest-batch", "largest_batches", "N", "Most users answered together; may be repeated.", several=True),
+    Option("--load-seconds", "seconds", "SECONDS", "How long requests arrive in one trial. Default: 10."),
+    Option("--arrival-seeds", "seeds", "N", "Draws of arrivals. Default: 5."),
+    Option("--search-seconds", "search_s", "SECONDS", "What looking for the highest rate may take. Default: 180."),
+    Option("--arrivals", "trace", "FILE", "Arrival times in seconds, one a line, for --scenario trace."),
+)
+"""All of them but the bare ones."""
+
+LOADGEN_TOLD = "Let MLPerf's LoadGen ask the same service, too (pip install mlcommons-loadgen)."
+
+
+def add_to(add: Callable[..., None]) -> None:
+    """Add the options to a parser, such as pytest's.
+
+    Args:
+        add: Its ``addoption``.
+
+    """
+    for one in OPTIONS:
+        more = {"action": "append"} if one.several else {}
+        add(one.name, metavar=one.metavar, help=one.told, **more)
+    add("--loadgen", action="store_true", help=LOADGEN_TOLD)
+
+
+def offered_of(words: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of `Offered` that a command line names.
+
+    Args:
+        words: What was typed, by `Option.key`; None where nothing was.
+
+    Raises:
+        UserError: A word is not what its option takes.
+
+    """
+    named: dict[str, Any] = {}
+    for one in OPTIONS:
+        value = words.get(one.key)
+        if value is None or value == []:
+            continue
+        value = str(value) if one.field == "trace" else value
+        try:
+            named[one.field] = getattr(Offered.model_validate({one.field: value}), one.field)
+        except ValidationError as error:
+            shown = ", ".join(map(str, value)) if one.several else value
+            raise UserError(f"{one.name} {shown}: {in_words(error)}; change it") from None
+    return named | ({"loadgen": True} if words.get("loadgen") else {})
+
+
+def words_of(offered: Mapping[str, Any]) -> list[str]:
+    """Return the options that say the same, as a command line names them."""
+    words: list[str] = []
+    for one in OPTIONS:
+        values: Iterable[Any] = offered.get(one.field) or []
+        for value in values if one.several else [offered.get(one.field)]:
+            words += [] if value is None else [one.name, str(value)]
+    return words + (["--loadgen"] if offered.get("loadgen") else [])

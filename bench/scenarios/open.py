@@ -1,0 +1,43 @@
+"""An open loop: users arrive as a Poisson process, whatever became of those before them."""
+
+from __future__ import annotations
+
+from bench.records.load import Trial
+from bench.scenarios.served import Served, Tried
+from bench.service.asked import Heard
+from bench.service.peak import FRACTIONS, Batching, Search
+from bench.service.session import Session
+
+ALONE = 0.2
+"""Share of what one user at a time amounts to: at this rate a service is told of that keeps its objective at none."""
+
+
+class Open(Served):
+    """Asks at a rate, or looks for the highest rate that keeps the objective and asks at shares of it."""
+
+    name = "open"
+
+    def tried(self, session: Session, request_s: float) -> Tried:
+        """See `Served.tried`."""
+        offered = session.offered
+        if offered.rate is not None:
+            batching = Batching(offered.windows_ms[0], offered.largest_batches[-1])
+            trials, mains = [], []
+            for seed in range(offered.seeds):
+                trial, heard = session.wholly(offered.rate, seed, batching)
+                trials.append(trial)
+                mains.append(heard)
+            return Tried(trials[0], mains[0], trials)
+        alone = session.service.workers / max(request_s, 1e-6)
+        start = session.recall([session.service.subject.name, "start"]) or alone
+        session.keep([session.service.subject.name, "start"], start)
+        search = Search(session.briefly, offered, start, session.time_is_up)
+        peak = search.find()
+        batching = Batching(peak.window_ms, peak.largest_batch)
+        top = peak.rate or ALONE * start
+        fractions = FRACTIONS if peak.rate else (1.0,)
+        found: dict[float, tuple[Trial, Heard]] = {
+            share: session.wholly(share * top, offered.seeds, batching) for share in fractions
+        }
+        main, heard = found[1.0]
+        return Tried(main, heard, [trial for trial, _ in found.values()], search.trials, peak)

@@ -38,6 +38,7 @@ SLOW = (
     "bench/running/test_guard.py",
     "bench/running/test_isolated.py",
     "bench/scenarios/test_served.py",
+    "bench/service/test_loadgen.py",
     "bench/service/test_service.py",
     "bench/statistics/test_between_runs.py",
     "bench/statistics/test_growth.py",

@@ -28,7 +28,7 @@ def _row(record: Record) -> list[str]:
     first = [f"{record.case.variant}, {record.case.dataset_variant}", "n/a" if ndcg is None else f"{ndcg.value:.4f}"]
     if record.load is None:
         return [*first, *["n/a"] * 8, f"{record.outcome.value}: {record.detail}"]
-    main = main_trial(record.load)
+    main = record.load.main
     times = [main.latency.p50_s, main.latency.p99_s]
     return [
         *first,
@@ -41,14 +41,6 @@ def _row(record: Record) -> list[str]:
         "n/a" if main.within is None else f"{main.within:.1%}",
         "; ".join(_notes(record.load, main)),
     ]
-
-
-def main_trial(load: Load) -> Trial:
-    """Return the trial nearest to the highest rate; the first where that was not searched."""
-    peak = load.peak
-    if peak is None or not peak.rate:
-        return load.trials[0]
-    return min(load.trials, key=lambda trial: abs((trial.rate or 0.0) - peak.rate))
 
 
 def _peak(load: Load) -> str:

@@ -163,6 +163,12 @@ class Trial(Model):
         return self.answered / self.seconds if self.answered and self.seconds else None
 
     @property
+    def mean_batch(self) -> float | None:
+        """Mean size of the batches that were answered; None where none was."""
+        batches = sum(self.batches.values())
+        return sum(size * count for size, count in self.batches.items()) / batches if batches else None
+
+    @property
     def goodput(self) -> float | None:
         """Answers a second that kept the limit; None where that cannot be told."""
         judged = self.answered + self.errors + self.overdue
@@ -244,6 +250,14 @@ class Load(Model):
     searched: list[Trial] = Field(default=[])
     peak: Peak | None = None
     loadgen: SecondOpinion | None = None
+
+    @property
+    def main(self) -> Trial:
+        """The trial nearest to the highest rate; the first one where that was not searched, or is none."""
+        if self.peak is None or not self.peak.rate:
+            return self.trials[0]
+        top = self.peak.rate
+        return min(self.trials, key=lambda trial: abs((trial.rate or 0.0) - top))
 
     @model_validator(mode="after")
     def _something_was_tried(self) -> Self:

@@ -15,10 +15,10 @@ class Offline(Served):
 
     name = "offline"
 
-    def tried(self, session: Session, request_s: float) -> Tried:
+    def tried(self, session: Session) -> Tried:
         """See `Served.tried`."""
         offered = session.offered
-        alone = session.service.workers / max(request_s, 1e-6)
+        alone = session.service.workers / session.request_s
         count = max(2 * max(offered.largest_batches), min(MOST_REQUESTS, math.ceil(alone * offered.seconds)))
         found = [
             session.tried(at_once(count), Batching(0.0, largest), rate=None) for largest in offered.largest_batches

@@ -6,10 +6,14 @@ from bench.records.load import Trial
 from bench.scenarios.served import Served, Tried
 from bench.service.asked import Heard
 from bench.service.peak import FRACTIONS, Batching, Search
+from bench.service.second_opinion import second_opinion
 from bench.service.session import Session
 
 ALONE = 0.2
 """Share of what one user at a time amounts to: at this rate a service is told of that keeps its objective at none."""
+
+CALM = 0.7
+"""Share of the highest rate at which LoadGen's 99th percentile is held against ours: nearer, chance decides both."""
 
 
 class Open(Served):
@@ -17,7 +21,7 @@ class Open(Served):
 
     name = "open"
 
-    def tried(self, session: Session, request_s: float) -> Tried:
+    def tried(self, session: Session) -> Tried:
         """See `Served.tried`."""
         offered = session.offered
         if offered.rate is not None:
@@ -27,8 +31,9 @@ class Open(Served):
                 trial, heard = session.wholly(offered.rate, seed, batching)
                 trials.append(trial)
                 mains.append(heard)
-            return Tried(trials[0], mains[0], trials)
-        alone = session.service.workers / max(request_s, 1e-6)
+            asked = second_opinion(session, batching, offered.rate, None) if offered.loadgen else None
+            return Tried(trials[0], mains[0], trials, loadgen=asked)
+        alone = session.service.workers / session.request_s
         start = session.recall([session.service.subject.name, "start"]) or alone
         session.keep([session.service.subject.name, "start"], start)
         search = Search(session.briefly, offered, start, session.time_is_up)
@@ -40,4 +45,5 @@ class Open(Served):
             share: session.wholly(share * top, offered.seeds, batching) for share in fractions
         }
         main, heard = found[1.0]
-        return Tried(main, heard, [trial for trial, _ in found.values()], search.trials, peak)
+        asked = second_opinion(session, batching, CALM * top, peak) if offered.loadgen else None
+        return Tried(main, heard, [trial for trial, _ in found.values()], search.trials, peak, asked)

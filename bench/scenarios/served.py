@@ -59,14 +59,8 @@ class Served(Scenario):
         return asked.model_copy(update={"workers": 1 if device.type == "cuda" else asked.workers or cores})
 
     @abstractmethod
-    def tried(self, session: Session, request_s: float) -> Tried:
-        """Ask a service.
-
-        Args:
-            session: The running service.
-            request_s: What one user takes who asks alone.
-
-        """
+    def tried(self, session: Session) -> Tried:
+        """Ask a running service."""
 
     def time(
         self,
@@ -101,8 +95,9 @@ class Served(Scenario):
             Service(subject, workers=offered.workers or 1, hang_s=hang_s) as service,
             samples.watch or Watch(subject.device),
         ):
-            session = Session(service, offered, step, plan.recall, plan.keep, progress)
-            tried = self.tried(session, samples.warmup.request_s)
+            alone_s = max(samples.warmup.request_s, 1e-6)
+            session = Session(service, offered, step, plan.recall, plan.keep, progress, alone_s)
+            tried = self.tried(session)
             said, users = service.said, service.users
         heard, main = tried.heard, tried.main
         good = ~np.isnan(heard.received) & (heard.ok == 1)

@@ -35,9 +35,8 @@ class Trace(Served):
             raise UserError(f"{found.trace}: all requests arrive at once; --scenario offline measures that")
         return found.model_copy(update={"rate": len(arrivals) / last})
 
-    def tried(self, session: Session, request_s: float) -> Tried:
+    def tried(self, session: Session) -> Tried:
         """See `Served.tried`."""
-        del request_s
         offered = session.offered
         assert offered.trace is not None, "checked above"
         batching = Batching(offered.windows_ms[0], offered.largest_batches[-1])

@@ -116,25 +116,14 @@ class Search:
         return None if self.time_is_up() else self._highest(best, seed, near, step=ROUGH, within=FINE)
 
     def _highest(self, batching: Batching, seed: int, start: float, *, step: float, within: float) -> float | None:
-        """Return a rate that keeps the objective, so near below one that misses it; None where none keeps it."""
-        low, high = 0.0, math.inf
-        rate = start
-        while not (low and high < math.inf):
-            if self._kept(rate, seed, batching):
-                low, rate = rate, rate * step
-            else:
-                high, rate = rate, rate / step
-                if rate < self.start * LOWEST:
-                    return None
-            if self.time_is_up():
-                return low or None
-        while high / low > within and not self.time_is_up():
-            middle = math.sqrt(low * high)
-            if self._kept(middle, seed, batching):
-                low = middle
-            else:
-                high = middle
-        return low
+        return highest(
+            lambda rate: self._kept(rate, seed, batching),
+            start,
+            step=step,
+            within=within,
+            least=self.start * LOWEST,
+            time_is_up=self.time_is_up,
+        )
 
     def _kept(self, rate: float, seed: int, batching: Batching) -> bool:
         trial = self.run(rate, seed, batching)
@@ -144,3 +133,38 @@ class Search:
         if trial.verdict is Verdict.OPEN:
             return trial.within is not None and trial.within >= self.offered.slo.percentile / 100
         return trial.verdict is Verdict.MET
+
+
+def highest(
+    kept: Callable[[float], bool],
+    start: float,
+    *,
+    step: float,
+    within: float,
+    least: float,
+    time_is_up: Callable[[], bool],
+) -> float | None:
+    """Return a rate that is kept, so near below one that is not; None where none is.
+
+    Args:
+        kept: Tells whether a rate keeps the objective.
+        start: The first one.
+        step: By what it is multiplied or divided until one is kept and one is not.
+        within: Their ratio, at most, when bisection ends.
+        least: No rate below is tried.
+        time_is_up: Tells whether to end with what is known.
+
+    """
+    low, high = 0.0, math.inf
+    rate = start
+    while not (low and high < math.inf):
+        if kept(rate):
+            low, rate = rate, rate * step
+        else:
+            high, rate = rate, rate / step
+        if rate < least or time_is_up():
+            break
+    while low and high / low > within and not time_is_up():
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if kept(middle) else (low, middle)
+    return low or None

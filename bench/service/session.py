@@ -43,6 +43,7 @@ class Session:
         step: Told before each trial.
         recall, keep: See `bench.measure.latency.TimingPlan`.
         progress: Told what goes on.
+        request_s: What one user takes who asks alone.
 
     """
 
@@ -52,6 +53,7 @@ class Session:
     recall: Callable[[object], Any]
     keep: Callable[[object, Any], None]
     progress: Callable[[str], None]
+    request_s: float
     began: float = field(default_factory=time.monotonic)
     _counter: Counter | None = None
 

@@ -12,6 +12,7 @@ import numpy as np
 from bench.ground.textfiles import packed
 from bench.quality.evaluate import per_user_metrics
 from bench.records.learning import Ending
+from bench.records.load import Load, Offered, Peak, Trial, Verdict
 from bench.records.record import (
     Case,
     Flops,
@@ -308,4 +309,45 @@ def write_studies(path: Path, studies: Studies) -> Path:
 
 def make_material(records: Sequence[Record]) -> Material:
     """What the sections of a page are made of, where nothing was studied."""
-    return Material(records, Studies(), (), {}, {}, read_prices())
+    asked = [record for record in records if record.case.load is None]
+    served = [record for record in records if record.case.load is not None]
+    return Material(asked, Studies(), (), {}, {}, read_prices(), served)
+
+
+def make_trial(rate: float | None, *, p99_s: float | None = 0.03, answered: int = 1000, **changes: Any) -> Trial:
+    """One that kept 80 ms at p99 where `p99_s` did."""
+    missed = p99_s is not None and p99_s > 0.08
+    times = {"p50_s": 0.01, "p95_s": 0.02, "p99_s": p99_s}
+    values: dict[str, Any] = {
+        "rate": rate,
+        "seed": 5,
+        "window_ms": 2.0,
+        "largest_batch": 8,
+        "seconds": answered / rate if rate else 2.0,
+        "sent": answered,
+        "answered": answered,
+        "within": 0.9 if missed else 1.0,
+        "latency": times,
+        "queue": {"p50_s": 0.004},
+        "service": {"p50_s": 0.006},
+        "late": {"p50_s": 0.0001, "p99_s": 0.0004},
+        "late_max_s": 0.001,
+        "batches": {1: answered // 2, 2: answered // 4},
+        "verdict": Verdict.MISSED if missed else Verdict.MET,
+    }
+    return Trial.model_validate(values | changes)
+
+
+def make_served(
+    recommender: str = "lite-llm4rec", *, peak: float = 400.0, case: Case | None = None, **load: Any
+) -> Record:
+    """A service that keeps 80 ms at p99 up to `peak` users a second; at none where that is 0."""
+    case = case or make_case(recommender, batch_size=1, scenario="open", load=Offered(workers=2))
+    top = peak or 1.0
+    tried = [make_trial(share * top, p99_s=0.03 if share <= 1 and peak else 0.4) for share in (0.5, 1.0, 1.3)]
+    found = Peak(
+        rate=peak, low=peak / 1.1, high=peak * 1.1, by_seed=[peak] * bool(peak), window_ms=2.0, largest_batch=8
+    )
+    values: dict[str, Any] = {"workers": 2, "pipelined": False, "trials": tried, "peak": found}
+    made = make_record(case=case)
+    return made.model_copy(update={"load": Load.model_validate(values | load), "flops": None, "memory": None})

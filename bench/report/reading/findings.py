@@ -143,28 +143,44 @@ def times(ratio: Ratio) -> str:
     return with_interval(ratio.value, ratio.low, ratio.high, " times")
 
 
-def distrust(records: Sequence[Record]) -> list[str]:
-    """List what weakens the numbers, the gravest first."""
+def distrust(records: Sequence[Record], served: Sequence[Record] = ()) -> list[str]:
+    """List what weakens the numbers, the gravest first.
+
+    Args:
+        records: Cases that one client asked.
+        served: Cases that were asked as services.
+
+    """
     found = _other_lists(records)
-    if any(record.provenance.dataset.get("synthetic") for record in records):
+    everything = [*records, *served]
+    if any(record.provenance.dataset.get("synthetic") for record in everything):
         found.append("Synthetic data: orderings of quality need not hold on real data.")
     found += _tied(records)
-    if any(record.case.weights is WeightsKind.UNTRAINED for record in records):
+    if any(record.case.weights is WeightsKind.UNTRAINED for record in everything):
         found.append("Untrained weights: their lists mean nothing; times and operations are those of the architecture.")
-    if len({machine_name(record) for record in records}) > 1:
+    if len({machine_name(record) for record in everything}) > 1:
         found.append("Several machines: times of different ones are shown side by side, and are not compared.")
     if len({record.provenance.started for record in records}) > len(groups(records)):
         found.append("Several runs: ratios between them miss how the machine changed from one to the other.")
     found += _weak_baselines(measured(records))
     found += _cut_short(records)
     found += _load(records)
-    if any(record.provenance.dirty for record in records):
+    found += _late_clients(served)
+    if any(record.provenance.dirty for record in everything):
         found.append("The code was changed after its last commit; the commit alone does not give these numbers again.")
+    found += [f"{caption(record)}: {label}." for record in served for label in record.labels]
     for record in records:
         found += [f"{caption(record)}: {label}." for label in record.labels]
         found += [f"{one.title}: {one.caution}." for one in further_measures(record).values() if one.caution]
     found += _few_rounds(measured(records))
     return list(dict.fromkeys([*found, *_doubted(records)]))
+
+
+def _late_clients(served: Sequence[Record]) -> list[str]:
+    """Name the services whose client did not keep to its schedule where it mattered."""
+    late = [caption(record) for record in served if record.load is not None and record.load.main.invalid]
+    said = "the client was late at the rate that is told of, so the figure is too low: measure on an idle machine"
+    return [f"Not valid under load: {listed(list(dict.fromkeys(late)))}; {said}."] if late else []
 
 
 def _tied(records: Sequence[Record]) -> list[str]:

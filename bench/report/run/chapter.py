@@ -24,6 +24,7 @@ class Material:
         places: The same by dataset, best first.
         drawings: Figures of records, by name.
         prices: Prices of devices.
+        served: All cases that were asked as services.
         replaced: How many cases show the quality of a larger evaluation.
 
     """
@@ -34,6 +35,7 @@ class Material:
     places: dict[str, list[Standing]]
     drawings: dict[str, Drawing]
     prices: Sequence[Price]
+    served: Sequence[Record] = ()
     replaced: int = 0
 
     def drawn(self, *names: str) -> tuple[Drawing, ...]:

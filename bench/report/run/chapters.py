@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.report.drawing.section import Section
 from bench.report.run.chapter import Chapter, Material
 from bench.report.run.learning import LEARNING
+from bench.report.run.load import LOAD
 from bench.report.run.studied import ABLATIONS, BEAMS, LEAKS, PUBLISHED, QUALITY, SEEDS, SHORTCUTS
 from bench.report.run.timed import CLAIM, COST, DECODERS, FAILED, GROWTH, LATENCY, RESULTS
 
@@ -12,6 +13,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     CLAIM,
     DECODERS,
     LATENCY,
+    LOAD,
     GROWTH,
     COST,
     QUALITY,

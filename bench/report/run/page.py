@@ -21,7 +21,7 @@ from bench.report.reading import findings
 from bench.report.reading.joining import with_whole_quality
 from bench.report.reading.labels import Told, case_labels, dataset_name, generated, machine_name, machine_of
 from bench.report.reading.ratios import is_measured, measured
-from bench.report.run import answers, fits, formats, money, tables
+from bench.report.run import answers, fits, formats, load, money, tables
 from bench.report.run.chapter import Material
 from bench.report.run.chapters import dropped_first, sections
 from bench.report.run.figures import draw_all
@@ -53,7 +53,8 @@ class Known:
     Attributes:
         runs: What was measured.
         files: What was studied.
-        records: Records of all runs, with the quality of the largest evaluation.
+        records: Records of all runs, with the quality of the largest evaluation, but for services.
+        served: Those of services.
         studies: Studies of all files.
         places: What was evaluated, by dataset, best first.
         drawings: Figures of records, by name.
@@ -66,6 +67,7 @@ class Known:
     runs: Sequence[Run]
     files: Sequence[StudyFile]
     records: list[Record]
+    served: list[Record]
     studies: Studies
     places: dict[str, list[Standing]]
     drawings: dict[str, Drawing]
@@ -76,7 +78,7 @@ class Known:
     @property
     def told(self) -> list[Told]:
         """What has a case: records, evaluations, studies of beams."""
-        return [*self.records, *self.studies.evaluations, *self.studies.beams]
+        return [*self.records, *self.served, *self.studies.evaluations, *self.studies.beams]
 
 
 def write_report(
@@ -128,13 +130,15 @@ def _known(runs: Sequence[Run], files: Sequence[StudyFile], prices: Sequence[Pri
     for file in files:
         studies = studies.joined(file.studies)
     stored = [record for run in runs for record in run.records]
-    records = with_whole_quality(stored, studies.evaluations)
+    whole_quality = with_whole_quality(stored, studies.evaluations)
+    records = [record for record in whole_quality if record.case.load is None]
+    served = [record for record in whole_quality if record.case.load is not None]
     found = variants(studies.evaluations)
     places = ranked(found)
     drawings = draw_all(records)
-    replaced = sum(shown is not read for shown, read in zip(records, stored, strict=True))
-    whole = sections(Material(records, studies, found, places, drawings, prices, replaced))
-    return Known(runs, files, records, studies, places, drawings, whole, prices, folder)
+    replaced = sum(shown is not read for shown, read in zip(whole_quality, stored, strict=True))
+    whole = sections(Material(records, studies, found, places, drawings, prices, served, replaced))
+    return Known(runs, files, records, served, studies, places, drawings, whole, prices, folder)
 
 
 def _content(known: Known) -> dict[str, Any]:
@@ -149,10 +153,10 @@ def _content(known: Known) -> dict[str, Any]:
         "bills": [_bill(record, known.prices) for record in measured(records)],
         "sections": known.sections,
         "cut": (),
-        "distrust": list(dict.fromkeys([*findings.distrust(records), *doubts(studies)])),
+        "distrust": list(dict.fromkeys([*findings.distrust(records, known.served), *doubts(studies)])),
         "unmeasured": findings.unmeasured(records),
         "uncounted": _uncounted(records),
-        "settings": tables.settings([*records, *studies.evaluations]),
+        "settings": tables.settings([*records, *known.served, *studies.evaluations]),
         "datasets": _datasets(known),
         "serving": _serving([one.case for one in records or known.told]),
         "machines": _machines(known),
@@ -189,7 +193,8 @@ def _answer(known: Known) -> list[str]:
     """Say what was found of each dataset; quality alone where nothing was timed."""
     timed = {dataset_name(record) for record in known.records if is_measured(record)}
     alone = quality.answer_of({name: group for name, group in known.places.items() if name not in timed})
-    return [*(answers.answer(known.records) if known.records else []), *alone] or [NOTHING_TOLD]
+    told = answers.answer(known.records) if known.records else []
+    return [*told, *alone, *load.answer(known.served)] or [NOTHING_TOLD]
 
 
 def _sources(known: Known) -> list[dict[str, Any]]:

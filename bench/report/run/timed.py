@@ -90,7 +90,7 @@ def _results(material: Material) -> Content:
 
 
 def _failed(material: Material) -> Content:
-    return Content((Titled("", tables.failures(material.records)),))
+    return Content((Titled("", tables.failures([*material.records, *material.served])),))
 
 
 def _growth(material: Material) -> Content:
@@ -133,4 +133,4 @@ LATENCY = Chapter("latency", "Latency", _if_timed(_latency), dropped=4)
 GROWTH = Chapter("growth", "How cost grows", _if_timed(_growth), dropped=5)
 COST = Chapter("cost", "Cost", _if_timed(_cost), dropped=2, asks_price=True)
 RESULTS = Chapter("results", "All cases", _if_timed(_results), dropped=6)
-FAILED = Chapter("failed", "What failed", _if_timed(_failed), wide=True)
+FAILED = Chapter("failed", "What failed", _failed, wide=True)

@@ -1,0 +1,254 @@
+"""The section "Under load": how many users a second each service answers within its limit, and what happens beyond."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from bench.records.load import Load, Offered, Percentiles, Trial
+from bench.records.record import Record, WeightsKind
+from bench.report.drawing.section import Titled
+from bench.report.reading.labels import (
+    NONE,
+    NOT_AVAILABLE,
+    Quantity,
+    caption,
+    case_labels,
+    dataset_name,
+    listed,
+    machine_name,
+    metric_of,
+    milliseconds,
+    number,
+    share,
+    significant,
+    with_interval,
+)
+from bench.report.reading.ratios import measured
+from bench.report.run import served
+from bench.report.run.chapter import Chapter, Content, Material
+from bench.report.run.money import HOUR_S, MILLION, Price, price_of
+
+NOTE = (
+    "Each recommender behind a batcher, asked by users who arrive at random. Latency counts from the arrival as "
+    "scheduled to the list at the client: queue until a worker took the request into a batch, service from there. "
+    "Users/s within: the highest rate that keeps the limit; brackets: 95 % interval over draws of arrivals. Window and "
+    "batch: those that carry most. The rest of the row is at that rate, one trial. Cost per million and energy are at "
+    "that rate, not at saturation. A failed request misses the limit; one that the end cut short is left out; n/a: too "
+    "few requests to tell."
+)
+AGREES = "agrees within 5 %"
+
+
+def services(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Return what was measured as services, by what they must share to be compared: data, machine, limit, workers."""
+    found: dict[str, list[Record]] = {}
+    for record in measured(records):
+        if record.load is not None:
+            found.setdefault(_setting(record), []).append(record)
+    return found
+
+
+def load_of(record: Record) -> Load:
+    """Return how a measured service answered."""
+    assert record.load is not None
+    return record.load
+
+
+def offered_to(record: Record) -> Offered:
+    """Return what was asked of a service."""
+    assert record.case.load is not None
+    return record.case.load
+
+
+def cores(record: Record) -> str:
+    """Say what answered, such as ``2 cores``."""
+    if record.case.device != "cpu":
+        return machine_name(record)
+    units = load_of(record).workers * record.case.threads
+    return f"{units} core{'s' if units > 1 else ''}"
+
+
+def _setting(record: Record) -> str:
+    case, slo = record.case, offered_to(record).slo
+    arrivals = {"open": "", "offline": ", all at once", "trace": ", replayed"}.get(case.scenario, f", {case.scenario}")
+    what = f"{cores(record)}, {case.dtype}, top {case.k}, p{slo.percentile:g} ≤ {slo.limit_ms:g} ms{arrivals}"
+    return f"{dataset_name(record)}, {what}, {machine_name(record)}"
+
+
+def answer(records: Sequence[Record]) -> list[str]:
+    """Say in a sentence each how many users a second the services of a setting answer within the limit."""
+    sentences = []
+    for group in services(records).values():
+        searched = [record for record in group if load_of(record).peak is not None]
+        if not searched:
+            continue
+        slo = offered_to(searched[0]).slo
+        ranked = sorted(searched, key=_peak_rate, reverse=True)
+        untrained = any(record.case.weights is WeightsKind.UNTRAINED for record in group)
+        told = listed([f"{caption(record)} {_users(record)}" for record in ranked])
+        sentences.append(
+            f"Under load, {dataset_name(searched[0])}, on {cores(searched[0])} at p{slo.percentile:g} ≤ "
+            f"{slo.limit_ms:g} ms: {told}{' (cost alone was measured)' if untrained else ''}."
+        )
+    return sentences
+
+
+def _peak_rate(record: Record) -> float:
+    peak = load_of(record).peak
+    return 0.0 if peak is None else peak.rate
+
+
+def _users(record: Record) -> str:
+    peak = load_of(record).peak
+    assert peak is not None
+    late = " (not valid: the client was late)" if load_of(record).main.invalid else ""
+    return f"{with_interval(peak.rate, peak.low, peak.high)} users/s{late}" if peak.rate else "none"
+
+
+def at_the_limit(records: Sequence[Record], prices: Sequence[Price]) -> pd.DataFrame:
+    """Return a row a service: what it does at the highest rate that keeps its limit, most users first."""
+    ranked = sorted(records, key=_peak_rate, reverse=True)
+    names = dict(zip(map(id, records), case_labels(records), strict=True))
+    return pd.DataFrame([_row(names[id(record)], record, prices) for record in ranked])
+
+
+def _row(name: str, record: Record, prices: Sequence[Price]) -> dict[str, Any]:
+    load, main = load_of(record), load_of(record).main
+    metrics = getattr(record.quality, "metrics", {})
+    unit = "core" if record.case.device == "cpu" else "GPU"
+    return {
+        "recommender": name,
+        "NDCG@10": metric_of(metrics, "NDCG@10"),
+        "users/s within": _within(load),
+        f"per {unit}": _per_unit(record),
+        "window": milliseconds(main.window_ms / 1e3),
+        "batch, at most": main.largest_batch,
+        "batch, mean": NOT_AVAILABLE if main.mean_batch is None else number(main.mean_batch),
+        "offered/s": NOT_AVAILABLE if main.rate is None else number(main.rate),
+        **{f"{q}": _time(getattr(main.latency, field)) for q, field in _PERCENTILES.items()},
+        "queue p50": _time(main.queue.p50_s),
+        "service p50": _time(main.service.p50_s),
+        "within the limit": NOT_AVAILABLE if main.within is None else share(main.within),
+        "per million": _money(record, prices),
+        "J per 1,000 users": _joules(main),
+        "what to know": "; ".join(_notes(load)) or NONE,
+    }
+
+
+_PERCENTILES = {"p50": "p50_s", "p95": "p95_s", "p99": "p99_s", "p99.9": "p999_s"}
+
+
+def _time(seconds: float | None) -> Quantity | str:
+    return NOT_AVAILABLE if seconds is None else milliseconds(seconds)
+
+
+def _within(load: Load) -> Quantity | str:
+    peak = load.peak
+    if peak is None:
+        return NOT_AVAILABLE
+    return with_interval(peak.rate, peak.low, peak.high) if peak.rate else Quantity(NONE, 0.0)
+
+
+def _units(record: Record) -> int:
+    return load_of(record).workers * record.case.threads if record.case.device == "cpu" else 1
+
+
+def _rate(record: Record) -> float | None:
+    """Return what the service answers a second: within its limit where that was searched, else as it was asked."""
+    load = load_of(record)
+    return (load.peak.rate or None) if load.peak is not None else load.main.achieved
+
+
+def _per_unit(record: Record) -> Quantity | str:
+    rate = _rate(record)
+    return NOT_AVAILABLE if rate is None else number(rate / _units(record))
+
+
+def _money(record: Record, prices: Sequence[Price]) -> Quantity | str:
+    price, rate = price_of(record, prices), _rate(record)
+    if price is None or rate is None:
+        return NOT_AVAILABLE
+    value = price.per_hour * _units(record) / rate / HOUR_S * MILLION
+    return Quantity(f"{significant(value, 2)} USD", value)
+
+
+def _joules(trial: Trial) -> Quantity | str:
+    if trial.joules is None or not trial.answered:
+        return NOT_AVAILABLE
+    return number(trial.joules / trial.answered * 1000)
+
+
+def _notes(load: Load) -> list[str]:
+    return [note for note in ("" if load.peak is None else load.peak.why, load.main.invalid) if note]
+
+
+def by_rate(records: Sequence[Record]) -> pd.DataFrame:
+    """Return a row a service and offered rate."""
+    labels = case_labels(records)
+    return pd.DataFrame(
+        [_trial(name, trial) for name, record in zip(labels, records, strict=True) for trial in load_of(record).trials]
+    )
+
+
+def _trial(name: str, trial: Trial) -> dict[str, Any]:
+    def times(what: str, found: Percentiles) -> dict[str, Any]:
+        return {f"{what} p50": _time(found.p50_s), f"{what} p99": _time(found.p99_s)}
+
+    return {
+        "recommender": name,
+        "offered/s": "all at once" if trial.rate is None else number(trial.rate),
+        "answered/s": NOT_AVAILABLE if trial.achieved is None else number(trial.achieved),
+        "goodput/s": NOT_AVAILABLE if trial.goodput is None else number(trial.goodput),
+        "within the limit": NOT_AVAILABLE if trial.within is None else share(trial.within),
+        **{q: _time(getattr(trial.latency, field)) for q, field in _PERCENTILES.items()},
+        **times("queue", trial.queue),
+        **times("service", trial.service),
+        "batch, mean": NOT_AVAILABLE if trial.mean_batch is None else number(trial.mean_batch),
+        "sent": trial.sent,
+        "failed": trial.errors,
+        "client late p99": _time(trial.late.p99_s),
+        "client late max": _time(trial.late_max_s),
+        "what to know": "; ".join(note for note in (trial.saturated, trial.invalid) if note) or NONE,
+    }
+
+
+def second_opinions(records: Sequence[Record]) -> pd.DataFrame:
+    """Return a row a service that LoadGen asked, too."""
+    rows = []
+    for name, record in zip(case_labels(records), records, strict=True):
+        found = load_of(record).loadgen
+        if found is None:
+            continue
+        rows.append(
+            {
+                "recommender": name,
+                "at, a second": NOT_AVAILABLE if found.rate is None else number(found.rate),
+                "p99, ours": _time(found.our_p99_s),
+                "p99, LoadGen": _time(found.p99_s),
+                "highest rate, ours": _count(found.our_peak),
+                "highest rate, LoadGen": _count(found.peak),
+                "all at once, ours": _count(found.our_offline),
+                "all at once, LoadGen": _count(found.offline),
+                "why they differ": found.why or AGREES,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _count(value: float | None) -> Quantity | str:
+    return NOT_AVAILABLE if value is None else number(value)
+
+
+def _load(material: Material) -> Content:
+    found = services(material.served)
+    tables = []
+    for name, group in found.items():
+        tables += [Titled(name, at_the_limit(group, material.prices)), Titled(f"By rate: {name}", by_rate(group))]
+        tables.append(Titled(f"MLPerf's LoadGen at the same services: {name}", second_opinions(group)))
+    return Content(tuple(tables), NOTE, tuple(served.drawings(found)), lead=" ".join(answer(material.served)))
+
+
+LOAD = Chapter("load", "Under load", _load, wide=True)

@@ -1,0 +1,92 @@
+"""The section "Under load": a sentence, a table at the limit, four charts, and LoadGen beside ours."""
+
+import pytest
+
+from bench.records.load import Offered, SecondOpinion
+from bench.records.record import Outcome
+from bench.records.store import Run
+from bench.report.run.chapters import sections
+from bench.report.run.load import answer, at_the_limit, by_rate, services
+from bench.report.run.money import Price
+from bench.report.run.page import write_report
+from tests.bench.factories import make_case, make_material, make_record, make_served, make_trial
+
+ONE, P5, NEVER = make_served(peak=400.0), make_served("p5", peak=60.0), make_served("tiger", peak=0.0)
+
+
+def section(*records):
+    return next((one for one in sections(make_material(records)) if one.anchor == "load"), None)
+
+
+def test_the_sentence_ranks_services_by_the_users_they_answer_within_the_limit():
+    (told,) = answer([P5, NEVER, ONE])
+    assert told == (
+        "Under load, synthetic, on 2 cores at p99 ≤ 80 ms: lite-llm4rec 400 [364, 440] users/s, "
+        "p5 60.0 [54.5, 66.0] users/s and tiger none."
+    )
+
+
+def test_a_figure_of_a_late_client_is_called_not_valid_wherever_it_stands(tmp_path):
+    late = make_served(trials=[make_trial(400.0, invalid="the client sent 9 ms late")])
+    assert "(not valid: the client was late)" in answer([late])[0]
+    write_report([Run(tmp_path / "run.json", "2026", (late,))], tmp_path / "page")
+    assert "Not valid under load: lite-llm4rec" in (tmp_path / "page" / "report.md").read_text()
+
+
+def test_the_table_at_the_limit_has_cost_and_energy_there_and_not_at_saturation():
+    with_joules = make_served(trials=[make_trial(400.0, joules=50.0, answered=1000)])
+    frame = at_the_limit([with_joules, NEVER], [Price(device="cpu", per_hour=0.36, of="core", source="nobody")])
+    row = frame.iloc[0]
+    assert (row["users/s within"], row["per core"]) == ("400 [364, 440]", "200")
+    assert row["per million"].value == pytest.approx(0.36 * 2 / 400 / 3600 * 1e6)
+    assert row["J per 1,000 users"] == "50.0"
+    assert (row["queue p50"], row["service p50"], row["batch, mean"]) == ("4.00 ms", "6.00 ms", "1.33")
+    assert frame.iloc[1][["users/s within", "per core", "per million"]].tolist() == ["none", "n/a", "n/a"]
+
+
+def test_each_rate_has_a_row_and_what_cannot_be_told_is_not_zero():
+    few = make_served(trials=[make_trial(2.0, p99_s=None, answered=20, within=None)], peak=0.0)
+    row = by_rate([few]).iloc[0]
+    assert (row["p99"], row["within the limit"], row["goodput/s"]) == ("n/a", "n/a", "n/a")
+    assert len(by_rate([ONE])) == 3
+
+
+def test_services_of_another_limit_or_another_number_of_workers_are_not_compared():
+    case = make_case("p5", batch_size=1, scenario="open", load=Offered(workers=2, slo="10ms"))
+    assert len(services([ONE, make_served(case=case)])) == 2
+    assert len(services([ONE, make_served("p5", workers=1)])) == 2
+    assert len(services([ONE, P5, NEVER])) == 1
+
+
+def test_there_are_four_charts_with_a_point_a_rate():
+    found = section(ONE, P5)
+    names = [drawing.name for drawing in found.drawings]
+    assert names == ["load_latency", "load_throughput", "load_goodput", "load_knee"]
+    assert all(drawing.data.decode().count("\n") == 7 for drawing in found.drawings)
+    assert "lite-llm4rec: 30.0 at 200 to 400 at 520" in found.drawings[0].text
+
+
+def test_loadgen_stands_beside_ours_and_what_differs_is_said():
+    both = SecondOpinion(rate=280, p99_s=0.033, our_p99_s=0.03, peak=390, our_peak=400, why="differs: p99 +10.0%")
+    frame = section(make_served(loadgen=both), P5).tables[-1].frame
+    assert frame["recommender"].tolist() == ["lite-llm4rec"]
+    assert frame.iloc[0][["p99, ours", "p99, LoadGen", "why they differ"]].tolist() == [
+        "30.0 ms", "33.0 ms", "differs: p99 +10.0%",
+    ]  # fmt: skip
+    assert both.disagreement == pytest.approx(0.1)
+
+
+def test_services_stay_out_of_what_one_client_measured_and_a_failed_one_is_a_row(tmp_path):
+    case = make_case("sasrec", batch_size=1, scenario="open", load=Offered(workers=2))
+    failed = make_record(case=case, outcome=Outcome.CRASHED, detail="worker 1 of 2 was ended by SIGKILL", latency=None)
+    found = {one.anchor: one for one in sections(make_material([make_record(), ONE, failed]))}
+    assert len(found["results"].tables[0].frame) == 1
+    assert found["failed"].tables[0].frame["detail"].tolist() == ["worker 1 of 2 was ended by SIGKILL"]
+    write_report([Run(tmp_path / "run.json", "2026", (ONE, P5, failed))], tmp_path / "page")
+    page = (tmp_path / "page" / "index.html").read_text()
+    assert "Under load, synthetic, on 2 cores" in page
+    assert (tmp_path / "page" / "figures" / "load_knee.svg").exists()
+
+
+def test_a_run_without_services_has_no_such_section():
+    assert section(make_record()) is None

@@ -17,6 +17,16 @@ def test_poisson_arrivals_follow_from_their_seed_and_keep_their_rate():
     assert gaps.std() == pytest.approx(1 / 50, rel=0.05)
 
 
+@pytest.mark.parametrize("load", [0.3, 0.6, 0.8])
+def test_a_server_that_takes_always_as_long_lets_them_wait_as_the_textbook_says(load):
+    """M/D/1, by Lindley's recursion: the mean wait is load / (2 (1 - load)) services (Pollaczek and Khinchine)."""
+    gaps = np.diff(poisson(load, count=400_000, seed=5))  # one second a service
+    waits = np.zeros(len(gaps) + 1)
+    for number, gap in enumerate(gaps.tolist()):
+        waits[number + 1] = max(0.0, waits[number] + 1 - gap)
+    assert waits.mean() == pytest.approx(load / (2 * (1 - load)), rel=0.03)
+
+
 def test_all_at_once_is_the_start():
     assert at_once(3).tolist() == [0.0, 0.0, 0.0]
 

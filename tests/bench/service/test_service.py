@@ -141,7 +141,7 @@ def test_more_than_can_be_answered_ends_a_trial_and_is_told():
     assert trial.sent < 6_000
 
 
-@pytest.mark.slow
+@pytest.mark.minutes  # a machine that does something else beside lets requests wait longer
 @pytest.mark.parametrize("load", [0.3, 0.6, 0.8])
 def test_waiting_times_are_those_of_the_textbook(load):
     """M/D/1: the mean wait is that of Pollaczek and Khinchine, by the service times that the sleeper really took."""

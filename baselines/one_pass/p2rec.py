@@ -112,7 +112,8 @@ class P2Rec(TrainableRecommender):
 
     Attributes:
         collaborative: Item vectors of the first SASRec, [n + 1, D].
-        states: What the LLM makes of each item, [n + 1, W]; made by `index` and, while training, once.
+        states: What the LLM makes of each item, centred and scaled over items, [n + 1, W]; made by `index` and, while
+            training, once.
         vectors: What the SASRec reads and scores, [n + 1, D]; made by `index`.
 
     """
@@ -132,7 +133,6 @@ class P2Rec(TrainableRecommender):
         width, wide = backbone.n_embd, llm.hidden_size
         self.backbone = GPT2Model(backbone)
         self.embedding = nn.Embedding(config.items + 1, width)
-        self.norm = nn.LayerNorm(wide)
         self.fuse = nn.Linear(wide, width)
         self.llm = new_backbone(llm, Role.CAUSAL)
         self.prompt = nn.Parameter(torch.empty(self.settings.prompt, wide))
@@ -174,6 +174,9 @@ class P2Rec(TrainableRecommender):
                 model.llm.requires_grad_(False)
             nn.init.normal_(model.prompt, std=0.02)
             nn.init.normal_(model.collaborative, std=0.02)
+            nn.init.normal_(
+                model.fuse.weight, std=0.02 * model.fuse.in_features**-0.5
+            )  # both parts weigh alike at first
         return model
 
     @property
@@ -253,8 +256,8 @@ class P2Rec(TrainableRecommender):
         """Add what the LLM says of each item to its embedding, [n + 1, D]."""
         if self.states is None:
             with torch.autocast(self.device.type, enabled=False):  # as a loaded one will
-                self.states = self._all_states()
-        vectors: Tensor = self.embedding.weight + self.fuse(self.norm(self.states))
+                self.states = told_apart(self._all_states())
+        vectors: Tensor = self.embedding.weight + self.fuse(self.states)
         return vectors
 
     def examples(self, histories: Sequence[History]) -> Windows:
@@ -381,6 +384,13 @@ def category_shares(items: Tensor, category: Tensor, categories: int) -> Tensor:
     counts.scatter_add_(1, category[items], torch.ones_like(items, dtype=counts.dtype))
     counts = counts[:, :categories]
     return counts / counts.sum(1, keepdim=True).clamp_min(1)
+
+
+def told_apart(states: Tensor) -> Tensor:
+    """Centre and scale states [n + 1, W] over items 1..n: what all items share tells none of them apart."""
+    items = states[1:]
+    spread = items.std(0, correction=0).clamp_min(1e-6)
+    return (states - items.mean(0)) / spread
 
 
 def _weights_of(part: nn.Module | nn.Parameter) -> list[nn.Parameter]:

@@ -183,6 +183,10 @@ class Pad(TrainableRecommender):
                 if isinstance(layer, nn.Linear):
                     nn.init.xavier_normal_(layer.weight)
                     nn.init.zeros_(layer.bias)
+        for mlp in (self.mix_aligned, self.mix_text):
+            last = mlp[-1]
+            assert isinstance(last, nn.Linear)
+            nn.init.normal_(last.weight, std=0.02)  # or random towers would outvote those that were trained before
         first = self.settings.aligned_gate
         self.gates[IDS] = torch.linspace(1, 0, BINS)
         self.gates[ALIGNED] = torch.linspace(first, first - 1, BINS)

@@ -20,6 +20,8 @@ RECOMMENDERS = [
     ("lite-llm4rec", {"backbone": "compact", "head": "items", "item_llm": "ids"}),
     ("lite-llm4rec", {"hierarchy": "flattened"}),
     ("tokenrec", {}),
+    ("pad", {"max_length": 70}),
+    ("p2rec", {}),
 ]
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")

@@ -59,7 +59,7 @@ def test_what_is_offline_is_learned_before_the_loop_and_stands_still_in_it():
     examples = model.examples(walks(60))
     model(**model.collate([examples[number] for number in range(8)])).loss.backward()
     learned = [name for name, weight in model.named_parameters() if weight.grad is not None]
-    assert {name.split(".")[0] for name in learned} == {"backbone", "embedding", "norm", "fuse"}
+    assert {name.split(".")[0] for name in learned} == {"backbone", "embedding", "fuse"}
 
 
 def test_the_llm_works_in_index_and_has_no_part_in_a_request():
@@ -84,6 +84,12 @@ def test_an_item_is_asked_for_alone_whatever_the_chunks(monkeypatch):
     monkeypatch.setattr(p2rec, "CHUNK", 7)
     torch.testing.assert_close(model._all_states(), whole)
     torch.testing.assert_close(model.eval()._asked(torch.tensor([[5], [6]])), whole[[5, 6]])
+
+
+def test_what_all_items_share_is_taken_out_of_what_the_llm_says():
+    told = p2rec.told_apart(torch.tensor([[9.0, 9], [1, 5], [3, 5], [5, 5]]))
+    torch.testing.assert_close(told[1:].mean(0), torch.zeros(2))
+    torch.testing.assert_close(told[1:].square().mean(0), torch.tensor([1.0, 0]))
 
 
 def test_memory_of_the_index_is_one_vector_an_item():

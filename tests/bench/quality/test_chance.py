@@ -26,6 +26,7 @@ NARROW = 4 * math.sqrt(CHANCE * (1 - CHANCE) / USERS)
 
 
 TRAINED = ["sasrec", "lite-llm4rec", "tiger", "p5", "openp5-llama", "pad", "p2rec", "semantic-convergence"]
+TRAINED += ["recmamba", "sigma"]
 TRAINED += ["tokenrec"]
 
 

@@ -19,6 +19,7 @@ USERS, ITEMS, LENGTH = 1500, 200, 10
 CPU = torch.device("cpu")
 
 LEARNS = ["sasrec", "pad", "p2rec", "semantic-convergence"]
+LEARNS += ["recmamba", "sigma"]
 LEARNS += ["tokenrec"]
 """Recommenders that are tried; each trains for minutes."""
 

@@ -90,14 +90,16 @@ class Catalogue:
             scheme that is labelled leaky may read it.
         codes: Semantic IDs that came with the data, that of item i at ``codes[i - 1]``, empty where an
             item has none; None where the data brought none.
+        digest: What stands for all of it, where it is made by a rule and reading it would take minutes; else None.
 
     """
 
     name: str
-    ids: tuple[str, ...]
-    items: tuple[Item, ...]
-    appearance: tuple[int, ...] = field(default=(), repr=False)
+    ids: Sequence[str]
+    items: Sequence[Item]
+    appearance: Sequence[int] = field(default=(), repr=False)
     codes: tuple[tuple[int, ...], ...] | None = field(default=None, repr=False)
+    digest: str | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         """Count the items."""
@@ -106,6 +108,8 @@ class Catalogue:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over identifiers, texts and given codes in order: equal fingerprints can share an index."""
+        if self.digest is not None:
+            return self.digest
         digest = hashlib.sha256()
         for identifier, item in zip(self.ids, self.items, strict=True):
             digest.update(json.dumps([identifier, item.text]).encode())

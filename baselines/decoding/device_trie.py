@@ -57,9 +57,7 @@ class DeviceTrie:
     """`Trie` as tensors; nothing here reads anything back to the host.
 
     Attributes:
-        indptr, tokens, items, leaves, first: As in `Trie`, int32; `items` int64.
-        place: Place of each item in the trie's order, int32 [n + 1].
-        sequences: Tokens of item i in row i, padded with 0, int32 [n + 1, depth].
+        indptr, tokens, items, leaves, first, place, sequences: As in `Trie`.
         levels: What is known of each level.
         starts: First node of each level, and the number of nodes.
         programs: Searches of this trie that have been compiled, by size; they live as long as it does.
@@ -94,7 +92,7 @@ class DeviceTrie:
         return cls(
             indptr=move(trie.indptr),
             tokens=move(trie.tokens),
-            items=move(trie.items).long(),
+            items=move(trie.items),
             leaves=move(trie.leaves),
             first=move(trie.first),
             place=move(trie.place),
@@ -105,12 +103,23 @@ class DeviceTrie:
 
     def children(self, nodes: Tensor, level: int) -> Children:
         """Return the children of inner nodes int32 [...] that lie above `level`."""
+        if self.levels[level].dense:
+            return self._dense(nodes, level)
         edge = self.indptr[nodes][..., None]
         end = self.indptr[nodes + 1][..., None]
         edges = edge + torch.arange(self.levels[level].fan_out, dtype=torch.int32, device=nodes.device)
         real = edges < end
         edges = torch.minimum(edges, end - 1).clamp_(min=0)  # a leaf has no edge: it must not point before the first
         return Children(edges + 1, self.tokens[edges].long(), real)
+
+    def _dense(self, nodes: Tensor, level: int) -> Children:
+        """Return the children of nodes int32 [...] where all have the same tokens: places alone tell them."""
+        first, width = self.starts[level], self.levels[level].fan_out
+        above = self.starts[level - 1] if level else 0
+        step = torch.arange(width, dtype=torch.int32, device=nodes.device)
+        children = ((nodes - above) * width + first)[..., None] + step
+        tokens = self.tokens[first - 1 : first - 1 + width].long().expand(children.shape)
+        return Children(children, tokens, torch.ones_like(children, dtype=torch.bool))
 
     def walk(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Follow token sequences int64 [R, T] from the root, each as far as its first item.
@@ -139,15 +148,16 @@ class DeviceTrie:
         places = self.place[order].masked_fill(again | (order == PADDING), outside)
         return torch.sort(places, dim=1).values
 
-    def exhausted(self, nodes: Tensor, places: Tensor) -> Tensor:
-        """Tell which nodes int32 [B, ...] lead to seen items only.
+    def exhausted(self, nodes: Tensor, places: Tensor, level: int) -> Tensor:
+        """Tell which nodes int32 [B, ...] of a level lead to seen items only.
 
         Forbidding these removes seen items exactly, without a beam lost to a prefix that leads to
         nothing else. The items below a node stand side by side in the trie's order, so the seen
         ones among them are counted by two binary searches.
         """
         flat = nodes.reshape(len(nodes), -1)
-        first, leaves = self.first[flat], self.leaves[flat]
+        first = self.first[flat]
+        leaves = self.leaves[flat] if level < len(self.levels) - 1 else 1
         seen = torch.searchsorted(places, first + leaves) - torch.searchsorted(places, first)
         return (seen == leaves).view(nodes.shape)
 

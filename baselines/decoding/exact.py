@@ -156,7 +156,7 @@ class _Search:
         """Tell which children are real and lead to an item that may come back, bool [B, K, fan-out]."""
         if self._places is None or self._trie.levels[level].fewest_items > self._places.shape[1]:
             return children.real
-        return children.real & ~self._trie.exhausted(children.nodes, self._places)
+        return children.real & ~self._trie.exhausted(children.nodes, self._places, level)
 
     def _choose(self, beams: _Running, children: Children, candidates: Tensor, level: int) -> _Running:
         """Keep the best of `candidates` float32 [B, K, fan-out]: items are put aside, the others run on."""
@@ -168,11 +168,11 @@ class _Search:
             scores, chosen = flat.topk(min(self._width, about.inner, count * fan_out), dim=1)
         elif about.leaves is Leaves.ALL:
             scores, chosen = flat.topk(min(self._width, count * fan_out), dim=1)
-            self._ended.append((scores, self._trie.items[nodes.gather(1, chosen)]))
+            self._ended.append((scores, self._trie.items[nodes.gather(1, chosen)].long()))
             return beams
         else:
             scores, chosen = flat.topk(min(2 * self._width, count * fan_out), dim=1)
-            items = self._trie.items[nodes.gather(1, chosen)]
+            items = self._trie.items[nodes.gather(1, chosen)].long()
             ended = scores.masked_fill(items == PADDING, -torch.inf)
             self._ended.append((ended[:, : self._width], items[:, : self._width]))
             running = scores.masked_fill(items != PADDING, -torch.inf)

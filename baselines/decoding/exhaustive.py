@@ -106,7 +106,7 @@ class _Walk:
             parent = kept // children.real.shape[2]
             nodes = children.nodes.flatten(1)[:, kept]
             tokens, total = children.tokens.flatten(1)[:, kept], reached.flatten(1)[:, kept]
-            items = self._trie.items[nodes[0]]
+            items = self._trie.items[nodes[0]].long()
             self._found[0, items] = torch.where(items == PADDING, -torch.inf, total[0])
             if self._trie.levels[level].leaves is Leaves.ALL:
                 break
@@ -121,7 +121,7 @@ class _Walk:
             children = self._trie.children(nodes, level)
             allowed = children.real
             if self._places is not None:
-                allowed = allowed & ~self._trie.exhausted(children.nodes, self._places)
+                allowed = allowed & ~self._trie.exhausted(children.nodes, self._places, level)
         with phase(f"level {level + 1}: head"):
             if self._scores is Scores.RENORMALISED:
                 tokens = self._trie.vocabularies[level]

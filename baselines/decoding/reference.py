@@ -90,7 +90,7 @@ def _generate(model: Any, prompt: Prompt, trie: Trie, width: int, scores: Scores
         found = found.view(users, -1).float()
         there = on_device(trie, found.device)
         node, inside = there.walk(tokens)
-        items = there.items[node].masked_fill(~inside, PADDING).view(users, -1)
+        items = there.items[node].long().masked_fill(~inside, PADDING).view(users, -1)
         items = items.masked_fill(found < DEAD, PADDING)
         sequences = there.sequences[items].long()
         return Beams(sequences, found.masked_fill(items == PADDING, -torch.inf), items)
@@ -187,7 +187,7 @@ class TrieProcessor(LogitsProcessor):
         children = self._trie.children(node, chosen.shape[1])
         allowed = children.real & inside[:, None]
         if self._places is not None:
-            allowed &= ~self._trie.exhausted(children.nodes, self._places)
+            allowed &= ~self._trie.exhausted(children.nodes, self._places, chosen.shape[1])
         masked = torch.full_like(scores, -torch.inf)
         # Places without a child point at some real sibling or cousin: what they would write must not win.
         token = torch.where(allowed, children.tokens, self._nothing)

@@ -19,7 +19,6 @@ from baselines.generative.every_item import EveryItem, Targets, collate_sequence
 from baselines.generative.generative import IGNORED, Generative
 from baselines.item_ids.item_tokens import ItemTokens
 from baselines.item_ids.quantisation import Codes
-from baselines.item_ids.semantic import spell
 from models import recommender
 from models.backbones import PRESETS, Role, backbone_config, is_preset, new_backbone, pretrained_backbone
 from models.dropout import drop_residuals, quicken_dropout
@@ -150,8 +149,8 @@ class WritesCodes(Generative):
     def take(self, codes: Codes) -> None:
         """Write the items by these codes from now on, int64 [n, T]."""
         size, levels = self.config.size, codes.shape[1]
-        sequences = tuple(map(tuple, (codes + self.config.first_code + size * np.arange(levels)).tolist()))
-        self.items = ItemTokens(tuple(map(spell, codes.tolist())), sequences, self.config.fingerprint)
+        tokens = codes + self.config.first_code + size * np.arange(levels)
+        self.items = ItemTokens.of_codes(codes, tokens, self.config.fingerprint)
 
     def _load_pretrained(self, name: str) -> None:
         """Put pretrained weights in, with fresh rows for users and codes behind the text's."""

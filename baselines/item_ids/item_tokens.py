@@ -6,7 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from baselines.decoding.trie import Trie
 from baselines.item_ids.words import WordEncoder
@@ -18,6 +21,67 @@ FILE = "item_ids.json"
 
 OUTPUT = "{dataset} item_{id}"
 """OpenP5's target text. The trie forces all tokens before the ID, and each costs a decoder step."""
+
+
+MANY = 1_000_000
+"""Items beyond which a Python object for each would take gigabytes."""
+
+
+class TokenRows(Sequence[tuple[int, ...]]):
+    """Rows of an array as tuples, each made when it is asked for.
+
+    Args:
+        rows: Whole numbers [n, L].
+
+    """
+
+    def __init__(self, rows: NDArray[Any]) -> None:
+        narrow: Any = np.int16 if rows.max(initial=0) <= np.iinfo(np.int16).max else np.int32
+        self.rows: NDArray[np.integer[Any]] = rows.astype(narrow)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, place: int) -> tuple[int, ...]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[tuple[int, ...]]: ...
+
+    def __getitem__(self, place: int | slice) -> tuple[int, ...] | list[tuple[int, ...]]:
+        found = self.rows[place].tolist()
+        return list(map(tuple, found)) if isinstance(place, slice) else tuple(found)
+
+
+class Spelled(Sequence[str]):
+    """Codes as LC-Rec and LETTER write them, each written when it is asked for: ``<a_12><b_3><c_200><d_0>``.
+
+    Args:
+        codes: Whole numbers [n, L].
+
+    """
+
+    def __init__(self, codes: NDArray[Any]) -> None:
+        self._codes = TokenRows(codes)
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        if isinstance(place, slice):
+            return [spell(codes) for codes in self._codes[place]]
+        return spell(self._codes[place])
+
+
+def spell(codes: Sequence[int]) -> str:
+    """Write codes as `Spelled` does."""
+    return "".join(f"<{chr(ord('a') + level)}_{code}>" for level, code in enumerate(codes))
 
 
 @dataclass(frozen=True)
@@ -32,9 +96,24 @@ class ItemTokens:
 
     """
 
-    ids: tuple[str, ...] = field(repr=False)
-    sequences: tuple[tuple[int, ...], ...] = field(repr=False)
+    ids: Sequence[str] = field(repr=False)
+    sequences: Sequence[tuple[int, ...]] = field(repr=False)
     fingerprint: str
+
+    @classmethod
+    def of_codes(cls, codes: NDArray[np.int64], tokens: NDArray[np.int64], fingerprint: str) -> Self:
+        """Take codes of one length: as tuples, which are the quickest to read, or where they are many as arrays.
+
+        Args:
+            codes: Those of item i in row i - 1, [n, L].
+            tokens: What each is written as, [n, L].
+            fingerprint: Fingerprint of the catalogue.
+
+        """
+        ids, rows = Spelled(codes), TokenRows(tokens)
+        if len(codes) > MANY:
+            return cls(ids, rows, fingerprint)
+        return cls(tuple(ids), tuple(rows), fingerprint)
 
     @classmethod
     def encode(cls, ids: Sequence[str], catalogue: Catalogue, encoder: WordEncoder, output: str = OUTPUT) -> Self:
@@ -59,7 +138,7 @@ class ItemTokens:
 
     def trie(self) -> Trie:
         """Build the prefix tree over the target sequences."""
-        return Trie.build(self.sequences)
+        return Trie.build(self.sequences.rows if isinstance(self.sequences, TokenRows) else self.sequences)
 
     def check(self, catalogue: Catalogue) -> None:
         """Make sure that `catalogue` is the one whose items are numbered here.
@@ -76,7 +155,7 @@ class ItemTokens:
 
     def save(self, folder: Path) -> None:
         """Write `FILE` into `folder`."""
-        content = {"fingerprint": self.fingerprint, "ids": self.ids, "sequences": self.sequences}
+        content = {"fingerprint": self.fingerprint, "ids": list(self.ids), "sequences": list(self.sequences)}
         (folder / FILE).write_text(json.dumps(content), encoding="utf-8")
 
     @classmethod

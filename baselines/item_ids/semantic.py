@@ -8,13 +8,13 @@ unless an encoder is named.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import StrEnum
 
 import numpy as np
 import torch
 from pydantic import Field
 
+from baselines.item_ids.item_tokens import spell
 from baselines.item_ids.quantisation import Codes, Quantiser, quantise
 from baselines.item_ids.text_vectors import encoder_vectors, word_vectors
 from models import recommender
@@ -182,8 +182,3 @@ def places_among_equals(codes: Codes) -> Codes:
     places = np.empty(len(codes), dtype=np.int64)
     places[order] = np.arange(len(codes)) - starts[np.cumsum(first) - 1]
     return places
-
-
-def spell(codes: Sequence[int]) -> str:
-    """Write codes as LC-Rec and LETTER do: ``<a_12><b_3><c_200><d_0>``."""
-    return "".join(f"<{chr(ord('a') + level)}_{code}>" for level, code in enumerate(codes))

@@ -20,11 +20,12 @@ from bench.data.place import archive_of
 from bench.data.prepare import Prepared, prepare
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker
+from bench.data.vast import BYTES_AN_ITEM, READERS, VAST, catalogue_of, vast
 from models.errors import UserError
 
 SYNTHETIC = "synthetic"
 SIZED = re.compile(rf"{SYNTHETIC}-([0-9]+)")
-"""``synthetic-12101``: generated data with so many items, and as many users so that each occurs."""
+"""``synthetic-12101``: generated data with so many items, and as many users so that each occurs, up to a million."""
 
 SIZED_LENGTH = 8
 """Interactions a user of those: they are for measuring cost, which needs items, not interactions."""
@@ -74,7 +75,8 @@ def load(
     sizes = {key: value for key, value in (("users", users), ("items", items), ("length", length)) if value is not None}
     implied = {}
     if sized := SIZED.fullmatch(name):
-        implied = {"users": int(sized[1][:12]), "items": int(sized[1][:12]), "length": SIZED_LENGTH}
+        wanted = int(sized[1][:12])
+        implied = {"users": min(wanted, READERS), "items": wanted, "length": SIZED_LENGTH}
         sizes = implied | sizes | {"items": implied["items"]}
     elif sizes and name != SYNTHETIC:
         raise UserError(f"{', '.join(sizes)}: only the dataset {SYNTHETIC} has a size to choose; leave it out")
@@ -94,12 +96,31 @@ def load(
 def _generate(
     name: str, options: LoadOptions, sizes: SyntheticSizes, unusual: dict[str, str | int | bool | None]
 ) -> Dataset:
-    synthetic.check_memory(sizes, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     settings = {"version": synthetic.VERSION, "seed": options.seed, **sizes.model_dump()}
+    if sizes.items > VAST:
+        synthetic.check_memory(sizes, memory, BYTES_AN_ITEM)
+        return _generate_vast(name, options, sizes, unusual, _digest(settings))
+    synthetic.check_memory(sizes, memory)
     prepared = prepare(synthetic.generate(sizes, options.seed), options)
     warnings = ("generated data", *prepared.warnings)
     source = Source(name, _digest(settings), options.settings, unusual, synthetic=True, warnings=warnings)
     return prepared.dataset(name, source, options.max_history)
+
+
+def _generate_vast(
+    name: str, options: LoadOptions, sizes: SyntheticSizes, unusual: dict[str, str | int | bool | None], digest: str
+) -> Dataset:
+    if options.min_count or options.split != LEAVE_ONE_OUT:
+        raise UserError(
+            f"{name}: of more than {VAST:,} generated items all are kept, and they have no times; leave --min-count "
+            "and --split out"
+        )
+    prepared = vast(sizes, options.seed)
+    warnings = ("generated data", f"at most {len(prepared.flat):,} of the {sizes.items:,} items are in a history")
+    source = Source(name, digest, options.settings, unusual, synthetic=True, warnings=warnings)
+    catalogue = catalogue_of(name, prepared, digest)
+    return Dataset(catalogue, prepared.flat, prepared.offsets, source, options.max_history)
 
 
 def _load_files(name: str, data_dir: Path | None, options: LoadOptions, reading: Reading) -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +47,8 @@ class Prepared:
 
     flat: NDArray[np.int32]
     offsets: NDArray[np.int64]
-    ids: tuple[str, ...]
-    items: tuple[Item, ...]
+    ids: Sequence[str]
+    items: Sequence[Item]
     warnings: tuple[str, ...]
     counted: dict[str, int | float] = field(default_factory=dict)
     before: NDArray[np.int64] | None = None

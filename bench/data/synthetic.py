@@ -80,18 +80,19 @@ class World:
     crowd: NDArray[np.float64]
 
 
-def check_memory(sizes: SyntheticSizes, available: int) -> None:
+def check_memory(sizes: SyntheticSizes, available: int, item_bytes: int = ITEM_BYTES) -> None:
     """Refuse sizes that cannot fit, before anything is drawn.
 
     Args:
         sizes: What is to be generated.
         available: Bytes of the machine's memory.
+        item_bytes: What an item takes.
 
     Raises:
         UserError: They need more.
 
     """
-    needed = sizes.users * sizes.length * EVENT_BYTES + sizes.items * ITEM_BYTES
+    needed = sizes.users * sizes.length * EVENT_BYTES + sizes.items * item_bytes
     if needed > available:
         raise UserError(
             f"{sizes.users:,} users with {sizes.length:,} interactions each, over {sizes.items:,} items, take about "
@@ -108,10 +109,9 @@ def generate(sizes: SyntheticSizes, seed: int) -> Raw:
 
     """
     rng = np.random.default_rng(seed)
-    world = _make_world(sizes.items, rng)
-    lengths = SHORTEST + rng.poisson(rng.gamma(2.0, (sizes.length - SHORTEST) / 2.0, sizes.users))
-    lengths = np.minimum(lengths, max(SHORTEST, sizes.items // 2))
-    walks = _walk(world, lengths, rng)
+    world = make_world(sizes.items, rng)
+    lengths = walk_lengths(sizes, rng)
+    walks = walk_together(world, lengths, rng)
     taken = np.arange(walks.shape[1]) < lengths[:, None]  # [users, longest]
     users, order = np.nonzero(taken)
     labels = rng.permutation(sizes.items)  # identifiers say nothing about series
@@ -123,12 +123,20 @@ def generate(sizes: SyntheticSizes, seed: int) -> Raw:
         lines=np.arange(1, len(users) + 1, dtype=np.int64),
         user_ids=tuple(map(str, range(sizes.users))),
         item_ids=ids,
-        texts=dict(zip(ids, _texts(sizes.items, rng), strict=True)),
+        texts=dict(zip(ids, map(Names(rng).item, range(sizes.items)), strict=True)),
         interactions_label="generated interactions",
     )
 
 
-def _make_world(items: int, rng: np.random.Generator) -> World:
+def walk_lengths(sizes: SyntheticSizes, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw how many items each user takes, int64 [users]."""
+    lengths = SHORTEST + rng.poisson(rng.gamma(2.0, (sizes.length - SHORTEST) / 2.0, sizes.users))
+    shortened: NDArray[np.int64] = np.minimum(lengths, max(SHORTEST, sizes.items // 2))
+    return shortened
+
+
+def make_world(items: int, rng: np.random.Generator) -> World:
+    """Draw the genres' weights and what their readers go on to."""
     genre = np.arange(items) // (PARTS * SERIES_PER_GENRE)
     genres = int(genre[-1]) + 1
     weights = np.power(1.0 + rng.permutation(items), -ZIPF_EXPONENT)
@@ -143,7 +151,7 @@ def _make_world(items: int, rng: np.random.Generator) -> World:
     )
 
 
-def _walk(world: World, lengths: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+def walk_together(world: World, lengths: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """Let all users take step after step together, int64 [users, longest]; columns past a user's length are idle."""
     users, items = len(lengths), len(world.genre)
     walks = np.zeros((users, lengths.max()), dtype=np.int64)
@@ -193,19 +201,28 @@ def _from_genre(world: World, genres: NDArray[np.int64], rng: np.random.Generato
     return items.clip(max=len(world.genre) - 1).astype(np.int64)
 
 
-def _texts(items: int, rng: np.random.Generator) -> list[Item]:
-    names = len(ADJECTIVES) * len(NOUNS)
-    shuffled = rng.permutation(names)
-    texts = []
-    for item in range(items):
+class Names:
+    """Writes the texts of items.
+
+    Args:
+        rng: Draws which series has which name.
+
+    """
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._count = len(ADJECTIVES) * len(NOUNS)
+        self._shuffled: list[int] = rng.permutation(self._count).tolist()
+
+    def item(self, item: int) -> Item:
+        """Write the text of an item of the world."""
         series, part = divmod(item, PARTS)
         genre = series // SERIES_PER_GENRE
-        adjective, noun = divmod(int(shuffled[series % names]), len(NOUNS))
-        title = f"The {ADJECTIVES[adjective]} {NOUNS[noun]}{_volume(series // names)}, Part {ORDINALS[part]}"
+        adjective, noun = divmod(self._shuffled[series % self._count], len(NOUNS))
+        volume = _volume(series // self._count)
+        title = f"The {ADJECTIVES[adjective]} {NOUNS[noun]}{volume}, Part {ORDINALS[part]}"
         category = f"{GENRES[genre % len(GENRES)]}{_volume(genre // len(GENRES))}"
         brand = f"{BRANDS[series // SERIES_PER_BRAND % len(BRANDS)]} {GENRES[genre % len(GENRES)]} Press"
-        texts.append(Item(title, ("Books", category), brand))
-    return texts
+        return Item(title, ("Books", category), brand)
 
 
 def _volume(cycle: int) -> str:

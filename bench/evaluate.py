@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
+import torch
 import typer
 from rich.console import Console
 from rich.progress import track
@@ -37,6 +39,8 @@ from bench.records.record import Quality
 from bench.records.studies import Evaluation, Studies
 from bench.running.opening import command_of, open_recommender
 from bench.running.provenance import provenance
+from bench.running.together import speaks, together
+from models import shards
 from models.recommender import Scores, SeenItems
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -67,48 +71,77 @@ def main(
     out: StudiesFile = None,
     loading: Loading,
 ) -> None:
-    """Rank the whole catalogue for every user; HR, NDCG, MRR with bootstrap intervals, coverage, valid items."""
-    from bench.quality import evaluate
+    """Rank the whole catalogue for every user; HR, NDCG, MRR with bootstrap intervals, coverage, valid items.
 
+    `torchrun -m bench.evaluate` shares users and items among processes, and gives the same numbers.
+    """
     check_out_file(out)
     set_threads(threads)
-    place = choose_device(device)
-    loaded = loading.load(dataset)
-    histories, goals = loaded.queries(targets)
     chosen = {"seed": seed} | parse_settings(settings or []) | ({"preset": preset} if preset else {})
-    found = []
-    for name in recommenders:
-        started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
-        opened = open_recommender(name, loaded, chosen)
-        recommender = opened.recommender.to(place)
-        recommender.serving = serving_for(name, recommender, decoder, beam_width, scores, seen=seen)
-        recommender.index(loaded.catalogue)
-        items = len(loaded.catalogue)
-        batches = evaluate.rank_users(
-            recommender, histories, goals, k=k, batch_size=batch_size, device=place, items=items
-        )
-        total = -(-len(histories) // batch_size)
-        lists = evaluate.join(list(track(batches, name, total, console=Console(stderr=True), transient=True)))
-        case = opened.case(recommender.serving, device=place, batch_size=batch_size, k=k)
-        found.append(
-            Evaluation(
-                case=case,
-                labels=opened.labels(case),
-                weights=opened.weights(case),
-                quality=evaluate.summarise(lists, histories, goals, items=items, split=targets, seen=seen),
-                seconds=round(time.monotonic() - clock, 1),
-                provenance=provenance(command_of("bench.evaluate"), loaded, place, started),
-            )
-        )
-    if unreachable := found[0].quality.unreachable:
+    with together(choose_device(device)) as place:
+        loaded = loading.load(dataset)
+        asked = Asked(loaded, targets, k, seen, decoder, beam_width, scores, batch_size, place)
+        found = [_evaluated(name, asked, chosen) for name in recommenders]
+    if not speaks():
+        return
+    studies = [one for one in found if one is not None]
+    if unreachable := studies[0].quality.unreachable:
         print(  # noqa: T201 - rich would fold the line
-            f"note: {unreachable:,} of {len(goals):,} targets are in the user's own history, which is removed from the "
-            "lists, so that nothing can find them; --seen keep ranks them",
+            f"note: {unreachable:,} of {studies[0].quality.users:,} targets are in the user's own history, which is "
+            "removed from the lists, so that nothing can find them; --seen keep ranks them",
             file=sys.stderr,
         )
-    Console().print(_table(dict(zip(recommenders, (one.quality for one in found), strict=True)), loaded))
+    Console().print(_table(dict(zip(recommenders, (one.quality for one in studies), strict=True)), loaded))
     if out is not None:
-        write_file(out, Studies(evaluations=found).model_dump_json(indent=1) + "\n")
+        write_file(out, Studies(evaluations=studies).model_dump_json(indent=1) + "\n")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is ranked, and how."""
+
+    dataset: Dataset
+    targets: Split
+    k: int
+    seen: SeenItems
+    decoder: str | None
+    beam_width: int
+    scores: Scores
+    batch_size: int
+    device: torch.device
+
+
+def _evaluated(name: str, asked: Asked, chosen: dict[str, Any]) -> Evaluation | None:
+    """Rank all users with one recommender; None in processes that do not speak for all."""
+    from bench.quality import evaluate
+
+    loaded, place, batch_size, k = asked.dataset, asked.device, asked.batch_size, asked.k
+    histories, goals = loaded.queries(asked.targets)
+    started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+    opened = open_recommender(name, loaded, chosen)
+    recommender = opened.recommender.to(place)
+    recommender.serving = serving_for(name, recommender, asked.decoder, asked.beam_width, asked.scores, seen=asked.seen)
+    recommender.index(loaded.catalogue)
+    items = len(loaded.catalogue)
+    part = shards.rank(), shards.processes()
+    batches = evaluate.rank_users(
+        recommender, histories, goals, k=k, batch_size=batch_size, device=place, items=items, part=part
+    )
+    total = -(-len(histories) // (batch_size * part[1]))
+    console = Console(stderr=True, quiet=not speaks())
+    parts = shards.gathered(list(track(batches, name, total, console=console, transient=True)))
+    if parts is None:
+        return None
+    lists = evaluate.join([one for own in parts for one in own])
+    case = opened.case(recommender.serving, device=place, batch_size=batch_size, k=k)
+    return Evaluation(
+        case=case,
+        labels=opened.labels(case),
+        weights=opened.weights(case),
+        quality=evaluate.summarise(lists, histories, goals, items=items, split=asked.targets, seen=asked.seen),
+        seconds=round(time.monotonic() - clock, 1),
+        provenance=provenance(command_of("bench.evaluate"), loaded, place, started),
+    )
 
 
 def _table(results: dict[str, Quality], dataset: Dataset) -> Table:

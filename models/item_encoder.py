@@ -16,6 +16,7 @@ from transformers import (
 )
 
 from models.backbones import Role, new_backbone
+from models.shards import in_shards
 
 UNTITLED = "unknown item"
 """What an item without any text is read as."""
@@ -46,8 +47,13 @@ def tokenise_items(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max
 
     Every row holds at least one token, so that every item has a vector.
     """
+    return tokenise([UNTITLED, *texts], tokenizer, max_tokens)
+
+
+def tokenise(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> tuple[Tensor, Tensor]:
+    """Turn texts into ``tokens`` and ``mask``, both int64 [n, T], at least one token each."""
     encoded = tokenizer(
-        [UNTITLED, *(text or UNTITLED for text in texts)],
+        [text or UNTITLED for text in texts],
         max_length=max_tokens,
         truncation=True,
         padding=True,
@@ -86,5 +92,5 @@ class ItemEncoder(nn.Module):
     def encode_all(self, tokens: Tensor, mask: Tensor, chunk: int = CHUNK) -> Tensor:
         """Encode many items, similar lengths together so that little is padded; [N, T] to [N, D]."""
         order = mask.sum(1).argsort()
-        parts = [self(tokens[rows], mask[rows]) for rows in order.split(chunk)]
+        parts = in_shards(order.split(chunk), lambda rows: self(tokens[rows], mask[rows]))
         return torch.cat(parts)[order.argsort()]

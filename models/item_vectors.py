@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 
 from models import recommender
 from models.backbones import backbone_config, is_preset, pretrained_backbone
-from models.item_encoder import TRAINED_CHUNK, ItemEncoder, Pooling, tokenise_items
+from models.item_encoder import TRAINED_CHUNK, ItemEncoder, Pooling, tokenise, tokenise_items
 from models.origins import saved_tokenizer
-from models.recommender import Catalogue
+from models.recommender import PADDING, Catalogue, Item
 from models.tokenizers import TOKENIZER, tokenizer_for
 
 IDS = "ids"
@@ -71,9 +72,16 @@ def as_config(values: dict[str, Any]) -> PretrainedConfig:
     return AutoConfig.for_model(**values)
 
 
+SHARD = 1 << 18
+"""Items whose texts are tokenised together; of larger catalogues, tokens are kept only while they are read."""
+
+CORPUS = 1_000_000
+"""Items whose texts a tokenizer is trained on, at most: numbers are given out by chance, so the first are a sample."""
+
+
 def item_texts(catalogue: Catalogue) -> list[str]:
-    """Return the text of items 1..n."""
-    return [item.text for item in catalogue.items]
+    """Return the texts of items 1..n that a tokenizer is trained on."""
+    return [item.text for item in catalogue.items[:CORPUS]]
 
 
 class ItemVectors(nn.Module):
@@ -92,13 +100,14 @@ class ItemVectors(nn.Module):
 
     vectors: Tensor  # [n + 1, D], for serving
     pooled: Tensor | None  # [n + 1, d], of a frozen Item LLM
-    tokens: Tensor  # [n + 1, T]
-    mask: Tensor  # [n + 1, T]
+    tokens: Tensor | None  # [n + 1, T], of catalogues that are not too large
+    mask: Tensor | None  # [n + 1, T]
 
     def __init__(self, items: int, width: int, settings: Settings, item_llm: dict[str, Any] | None) -> None:
         super().__init__()
         self.tokenizer: PreTrainedTokenizerBase | None = None
         self._known: str | None = None
+        self._items: Sequence[Item] = ()
         self._text_tokens = settings.text_tokens
         self._frozen = settings.item_llm_training is ItemLLMTraining.FROZEN
         self.embedding = nn.Embedding(items + 1, width) if item_llm is None or settings.item_ids else None
@@ -117,10 +126,14 @@ class ItemVectors(nn.Module):
             return
         assert self.tokenizer is not None
         self._known = catalogue.fingerprint
-        device = self.norm.weight.device
-        tokens, mask = tokenise_items(item_texts(catalogue), self.tokenizer, self._text_tokens)
-        self.tokens, self.mask = tokens.to(device), mask.to(device)
         self.pooled = None
+        self._items = catalogue.items
+        if len(catalogue) > SHARD:
+            self.tokens = self.mask = None
+            return
+        device = self.norm.weight.device
+        tokens, mask = tokenise_items([item.text for item in catalogue.items], self.tokenizer, self._text_tokens)
+        self.tokens, self.mask = tokens.to(device), mask.to(device)
 
     @torch.no_grad()
     def index(self) -> None:
@@ -139,7 +152,7 @@ class ItemVectors(nn.Module):
         if self.reads_text and self._frozen:
             pooled = self._pool_all()[unique]
         elif self.reads_text:
-            pooled = self.item_llm.encode_all(self.tokens[unique], self.mask[unique], TRAINED_CHUNK)
+            pooled = self.item_llm.encode_all(*self._tokens_of(unique), TRAINED_CHUNK)
         raw = self._together(pooled, None if self.embedding is None else self.embedding(unique))
         computed: Tensor = self.norm(raw) if len(unique) > 1 else raw
         return computed[places]
@@ -165,13 +178,38 @@ class ItemVectors(nn.Module):
         """Pool the whole catalogue; a frozen Item LLM does it once."""
         if self.pooled is None or not self._frozen:
             was_training = self.item_llm.training
-            with torch.no_grad(), torch.autocast(self.tokens.device.type, enabled=False):  # as a loaded one will
-                self.pooled = self.item_llm.eval().encode_all(self.tokens, self.mask).to(self.norm.weight.dtype)
+            with torch.no_grad(), torch.autocast(self.norm.weight.device.type, enabled=False):  # as a loaded one will
+                self.pooled = self._encode_all().to(self.norm.weight.dtype)
             self.item_llm.train(was_training)
         pooled = self.pooled
         if not self._frozen:
             self.pooled = None
         return pooled
+
+    def _encode_all(self) -> Tensor:
+        """Encode padding and all items, [n + 1, d], shard by shard where they are many."""
+        self.item_llm.eval()
+        if self.tokens is not None and self.mask is not None:
+            return self.item_llm.encode_all(self.tokens, self.mask)
+        count = len(self._items) + 1
+        whole: Tensor | None = None
+        for start in range(0, count, SHARD):
+            numbers = torch.arange(start, min(start + SHARD, count))
+            made = self.item_llm.encode_all(*self._tokens_of(numbers))
+            whole = made.new_empty(count, made.shape[1]) if whole is None else whole
+            whole[start : start + len(made)] = made
+        assert whole is not None
+        return whole
+
+    def _tokens_of(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the tokens and the mask of items [N], both int64 [N, T]."""
+        if self.tokens is not None and self.mask is not None:
+            return self.tokens[numbers], self.mask[numbers]
+        assert self.tokenizer is not None
+        texts = ["" if number == PADDING else self._items[number - 1].text for number in numbers.tolist()]
+        tokens, mask = tokenise(texts, self.tokenizer, self._text_tokens)
+        device = self.norm.weight.device
+        return tokens.to(device), mask.to(device)
 
     def save_tokenizer(self, folder: Path) -> None:
         """Save the tokenizer beside the weights, if there is one."""

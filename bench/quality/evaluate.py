@@ -58,6 +58,7 @@ def rank_users(
     batch_size: int,
     device: torch.device,
     items: int | None = None,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[Lists]:
     """Rank the catalogue for every user, batch by batch; the caller may show progress.
 
@@ -72,6 +73,7 @@ def rank_users(
         batch_size: Users a call.
         device: Where the recommender is.
         items: Size of the catalogue; None where it is not known.
+        part: Which of how many processes this is: each ranks whole batches, the same as one process makes.
 
     Raises:
         BrokenListError: A list breaks the contract of `Recommender.recommend`.
@@ -80,7 +82,8 @@ def rank_users(
     # Similar lengths go together, so that long histories do not make others pay for their padding.
     order = np.argsort(lengths_of(histories), kind="stable").tolist()
     ask = partial(_lists, recommender, device, items)
-    for start in range(0, len(order), batch_size):
+    first, step = part
+    for start in range(first * batch_size, len(order), step * batch_size):
         rows = order[start : start + batch_size]
         batch = [histories[row] for row in rows]
         goals = np.array([targets[row] for row in rows], dtype=np.int64)

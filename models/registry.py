@@ -41,6 +41,9 @@ REGISTRY: dict[str, RegistryEntry] = {
     "tokenrec": RegistryEntry(
         "baselines.one_pass.tokenrec.tokenrec:TokenRec", "codes of LightGCN vectors in a prompt, one pass of T5"
     ),
+    "setrec": RegistryEntry(
+        "baselines.one_pass.setrec.setrec:SetRec", "items as sets of vectors, queries answered at once"
+    ),
     "lite-llm4rec": RegistryEntry("models.lite_llm4rec:LiteLLM4Rec", "Item LLM, Recommendation LLM, projection head"),
     "lite-llm4rec-shortcut": RegistryEntry(
         "baselines.one_pass.mixture:Mixture", "Lite-LLM4Rec mixed with shortcut, still one pass"

@@ -20,6 +20,7 @@ VARIANTS = [
     ("sigma", {"flip": "by-length"}),
     ("sigma", {"as_released": True}),
     ("recmamba", {"as_released": True, "max_length": 50}),
+    ("setrec", {"preset": "compact-causal"}),
     ("lite-llm4rec", {"item_llm": "ids"}),
     ("lite-llm4rec", {"item_llm_training": "frozen", "pooling": "last"}),
     ("lite-llm4rec", {"hierarchy": "flattened", "text_tokens": 8, "max_tokens": 64}),

@@ -22,6 +22,8 @@ RECOMMENDERS = [
     ("tokenrec", {}),
     ("pad", {"max_length": 70}),
     ("p2rec", {}),
+    ("setrec", {}),
+    ("setrec", {"preset": "compact-causal"}),
 ]
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")

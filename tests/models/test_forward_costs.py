@@ -27,6 +27,9 @@ LARGE = {"openp5-llama": "llama-small"}
 VARIANTS = [
     ("recmamba", {"as_released": True, "max_length": 12}),
     ("sigma", {"as_released": True, "max_length": 12}),
+    ("tokenrec", {"as_released": True}),
+    ("setrec", {"preset": "compact-causal"}),
+    ("setrec", {"preset": "llama-small", "semantic": 1}),
     ("lite-llm4rec", {"item_llm": "ids"}),
     ("lite-llm4rec", {"head": "items", "item_ids": True, "item_llm_training": "frozen"}),
     ("lite-llm4rec", {"hierarchy": "flattened", "text_tokens": 8, "max_tokens": 64}),

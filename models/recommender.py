@@ -355,6 +355,23 @@ class TrainableRecommender(Recommender, PreTrainedModel):
     `save_pretrained` and `from_pretrained` round-trip everything `index` and `prepare` need.
     """
 
+    @property
+    def teacher(self) -> Mapping[str, Any] | None:
+        """Settings of the one of its kind from which it learns, beside those of that one's recipe; None for nobody.
+
+        A training takes the teacher's checkpoint, and makes it where there is none.
+        """
+        return None
+
+    def learn_from(self, teacher: TrainableRecommender) -> None:
+        """Take in the teacher that `teacher` asked for, before anything is trained; also where training goes on.
+
+        Args:
+            teacher: Trained, on the device, in eval mode.
+
+        """
+        del teacher
+
     def pretrain(self, histories: Sequence[History]) -> None:
         """Learn what must stand before training proper: a tower, a tokenizer, an LLM that only `index` asks.
 

@@ -44,6 +44,7 @@ REGISTRY: dict[str, RegistryEntry] = {
     "setrec": RegistryEntry(
         "baselines.one_pass.setrec.setrec:SetRec", "items as sets of vectors, queries answered at once"
     ),
+    "slmrec": RegistryEntry("baselines.one_pass.slmrec.slmrec:SLMRec", "few layers of a Llama, taught by a deeper one"),
     "lite-llm4rec": RegistryEntry("models.lite_llm4rec:LiteLLM4Rec", "Item LLM, Recommendation LLM, projection head"),
     "lite-llm4rec-shortcut": RegistryEntry(
         "baselines.one_pass.mixture:Mixture", "Lite-LLM4Rec mixed with shortcut, still one pass"

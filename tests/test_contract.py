@@ -19,6 +19,8 @@ VARIANTS = [
     ("recmamba", {"loss": "ce"}),
     ("sigma", {"flip": "by-length"}),
     ("sigma", {"as_released": True}),
+    ("slmrec", {"role": "teacher", "response": 3}),
+    ("slmrec", {"exits": 0.5, "instruction": 0}),
     ("recmamba", {"as_released": True, "max_length": 50}),
     ("setrec", {"preset": "compact-causal"}),
     ("lite-llm4rec", {"item_llm": "ids"}),

@@ -26,7 +26,7 @@ from bench.ground.outputs import check_out_folder
 from bench.measure import machine
 from bench.quality import evaluate
 from bench.records.learning import CurvePoint
-from bench.training import checkpoints
+from bench.training import checkpoints, recipes
 from bench.training.checkpoints import CARD, RUN, Card, read_card
 from bench.training.recipes import Optimizer, Recipe
 from bench.training.trainer import MEASURED, METRIC, MINUTES, Arguments, EpochOrder, RankingTrainer, TimeBudget
@@ -197,6 +197,7 @@ def train(
         )
     model = kind.build(dataset.catalogue, histories, settings)
     model.serving = serving
+    taught_by = _teach(model, name, recipe, dataset, serving, device)
     run = folder / RUN
     logging.disable_progress_bar()
     examples: Any = model.examples(histories)
@@ -235,7 +236,7 @@ def train(
         recipe=recipe,
         validation=serving,
         commit=machine.commit()[0],
-        training=_summary(trainer, model.num_parameters(), interactions, _pretrained_s(run)),
+        training=_summary(trainer, model.num_parameters(), interactions, _pretrained_s(run)) | taught_by,
         curve=_curve(trainer),
     )
     with args.main_process_first(local=False):
@@ -244,6 +245,24 @@ def train(
             checkpoints.write_card(folder, card)
             shutil.rmtree(run, ignore_errors=True)
     return card
+
+
+def _teach(
+    model: TrainableRecommender, name: str, recipe: Recipe, dataset: Dataset, serving: Serving, device: torch.device
+) -> dict[str, str]:
+    """Give a student its teacher, trained first where it has no checkpoint; return what the card says of it."""
+    asked = model.teacher
+    if asked is None:
+        return {}
+    settings, its = recipes.resolve(name, dataset.name, dict(asked))
+    its = its.model_copy(update={"max_minutes": min(its.max_minutes, recipe.max_minutes)})
+    folder = checkpoints.folder_for(name, settings, dataset)
+    train_unless_done(name, settings, its, dataset, serving=serving, device=device, folder=folder)
+    teacher, card = checkpoints.load(folder)
+    card.check(dataset, folder)
+    assert isinstance(teacher, TrainableRecommender)
+    model.learn_from(torch.nn.Module.to(teacher, device).eval())
+    return {"teacher": folder.name}
 
 
 def _pretrain(model: TrainableRecommender, histories: Sequence[History], args: Arguments, run: Path) -> None:

@@ -15,6 +15,7 @@ RECOMMENDERS = [
     ("sasrec", {}),
     ("sasrec", {"max_length": 70}),
     ("sigma", {}),
+    ("slmrec", {}),
     ("lite-llm4rec", {}),
     ("lite-llm4rec", {"instruction": "what comes next", "item_llm": "ids"}),
     ("lite-llm4rec", {"backbone": "compact", "head": "items", "item_llm": "ids"}),

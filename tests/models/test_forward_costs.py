@@ -30,6 +30,7 @@ VARIANTS = [
     ("tokenrec", {"as_released": True}),
     ("setrec", {"preset": "compact-causal"}),
     ("setrec", {"preset": "llama-small", "semantic": 1}),
+    ("slmrec", {"role": "teacher", "response": 3}),
     ("lite-llm4rec", {"item_llm": "ids"}),
     ("lite-llm4rec", {"head": "items", "item_ids": True, "item_llm_training": "frozen"}),
     ("lite-llm4rec", {"hierarchy": "flattened", "text_tokens": 8, "max_tokens": 64}),

@@ -26,7 +26,7 @@ NARROW = 4 * math.sqrt(CHANCE * (1 - CHANCE) / USERS)
 
 
 TRAINED = ["sasrec", "lite-llm4rec", "tiger", "p5", "openp5-llama", "pad", "p2rec", "semantic-convergence"]
-TRAINED += ["recmamba", "sigma", "setrec", "tokenrec"]
+TRAINED += ["recmamba", "sigma", "setrec", "slmrec", "tokenrec"]
 
 
 @pytest.fixture(scope="module", params=["equal times", "times of the draw"])

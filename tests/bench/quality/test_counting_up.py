@@ -19,7 +19,7 @@ USERS, ITEMS, LENGTH = 1500, 200, 10
 CPU = torch.device("cpu")
 
 LEARNS = ["sasrec", "pad", "p2rec", "semantic-convergence"]
-LEARNS += ["recmamba", "sigma", "setrec", "tokenrec"]
+LEARNS += ["recmamba", "sigma", "setrec", "slmrec", "tokenrec"]
 """Recommenders that are tried; each trains for minutes."""
 
 BRIEFLY = {"pretrain_epochs": 10.0, "pretrain_batch": 64}

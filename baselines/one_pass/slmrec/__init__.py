@@ -1,0 +1,1 @@
+"""SLMRec: a few layers of a Llama, taught block by block by a deeper one."""

@@ -37,6 +37,7 @@ SLOW = (
     "bench/reproducing/test_reproduce.py",
     "bench/running/test_guard.py",
     "bench/running/test_isolated.py",
+    "bench/running/test_served_worker.py",
     "bench/scenarios/test_served.py",
     "bench/service/test_loadgen.py",
     "bench/service/test_service.py",

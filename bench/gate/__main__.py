@@ -14,6 +14,7 @@ from rich.console import Console
 
 from bench.cli import ending
 from bench.cli.loading import Loading, with_loading
+from bench.cli.offering import offered_of
 from bench.cli.options import DeviceName, parse_settings
 from bench.gate import render
 from bench.gate.judge import Judge
@@ -56,6 +57,13 @@ def main(
     dtype: Annotated[
         Words | None, typer.Option(help="Number format of weights and activations; may be repeated.")
     ] = None,
+    scenario: Annotated[
+        str | None,
+        typer.Option(help="How requests arrive: closed, or open, whose p99 is judged."),
+    ] = None,
+    rate: Annotated[str | None, typer.Option(metavar="N", help="Requests a second that arrive, for open.")] = None,
+    slo: Annotated[str | None, typer.Option(metavar="80ms@p99", help="Its percentile is judged, for open.")] = None,
+    workers: Annotated[str, typer.Option(metavar="N", help="Processes that answer, for open.")] = "1",
     preset: Annotated[str | None, typer.Option(help="Size of the recommenders.")] = None,
     set_: Annotated[
         Words | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting; may be repeated.")
@@ -103,6 +111,7 @@ def main(
             "k": top_k,
             "dtypes": dtype,
             "case_seconds": case_seconds,
+            **_served(scenario, {"rate": rate, "slo": slo, "workers": workers}),
         },
         loading=loading.resolved(),
         device=device,
@@ -150,6 +159,22 @@ def _conclude(gate: Gate, folder: Path, console: Console) -> int:
         console.print(f"error: {error}", soft_wrap=True, highlight=False, markup=False)
         status = status or USAGE
     return status
+
+
+def _served(scenario: str | None, named: dict[str, str | None]) -> dict[str, object]:
+    """Return what a suite is changed by where both sides are asked as services; nothing where nothing is said.
+
+    Raises:
+        UserError: The rate is missing, or is of no use.
+
+    """
+    if scenario != "open":
+        if named["rate"] is not None:
+            raise UserError("--rate: is for --scenario open")
+        return {} if scenario is None else {"scenario": scenario}
+    if named["rate"] is None:
+        raise UserError("--scenario open: name the rate at which both sides are asked, --rate N")
+    return {"scenario": scenario, "load": offered_of(named)}
 
 
 def _absolute(dataset: str) -> str:

@@ -90,13 +90,16 @@ class Judge:
         """Compare head with base, and the same code with itself."""
         head, base = self._sides(ledger, name)
         again = ledger.processes[name][SideRole.AGAIN]
+        load = ledger.cases[SideRole.HEAD][name][0].load
+        percentile = 50.0 if load is None else load.slo.percentile
+
+        def in_pairs(tops: Sequence[Process], bottoms: Sequence[Process]) -> ProcessComparison:
+            return process_pairs.compare_pairs(tops, bottoms, margin=margin, percentile=percentile)
+
         if self.stored:
-            return process_pairs.compare_with_stored(head, base, margin=margin), process_pairs.compare_pairs(
-                again, head, margin=margin
-            )
-        return process_pairs.compare_pairs(head, base, margin=margin), process_pairs.compare_pairs(
-            again, base, margin=margin
-        )
+            stored = process_pairs.compare_with_stored(head, base, margin=margin, percentile=percentile)
+            return stored, in_pairs(again, head)
+        return in_pairs(head, base), in_pairs(again, base)
 
     def _tail(self, ledger: Ledger, name: str) -> object:
         head, base = self._sides(ledger, name)

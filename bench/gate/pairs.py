@@ -251,7 +251,12 @@ def _closed(asking: _Asking) -> bool:
 
 
 def _deal(warmed: Sequence[dict[str, Any]]) -> tuple[int, int]:
-    """Return rounds a turn and turns, from how long requests take and how many each process should time."""
+    """Return rounds a turn and turns, from how long requests take and how many each process should time.
+
+    A service says itself how many requests one of its turns has, which are a trial with arrivals of their own.
+    """
+    if of_a_turn := max(found.get("of_a_turn", 0) for found in warmed):
+        return of_a_turn, len(ORDERS[3])
     request_s = max(found["request_s"] for found in warmed)
     rounds = max(1, round(TURN_S / request_s))
     wanted = math.ceil(max(found["rounds"] for found in warmed) / rounds)

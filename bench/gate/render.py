@@ -11,7 +11,8 @@ from bench.records.gate import CaseResult, Estimate, Facts, GateResult, SideRole
 COLUMNS = ("case", "verdict", "head / base [95 %]", "margin", "p95", "itself", "sees", "FLOPs", "ops", "peak")
 
 LEGEND = (
-    "head / base: ratio of median latencies; itself: the same code against itself in the same run; sees: the "
+    "head / base: ratio of median latencies, under load of those at the objective's percentile; itself: the same code "
+    "against itself in the same run; sees: the "
     "slow-down that this run would have called SLOWER four times in five; FLOPs, ops, peak: change of FLOPs per user, "
     "dispatched operators and peak bytes of a request."
 )

@@ -76,6 +76,7 @@ def live(
     trials: Annotated[int, typer.Option(min=1, help="Gates to run.")] = 10,
     budget_minutes: Annotated[float, typer.Option(help="As of bench.gate.")] = 10.0,
     revision: Annotated[str, typer.Option(help="Commit that both sides start from.")] = "HEAD",
+    rate: Annotated[float | None, typer.Option(help="Ask both as services, so many requests a second.")] = None,
 ) -> None:
     """Run whole gates, and keep each one's verdicts."""
     base = base_side(revision)
@@ -83,12 +84,13 @@ def live(
         raise UserError(f"--revision {revision}: give a git revision")
     done = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
     kind = {"recommender": recommender, "slow_down_percent": slow_down, "budget_minutes": budget_minutes}
-    kind["commit"] = base.folder.name
-    before = sum(all(one[name] == value for name, value in kind.items()) for one in done)
+    kind |= {"commit": base.folder.name} | ({} if rate is None else {"rate": rate})
+    served = [] if rate is None else ["--scenario", "open", "--rate", f"{rate:g}"]
+    before = sum(all(one.get(name) == value for name, value in kind.items()) for one in done)
     os.environ["BENCH_HOME"] = str(home().resolve())
     for number in range(before, trials):
         with _slowed_copy(base, recommender, slow_down / 100) as head:
-            result = _gate(head, base, recommender, budget_minutes)
+            result = _gate(head, base, recommender, budget_minutes, served)
         found = kind | {"trial": number, "exit_status": result.exit_status, "pairs": result.pairs}
         found |= {"seconds": round(result.seconds, 1), "cases": [_outcome(case) for case in result.cases]}
         with atomic(out) as path:
@@ -120,10 +122,10 @@ def _slowed_copy(base: Side, recommender: str, share: float) -> Iterator[Side]:
         shutil.rmtree(folder)
 
 
-def _gate(head: Side, base: Side, recommender: str, budget_minutes: float) -> GateResult:
+def _gate(head: Side, base: Side, recommender: str, budget_minutes: float, served: Sequence[str]) -> GateResult:
     """Run the command in head's folder."""
     with tempfile.TemporaryDirectory() as out:
-        words = ["--against", str(base.folder), "--recommender", recommender, "--out", out]
+        words = ["--against", str(base.folder), "--recommender", recommender, "--out", out, *served]
         done = subprocess.run(  # noqa: S603 - our own words
             [sys.executable, "-m", "bench.gate", *words, "--budget-minutes", str(budget_minutes), "--fail-fast"],
             cwd=head.folder,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from bench.cli.options import serving_of
@@ -21,9 +22,12 @@ from bench.measure.state import Watch
 from bench.measure.subject import Subject
 from bench.measure.warmup import warm_up
 from bench.records.gate import PROTOCOL, Facts, RankedUser
-from bench.records.record import Memory, Quality, Unavailable, WeightsKind
+from bench.records.record import Case, Memory, Quality, Unavailable, WeightsKind
 from bench.running.building import Builder
 from bench.running.ranking import quality_of, ranked, subject_of, users_to_rank
+from bench.service.arrivals import poisson
+from bench.service.service import Service
+from bench.statistics.objectives import requests_needed
 from bench.suites.cases import Planned
 from bench.suites.planning import Job, lay_out
 from bench.training import checkpoints, recipes
@@ -44,6 +48,7 @@ class Worker:
         self._clock = Clock(self._device)
         self._plan = TimingPlan()
         self._open: tuple[Planned, Subject, Samples] | None = None
+        self._service: Service | None = None
         self._weights: Any = None
 
     def answer(self, line: str) -> dict[str, Any]:
@@ -65,7 +70,8 @@ class Worker:
     def plan(self, job: dict[str, Any]) -> dict[str, Any]:
         """Load the data and list the cases of a job."""
         layout = lay_out(Job.model_validate(job))
-        _pin(layout.threads)
+        if all(one.case.load is None for piece in layout.pieces for group in piece.groups for one in group):
+            _pin(layout.threads)
         self._device = layout.device
         self._clock = Clock(layout.device)
         self._plan = TimingPlan(case_s=layout.suite.case_seconds)
@@ -103,11 +109,17 @@ class Worker:
         samples.warmup = warm_up(subject, self._clock)
         plan = TimingPlan(case_s=self._plan.case_s, min_rounds=planned.min_rounds)
         request_s = samples.warmup.request_s
+        if (load := planned.case.load) is not None:
+            self._service = Service(subject, workers=load.workers or 1).__enter__()
+            asked = requests_needed(load.slo)
+            return {"rounds": asked, "request_s": request_s, "of_a_turn": asked, "stationary": True}
         return {"rounds": plan.rounds(request_s), "request_s": request_s, "stationary": samples.warmup.stationary}
 
     def turn(self, number: int, rounds: int) -> list[float]:
-        """Time some rounds; seconds of each."""
-        _, subject, samples = self._opened()
+        """Time some rounds, or a service's trial of so many requests; seconds of each."""
+        planned, subject, samples = self._opened()
+        if self._service is not None:
+            return asked_openly(self._service, planned.case, number, rounds)
         before = len(samples.timed)
         take_turn(subject, samples, self._clock, number, rounds)
         return [timed.wall_s for timed in samples.timed[before:]]
@@ -139,6 +151,9 @@ class Worker:
 
     def close(self) -> dict[str, Any]:
         """Let go of the open case, and say what the machine did while it was timed."""
+        if self._service is not None:
+            self._service.__exit__()
+            self._service = None
         seen = self._open[2].watch.total if self._open is not None and self._open[2].watch is not None else None
         self._open = None
         if seen is None:
@@ -158,6 +173,34 @@ class Worker:
         histories, targets = users_to_rank(dataset, users)
         lists = evaluate.join(list(ranked(subject, histories, targets)))
         return quality_of(lists, histories, targets, case=planned.case, dataset=dataset)
+
+
+def asked_openly(service: Service, case: Case, seed: int, requests: int) -> list[float]:
+    """Let requests arrive at a case's rate, and return the latency of each from its scheduled arrival.
+
+    Args:
+        service: Answers.
+        case: Says the rate.
+        seed: Of the arrivals: what is compared gets the same ones.
+        requests: How many.
+
+    Raises:
+        UserError: The case names no rate, requests failed, or more arrived than could be answered.
+
+    """
+    assert case.load is not None, "a service is asked for something"
+    load, rate = case.load, case.load.rate
+    if rate is None:
+        raise UserError("--scenario open: name the rate at which both sides are asked, --rate N")
+    arrivals = poisson(rate, count=requests, seed=seed)
+    window_s, largest = load.windows_ms[0] / 1e3, load.largest_batches[-1]
+    heard = service.ask(arrivals, load.slo, window_s=window_s, largest=largest)
+    if heard.saturated or np.isnan(heard.received).any():
+        raise UserError(f"more than {rate:g} requests a second cannot be answered: give a lower --rate")
+    if not heard.ok.all():
+        raise UserError(f"{int((heard.ok == 0).sum())} of {requests} requests failed: {service.said}")
+    latency: list[float] = (heard.received - heard.scheduled).tolist()
+    return latency
 
 
 def _origins(recommenders: list[str]) -> dict[str, str]:

@@ -64,23 +64,23 @@ class ProcessComparison:
     pairs: int
 
 
-def turn_log_ratios(top: Process, bottom: Process) -> Floats:
-    """Return log(median of top / median of bottom) of each turn that both took, [T]."""
-    above, below = _turn_medians(top), _turn_medians(bottom)
+def turn_log_ratios(top: Process, bottom: Process, *, percentile: float = 50) -> Floats:
+    """Return log(median of top / median of bottom) of each turn that both took, [T]; or of another percentile."""
+    above, below = _turn_percentiles(top, percentile), _turn_percentiles(bottom, percentile)
     common = sorted(above.keys() & below.keys())
     return np.array([np.log(above[turn]) - np.log(below[turn]) for turn in common])
 
 
-def _turn_medians(process: Process) -> dict[int, float]:
+def _turn_percentiles(process: Process, percentile: float) -> dict[int, float]:
     samples, turns = np.array(process.samples_s), np.array(process.turns)
     order = np.argsort(turns, kind="stable")
     numbers, starts = np.unique(turns[order], return_index=True)
     parts = np.split(samples[order], starts[1:])
-    return {int(turn): float(np.median(part)) for turn, part in zip(numbers, parts, strict=True)}
+    return {int(turn): float(np.percentile(part, percentile)) for turn, part in zip(numbers, parts, strict=True)}
 
 
 def compare_pairs(
-    tops: Sequence[Process], bottoms: Sequence[Process], *, margin: float, seed: int = 0
+    tops: Sequence[Process], bottoms: Sequence[Process], *, margin: float, percentile: float = 50, seed: int = 0
 ) -> ProcessComparison:
     """Compare processes that were measured in pairs.
 
@@ -88,10 +88,11 @@ def compare_pairs(
         tops: Samples of the side that is judged, a process a pair.
         bottoms: Samples of the other side, in the same order.
         margin: Share by which times may differ and still be the same.
+        percentile: Of each turn's samples, which is compared.
         seed: Seed of the bootstrap.
 
     """
-    turns = [turn_log_ratios(top, bottom) for top, bottom in zip(tops, bottoms, strict=True)]
+    turns = [turn_log_ratios(*pair, percentile=percentile) for pair in zip(tops, bottoms, strict=True)]
     logs = np.array([np.median(one) for one in turns])
     low, high = _interval(turns, np.random.default_rng(seed))
     mean = float(logs.mean())
@@ -101,7 +102,9 @@ def compare_pairs(
     return _tested(estimate, mean, float(error), spread, pairs - 1, margin, pairs)
 
 
-def compare_with_stored(tops: Sequence[Process], stored: Sequence[Process], *, margin: float) -> ProcessComparison:
+def compare_with_stored(
+    tops: Sequence[Process], stored: Sequence[Process], *, margin: float, percentile: float = 50
+) -> ProcessComparison:
     """Compare processes with those of an earlier run, which took no turns with them.
 
     On the log scale, by Welch's test over the processes' medians; of a run that was a single process the
@@ -111,9 +114,10 @@ def compare_with_stored(tops: Sequence[Process], stored: Sequence[Process], *, m
         tops: Samples of the side that is judged, at least two.
         stored: Samples of the earlier run.
         margin: See `compare_pairs`.
+        percentile: Of each process's samples, which is compared.
 
     """
-    above, below = (np.log([np.median(one.samples_s) for one in side]) for side in (tops, stored))
+    above, below = (np.log([np.percentile(one.samples_s, percentile) for one in side]) for side in (tops, stored))
     mean = float(above.mean() - below.mean())
     spread = float(above.std(ddof=1))
     first = above.var(ddof=1) / len(above)

@@ -335,7 +335,7 @@ def expand(
             raise UserError(f"--dtype {unknown}: use one of {', '.join(DTYPES)}")
         goals = part.goals.get(device.type, {})
         for dtype in piece.dtypes:
-            for batch_size in piece.batch_sizes:
+            for batch_size in piece.batch_sizes if shared["load"] is None else [1]:  # a service makes its own batches
                 common = shared | {"batch_size": batch_size}
                 plan: dict[str, Any] = {"min_rounds": piece.min_rounds, "part": part.title}
                 group = [

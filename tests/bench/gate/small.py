@@ -30,9 +30,10 @@ def facts(**changes):
     return Facts(**values | changes)
 
 
-def ledger(head_s=0.01, *, base_s=0.01, pairs=5, margin=0.05, names=("lite-llm4rec",), **changes):
+def ledger(head_s=0.01, *, base_s=0.01, pairs=5, margin=0.05, names=("lite-llm4rec",), case=None, **changes):
     """A ledger of cases in which head takes `head_s`."""
-    listed = {(case := make_case(name)).name: (case, margin) for name in names}
+    cases = [make_case(name, **(case or {})) for name in names]
+    listed = {one.name: (one, margin) for one in cases}
     made = Ledger(cases={SideRole.BASE: dict(listed), SideRole.HEAD: dict(listed)}, pairs=pairs)
     for name in listed:
         made.facts[name] = {SideRole.BASE: facts(), SideRole.HEAD: facts()}

@@ -3,13 +3,15 @@
 import json
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 
 from bench.gate import render
 from bench.gate.checks import compare_facts
 from bench.gate.judge import Judge
 from bench.gate.stored import read_stored
-from bench.records.gate import Check, GateResult, RankedUser, SideRole, Verdict
+from bench.records.gate import Check, GateResult, Process, RankedUser, SideRole, Verdict
+from bench.records.load import Offered
 from models.errors import UserError
 from tests.bench.factories import make_case, make_quality, make_record, write_results
 from tests.bench.gate.small import facts, ledger, side
@@ -242,3 +244,19 @@ def test_ambiguous_is_an_error_in_junit_and_a_pass_is_neither():
     assert ET.fromstring(render.junit(result_of(ledger(0.0105, between=0.05)))).attrib["errors"] == "1"
     passed = ET.fromstring(render.junit(result_of(ledger())))
     assert (passed.attrib["failures"], passed.attrib["errors"]) == ("0", "0")
+
+
+def with_tail(one, factor):
+    """A process whose slowest tenth takes so many times as long."""
+    bound = np.percentile(one.samples_s, 90)
+    return Process(samples_s=[s * factor if s > bound else s for s in one.samples_s], turns=one.turns)
+
+
+@pytest.mark.parametrize(("served", "verdict"), [(True, Verdict.SLOWER), (False, Verdict.SAME)])
+def test_a_service_is_judged_by_its_tail_and_one_client_by_the_median(served, verdict):
+    load = {"scenario": "open", "batch_size": 1, "load": Offered(rate=50, workers=1)} if served else {}
+    found = ledger(pairs=8, case=load, rounds=1200, between=0.001)
+    for sides in found.processes.values():
+        sides[SideRole.HEAD] = [with_tail(one, 1.3) for one in sides[SideRole.HEAD]]
+    (result,) = Judge().look(found, 0)
+    assert result.verdict is verdict

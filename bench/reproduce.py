@@ -4,7 +4,7 @@
 can be had for, and brings back a few files (docs/gpu.md).
 
 ``--queue DIR`` lets many machines do it: it fills a queue of cases that ``python -m bench.worker --queue DIR`` empties
-wherever it is started (docs/machines.md).
+wherever it is started (docs/machines.md); ``--ray ADDRESS`` starts such workers on a Ray cluster.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ from bench.cli import ending
 from bench.cli.loading import Loading, with_loading
 from bench.cli.options import DeviceName, choose_device
 from bench.fleet.launching import share, sweep_of
+from bench.fleet.on_ray import RayCrew
 from bench.fleet.sweep import DEAD_AFTER_S
 from bench.ground.bounds import Minutes, Rounds, Seconds, Threads, Users, number
+from bench.ground.home import home
 from bench.ground.outputs import check_out_file, check_out_folder, write_file
 from bench.reproducing.kept import RUN, STUDIES, read_kept
 from bench.reproducing.packed import LIST
@@ -84,10 +86,15 @@ def main(
     shared: Annotated[
         Path | None, typer.Option("--queue", help="Folder that machines share, for what their workers do.")
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Let a Ray cluster do the queue, 'local' for one on this machine alone."),
+    ] = None,
     wait: Annotated[bool, typer.Option(help="With --queue: wait until workers are done.")] = True,
     dead_after: Annotated[
         float, number(Seconds, "With --queue: how long a worker may be silent before others take its ticket.")
     ] = DEAD_AFTER_S,
+    training_threads: Annotated[int, number(Threads, "With --ray: threads of each worker that trains.")] = 1,
     timing_threads: Annotated[
         int | None, number(Threads, "With --queue: threads of what is timed; default: all cores of a machine but one.")
     ] = None,
@@ -102,6 +109,8 @@ def main(
         console.print(f"{(time.monotonic() - started) / 60:6.1f} min  {line}", soft_wrap=True, highlight=False)
 
     queue = read_queue(suite)
+    if ray is not None and shared is None:
+        shared = home("queues", "by-ray") / f"{Path(suite).stem}-{size or 'compact'}"
     if shared is not None:
         if queue is not None or kept or budget_minutes or not measure or dry_run or pages or jobs:
             raise UserError("--queue goes with a suite, without --kept, --budget-minutes, --jobs and --no-measure")
@@ -118,7 +127,11 @@ def main(
             timeout_s=case_timeout,
             dead_after_s=dead_after,
         )
-        share(sweep, shared, out, say, wait_for=wait, render=render, retry=retry_failed)
+        if ray is None:
+            share(sweep, shared, out, say, wait_for=wait, render=render, retry=retry_failed)
+            return
+        with RayCrew(ray, threads=training_threads, say=say) as crew:
+            share(sweep, shared, out, say, wait_for=True, render=render, retry=retry_failed, look=crew.look)
         return
     if queue is not None:
         if datasets or only or jobs or not (measure and render):

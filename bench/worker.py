@@ -56,6 +56,7 @@ def queue(
     retry: Annotated[
         bool, typer.Option("--retry-failed", help="First put tickets back that failed, or hold a case that did.")
     ] = False,
+    name: Annotated[str, typer.Option(hidden=True, help="Of this worker in the queue; no other one may have it.")] = "",
     leash: Annotated[
         bool, typer.Option("--leash", help="End when standard input does: whoever started this is then gone.")
     ] = False,
@@ -79,6 +80,7 @@ def queue(
         command=command_of("bench.worker"),
         kinds=kinds_of(only),
         stay=not leave,
+        name=name,
     )
     there = QueueFolder(folder)
     worker = QueueWorker(there, options, say)

@@ -34,6 +34,7 @@ class WorkerOptions:
         command: As it was typed, for the records.
         kinds: Tickets that it takes.
         stay: Whether to wait for tickets of others that may come back, instead of ending when none is to be had.
+        name: Of the worker in the queue, which no other one has; empty makes one.
 
     """
 
@@ -42,6 +43,7 @@ class WorkerOptions:
     command: str
     kinds: frozenset[TicketKind] = frozenset(TicketKind)
     stay: bool = True
+    name: str = ""
 
 
 class QueueWorker:
@@ -61,7 +63,7 @@ class QueueWorker:
         self._folder = folder
         self._options = options
         self._say = say
-        self._name = worker_name(options.machine)
+        self._name = options.name or worker_name(options.machine)
         self._sweep = Sweep.read(folder)
         self._sweep.check_code(folder.root)
         self._doer = Doer(

@@ -1,6 +1,8 @@
 """Ray as the launcher: a local cluster of three nodes, one of them killed in the middle."""
 
+import shutil
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -30,6 +32,8 @@ def cluster(tmp_path, monkeypatch):
 
     monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    short = tempfile.mkdtemp(dir="/tmp")  # paths of sockets may have 107 bytes
+    monkeypatch.setenv("RAY_TMPDIR", short)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     small = {"include_dashboard": False, "object_store_memory": 80 * 2**20}
@@ -37,6 +41,7 @@ def cluster(tmp_path, monkeypatch):
     nodes = [made.add_node(num_cpus=1, resources={MEASURING: 1}, **small) for _ in range(3)]
     yield made, nodes
     made.shutdown()
+    shutil.rmtree(short, ignore_errors=True)
 
 
 def parent_of(process):

@@ -42,7 +42,8 @@ def read_large(
 
     """
     data = source.data
-    if len(data) < LARGE_BYTES or any(mark in data for mark in _marks(separator)):
+    rows = data.find(b"\n") if skip else 0  # names of columns are read by others, and may have quotes
+    if len(data) < LARGE_BYTES or any(data.find(mark, rows) >= 0 for mark in _marks(separator)):
         return None
     names = [str(place) for place in range(len(header))]
     wanted: dict[str, Any] = {names[header.index(name)]: pa.dictionary(pa.int32(), pa.string()) for name in texts}

@@ -65,6 +65,14 @@ def test_numbers_of_first_appearance_hold_over_blocks(monkeypatch):
     assert names == tuple(distinct)
 
 
+def test_names_of_columns_may_have_quotes(monkeypatch):
+    """As some writers put them round names alone."""
+    monkeypatch.setattr(large, "LARGE_BYTES", 0)
+    source = content("t.csv", b'"u","i"\na,b\na,c\n')
+    assert large.read_large(source, ["u", "i"], ["u", "i"], None, ",", skip=1) is not None
+    assert large.read_large(content("t.csv", b'u,i\na,"b"\n'), ["u", "i"], ["u", "i"], None, ",", skip=1) is None
+
+
 def test_whether_numbers_are_those_of_first_appearance():
     assert large.by_appearance(np.array([0, 1, 0, 2]), 3)
     assert not large.by_appearance(np.array([0, 2, 1]), 3)

@@ -53,6 +53,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--top-k", help="Length of the lists.")
     add("--beam-width", action="append", help="Beams of generative recommenders; may be repeated.")
     add("--decoder", action="append", help="Decoder of generative recommenders; may be repeated.")
+    add("--ranker", action="append", help="What ranks all items by inner product; may be repeated. Default: exact.")
+    add(
+        "--compiled",
+        action="store_true",
+        default=None,
+        help="Time one-pass recommenders on a CPU compiled, too; takes seconds for each size of request.",
+    )
     add(
         "--scores",
         action="append",

@@ -23,6 +23,7 @@ from bench.cli.options import (
     DecoderName,
     DeviceName,
     PresetName,
+    RankerName,
     ScoresKind,
     SeedNumber,
     SettingWords,
@@ -60,6 +61,7 @@ def main(
         SeenItems, typer.Option(help="Items of the history: removed from the lists, or kept.")
     ] = SeenItems.REMOVE,
     decoder: DecoderName = None,
+    ranker: RankerName = None,
     beam_width: Annotated[int, number(BeamWidth, "Beams of generative recommenders.")] = BEAM_WIDTH,
     scores: ScoresKind = Scores.FULL_VOCAB,
     preset: PresetName = None,
@@ -80,7 +82,7 @@ def main(
     chosen = {"seed": seed} | parse_settings(settings or []) | ({"preset": preset} if preset else {})
     with together(choose_device(device)) as place:
         loaded = loading.load(dataset)
-        asked = Asked(loaded, targets, k, seen, decoder, beam_width, scores, batch_size, place)
+        asked = Asked(loaded, targets, k, seen, decoder, ranker, beam_width, scores, batch_size, place)
         found = [_evaluated(name, asked, chosen) for name in recommenders]
     if not speaks():
         return
@@ -105,6 +107,7 @@ class Asked:
     k: int
     seen: SeenItems
     decoder: str | None
+    ranker: str | None
     beam_width: int
     scores: Scores
     batch_size: int
@@ -120,7 +123,9 @@ def _evaluated(name: str, asked: Asked, chosen: dict[str, Any]) -> Evaluation | 
     started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
     opened = open_recommender(name, loaded, chosen)
     recommender = opened.recommender.to(place)
-    recommender.serving = serving_for(name, recommender, asked.decoder, asked.beam_width, asked.scores, seen=asked.seen)
+    recommender.serving = serving_for(
+        name, recommender, asked.decoder, asked.beam_width, asked.scores, seen=asked.seen, ranker=asked.ranker
+    )
     recommender.index(loaded.catalogue)
     items = len(loaded.catalogue)
     part = shards.rank(), shards.processes()

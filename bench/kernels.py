@@ -21,6 +21,7 @@ from bench.cli.options import (
     DecoderName,
     DeviceName,
     PresetName,
+    RankerName,
     SettingWords,
     choose_device,
     parse_settings,
@@ -56,6 +57,7 @@ def main(
     preset: PresetName = None,
     settings: SettingWords = None,
     decoder: DecoderName = None,
+    ranker: RankerName = None,
     beam_width: Annotated[int, number(BeamWidth, "Beams of generative recommenders.")] = BEAM_WIDTH,
     batch_size: Annotated[int, number(BatchSize, "Users of the request.")] = 1,
     k: Annotated[int, number(ListLength, "Length of the lists.")] = 20,
@@ -75,7 +77,7 @@ def main(
     frames = []
     for name in recommenders:
         recommender = _built(name, loaded, chosen).to(place).eval()
-        recommender.serving = serving_for(name, recommender, decoder, beam_width, Scores.FULL_VOCAB)
+        recommender.serving = serving_for(name, recommender, decoder, beam_width, Scores.FULL_VOCAB, ranker=ranker)
         recommender.index(loaded.catalogue)
         (request,) = user_batches(loaded.queries(Split.TEST)[0], batch_size)[:1]
         frame = kernels(recommender, request, k=k, device=place)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 BEAM_SEARCH = "beam search"
 
@@ -30,11 +29,3 @@ class Decoder:
     has_beams: bool = True
     rung: int | None = None
     compiles: bool = False
-
-
-Known = TypeVar("Known", bound=Decoder)
-
-
-def by_name(*decoders: Known) -> dict[str, Known]:
-    """Return decoders by their names, the default first."""
-    return {decoder.name: decoder for decoder in decoders}

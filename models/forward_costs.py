@@ -12,12 +12,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from models.int8 import Int8Rows
-from models.topk import CANDIDATES
-
 
 def products(rows: int, *sizes: tuple[int, int]) -> int:
     """Cost of applying matrices of the given sizes to so many rows each."""
@@ -113,15 +107,10 @@ def head(rows: int, width: int, outputs: int) -> int:
     return products(rows, (width, outputs))
 
 
-def ranking(users: int, vectors: Tensor | Int8Rows, k: int) -> int:
-    """Cost of `models.topk.rank_items` with vectors [n + 1, D]: every row is scored, padding's too.
-
-    In half precision and in int8 the nominees are scored again.
-    """
-    rows = len(vectors)
-    rounded = isinstance(vectors, Int8Rows) or vectors.dtype in (torch.bfloat16, torch.float16)
-    width = (vectors.values if isinstance(vectors, Int8Rows) else vectors).shape[1]
-    return head(users, width, rows + (min(k * CANDIDATES, rows) if rounded else 0))
+def total(*parts: int | None) -> int | None:
+    """Add up costs; None where one is not known."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
 
 
 _DECODERS = {"llama": llama, "qwen2": llama, "qwen3": llama, "gpt2": gpt2}

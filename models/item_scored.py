@@ -9,10 +9,11 @@ from torch import Tensor
 
 from models.errors import UserError
 from models.int8 import Int8Linear, Int8Rows
+from models.ranking.inner_product import InnerProduct
 from models.recommender import Catalogue, TrainableRecommender
 
 
-class ItemScored(TrainableRecommender):
+class ItemScored(InnerProduct, TrainableRecommender):
     """A recommender whose configuration holds the number of `items`; their vectors are its index.
 
     Attributes:
@@ -37,6 +38,11 @@ class ItemScored(TrainableRecommender):
         """What serving ranks by: the item vectors, or what they were rounded to."""
         return self.item_vectors if self.rounded is None else self.rounded.weight
 
+    @property
+    def ranked_rows(self) -> tuple[Tensor | Int8Rows, None]:
+        """`ranked_vectors`, without a bias."""
+        return self.ranked_vectors, None
+
     def index(self, catalogue: Catalogue) -> None:
         """Check that the catalogue is as large as the one trained on.
 
@@ -44,12 +50,12 @@ class ItemScored(TrainableRecommender):
             UserError: It is not.
 
         """
-        self.programs = {}
         if len(catalogue) != self.config.items:
             raise UserError(
                 f"{self.config.model_type} was trained on {self.config.items} items and {catalogue.name} has "
                 f"{len(catalogue)}: train it on this dataset, loaded with the same options"
             )
+        self.rebuild()
 
     def round_weights(self) -> None:
         """Round the item vectors too; as what the network reads they stay what they are."""

@@ -28,17 +28,16 @@ from transformers.utils.generic import ModelOutput
 
 from models import forward_costs, item_vectors, recommender
 from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
-from models.captured import captured
 from models.errors import UserError
 from models.flattened import FlatItems
 from models.int8 import Int8Rows
 from models.item_encoder import reading_role
 from models.item_vectors import IDS, ItemLLMTraining, ItemVectors, as_config, item_llm_config, item_texts, load_item_llm
 from models.losses import catalogue_cross_entropy
-from models.recommender import PADDING, Catalogue, Examples, History, Recommendations, TrainableRecommender, phase
+from models.ranking.inner_product import InnerProduct
+from models.recommender import PADDING, Catalogue, Examples, History, TrainableRecommender
 from models.sequences import Prefixes, Windows, collate_windows, request_batch
 from models.tokenizers import tokenizer_for, tokenizer_name
-from models.topk import rank_items
 
 REC_LLMS = {"compact": "compact-causal"}
 """Which Recommendation LLM goes with a preset; the preset itself where nothing is said."""
@@ -123,11 +122,10 @@ class LiteLLM4RecConfig(PretrainedConfig):
         super().__init__(**kwargs)
 
 
-class LiteLLM4Rec(TrainableRecommender):
+class LiteLLM4Rec(InnerProduct, TrainableRecommender):
     """See the module's docstring. Shapes: B users, S places, D width of the Recommendation LLM."""
 
     settings_type: ClassVar[type[Settings]] = Settings
-    capturable = True
     config_class: type[LiteLLM4RecConfig] = LiteLLM4RecConfig
     config: LiteLLM4RecConfig
     settings: Settings
@@ -228,9 +226,9 @@ class LiteLLM4Rec(TrainableRecommender):
                 f"lite-llm4rec's head scores {self.config.items} items and {catalogue.name} has {len(catalogue)}: "
                 "train it on this dataset, loaded with the same options"
             )
-        self.programs = {}
         self.reader.read(catalogue)
         self.reader.index()
+        self.rebuild()
 
     @property
     def tokenizer_name(self) -> str | None:
@@ -241,9 +239,9 @@ class LiteLLM4Rec(TrainableRecommender):
 
     @property
     def index_parts(self) -> dict[str, int]:
-        """Bytes of the item vectors (of the item tokens when flattened)."""
+        """Bytes of the item vectors (of the item tokens when flattened), and of the ranker."""
         name = "item tokens" if isinstance(self.reader, FlatItems) else "item vectors"
-        return {name: self.reader.index_bytes}
+        return {name: self.reader.index_bytes} | super().index_parts
 
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
         """Pad the newest items on the right."""
@@ -256,15 +254,6 @@ class LiteLLM4Rec(TrainableRecommender):
             return None
         flattened = isinstance(self.reader, FlatItems)
         return self.settings.max_tokens if flattened else self.settings.max_length
-
-    @captured
-    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
-        """Score every item in one pass."""
-        with phase("encode"):
-            query = self.query_of(inputs)
-        with phase("rank"):
-            rows, bias = self.ranked_rows
-            return rank_items(query, rows, k, inputs.get("seen_items"), bias)
 
     def query_of(self, inputs: BatchFeature) -> Tensor:
         """Return what items are scored against, [B, D]: the newest item's state."""
@@ -283,13 +272,13 @@ class LiteLLM4Rec(TrainableRecommender):
         """Add up the Recommendation LLM, instruction included, and the projection head; item vectors are at hand."""
         users, places = inputs["input_ids"].shape
         read = forward_costs.reader(self.rec_llm.config, users, len(self.config.instruction) + places)
-        if read is None:
+        ranked = self.ranking_flops(users)
+        if read is None or ranked is None:
             return None
         if self.settings.head is Head.LINEAR:
-            return read + forward_costs.ranking(users, self.head.weight, 1)
-        vectors = self._item_reader.vectors
+            return read + ranked
         turned = forward_costs.products(users, (self.query.in_features, self.query.out_features))
-        return read + turned + forward_costs.ranking(users, vectors, 1)
+        return read + turned + ranked
 
     def states(self, input_ids: Tensor) -> Tensor:
         """Run the Recommendation LLM over items (or, flattened, tokens) [B, S] to states [B, S, D]."""

@@ -39,6 +39,7 @@ from models.errors import UserError
 from models.graphs import Program
 from models.int8 import round_weights
 from models.origins import HERE, check_alone, check_whole
+from models.ranker import Built, Ranker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,7 +152,8 @@ class Serving(BaseModel):
         beam_width: For generative recommenders, how many beams are kept; None under a decoder
             without beams.
         scores: For generative recommenders, what scores mean.
-        captured: For one-pass recommenders, whether a request replays one CUDA graph; see `models.graphs`.
+        ranker: For recommenders that rank by inner product, one of their `rankers`; None for the default one.
+        compiled: For one-pass recommenders, whether a request runs as one program; see `models.programs`.
 
     """
 
@@ -161,7 +163,8 @@ class Serving(BaseModel):
     decoder: str | None = None
     beam_width: int | None = None
     scores: Scores = Scores.FULL_VOCAB
-    captured: bool = False
+    ranker: str | None = None
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -193,16 +196,18 @@ class Recommender(nn.Module, ABC):
     Attributes:
         settings_type: The pydantic model of what `build` accepts.
         decoders: The decoders it can be served with by name, the default first; empty for one-pass ones.
+        rankers: What it can rank the catalogue with by name, the default first; empty where that is no inner product.
         labels: Cautions that must stand wherever its results are shown, such as a leaky numbering.
-        capturable: Whether it can be served by CUDA graphs (`models.graphs`).
+        compilable: Whether a one-pass recommender can be served as one program (`models.programs`).
         serving: How it is to answer; set before `index`.
-        programs: Graphs of requests by their sizes; `index` begins with none.
+        programs: Programs of requests by their sizes; `index` begins with none.
 
     """
 
     settings_type: ClassVar[type[Settings]] = Settings
     decoders: ClassVar[Mapping[str, Decoder]] = {}
-    capturable: ClassVar[bool] = False
+    rankers: ClassVar[Mapping[str, Ranker]] = {}
+    compilable: ClassVar[bool] = False
     programs: dict[Any, Program]
     serving: Serving = Serving()
 
@@ -248,7 +253,17 @@ class Recommender(nn.Module, ABC):
     @property
     def compiles(self) -> bool:
         """Whether the first request of each size takes long, because a program is made for it."""
-        return self.serving.captured
+        return self.serving.compiled
+
+    @property
+    def built(self) -> Built | None:
+        """What ranks the catalogue, and what `index` took to build it; None where that is no inner product."""
+        return None
+
+    def proven(self, inputs: BatchFeature, k: int) -> Tensor | None:
+        """Tell of which lists a bound proves that scoring every item gives them, bool [B]; None where there is none."""
+        del inputs, k
+        return None
 
     def most_places(self, name: str) -> int | None:
         """Return how many columns an input may have; None where there is no bound."""

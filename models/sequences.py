@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import BatchFeature
 
@@ -137,8 +139,20 @@ def request_batch(histories: Sequence[History], max_length: int, serving: Servin
         ``seen_items`` int64 [B, H], the whole history.
 
     """
-    recent = [history.items[-max_length:] for history in histories]
-    batch = {"input_ids": pad(recent), "last": pad([[max(len(items) - 1, 0)] for items in recent])[:, 0]}
+    lengths = np.fromiter((len(history.items) for history in histories), np.int64, len(histories))
+    flat = np.fromiter(chain.from_iterable(history.items for history in histories), np.int64, int(lengths.sum()))
+    ends = lengths.cumsum()
+    read = np.minimum(lengths, max_length)
+    batch = {"input_ids": _rows(flat, ends - read, read), "last": torch.from_numpy(np.maximum(read - 1, 0))}
     if serving.seen is SeenItems.REMOVE:
-        batch["seen_items"] = pad([history.items for history in histories])
+        batch["seen_items"] = _rows(flat, ends - lengths, lengths)
     return BatchFeature(batch)
+
+
+def _rows(flat: NDArray[np.int64], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
+    """Cut rows out of what is flat, padded on the right to int64 [B, longest], at least one column."""
+    places = np.arange(max(1, int(lengths.max(initial=0))))
+    filled = places < lengths[:, None]
+    rows = np.zeros(filled.shape, dtype=np.int64)
+    rows[filled] = flat[(starts[:, None] + places)[filled]]
+    return torch.from_numpy(rows)

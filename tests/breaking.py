@@ -8,8 +8,8 @@ import time
 import torch
 from transformers import BatchFeature
 
+from models.ranking.lists import top_items
 from models.recommender import Recommendations, Recommender, pad
-from models.topk import top_items
 
 ITEMS = 40
 

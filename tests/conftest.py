@@ -13,6 +13,9 @@ os.environ.pop("PYTEST_XDIST_WORKER", None)  # or pytest-benchmark takes none in
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is first imported, which is later
 
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is first imported, which is later, too
+
 
 SLOW = (
     "baselines/decoding/test_compiled.py",

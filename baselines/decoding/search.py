@@ -18,8 +18,8 @@ from baselines.decoding.exact import EXACT
 from baselines.decoding.exhaustive import EXHAUSTIVE
 from baselines.decoding.reference import REFERENCE, VECTORISED_TRIE
 from baselines.decoding.trie import Leaves, Trie
-from models.decoder import by_name
 from models.errors import UserError
+from models.named import by_name
 from models.recommender import Scores
 
 DECODERS = by_name(EXACT, REFERENCE, VECTORISED_TRIE, COMPILED, EXHAUSTIVE)

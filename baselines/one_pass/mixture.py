@@ -9,9 +9,9 @@ recommender and counting give together, in one pass and without beams.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -26,8 +26,9 @@ from models import forward_costs, lite_llm4rec, recommender
 from models.errors import UserError
 from models.int8 import products
 from models.lite_llm4rec import Head, LiteLLM4Rec, LiteLLM4RecConfig
+from models.ranking.lists import top_items
+from models.ranking.ranker import CatalogueRanker
 from models.recommender import PADDING, Catalogue, History, Recommendations, phase
-from models.topk import top_items
 
 FILE = "transitions.safetensors"
 """Name in a checkpoint folder."""
@@ -61,7 +62,8 @@ class Mixture(LiteLLM4Rec):
     """
 
     settings_type = Settings
-    capturable = False
+    compilable = False
+    rankers: ClassVar[Mapping[str, CatalogueRanker]] = {}  # it needs the scores of all items
     config_class = MixtureConfig
     config: MixtureConfig
     settings: Settings

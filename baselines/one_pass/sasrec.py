@@ -19,13 +19,11 @@ from transformers import BatchFeature, GPT2Config, GPT2Model, PretrainedConfig
 from transformers.utils.generic import ModelOutput
 
 from models import forward_costs, recommender
-from models.captured import captured
 from models.errors import UserError
 from models.item_scored import ItemScored
 from models.losses import binary_cross_entropy, catalogue_cross_entropy
-from models.recommender import PADDING, Catalogue, History, Recommendations, phase
+from models.recommender import PADDING, Catalogue, History
 from models.sequences import Windows, collate_windows, negatives_outside, request_batch
-from models.topk import rank_items
 
 SIZES: dict[str, dict[str, int]] = {
     "compact": {"width": 64, "layers": 2, "heads": 2},
@@ -108,7 +106,6 @@ class SASRec(ItemScored):
     """See the module's docstring."""
 
     settings_type = Settings
-    capturable = True
     config_class = SASRecConfig
     config: SASRecConfig
 
@@ -159,20 +156,15 @@ class SASRec(ItemScored):
         """Return the most items that have a position."""
         return self.config.max_items if name == "input_ids" else None
 
-    @captured
-    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
-        """Score every item against the hidden state of the newest one."""
-        with phase("encode"):
-            hidden = self.backbone(input_ids=inputs["input_ids"]).last_hidden_state
-            query = hidden[torch.arange(len(hidden), device=hidden.device), inputs["last"]]  # [B, D]
-        with phase("rank"):
-            return rank_items(query, self.ranked_vectors, k, inputs.get("seen_items"))
+    def query_of(self, inputs: BatchFeature) -> Tensor:
+        """Return the hidden state of the newest item, [B, D]."""
+        hidden: Tensor = self.backbone(input_ids=inputs["input_ids"]).last_hidden_state
+        return hidden[torch.arange(len(hidden), device=hidden.device), inputs["last"]]
 
-    def forward_flops(self, inputs: BatchFeature) -> int:
-        """Add up the blocks and the scores of all items."""
+    def forward_flops(self, inputs: BatchFeature) -> int | None:
+        """Add up the blocks and the ranking."""
         users, places = inputs["input_ids"].shape
-        ranked = forward_costs.ranking(users, self.ranked_vectors, 1)
-        return forward_costs.gpt2(self.backbone.config, users, places) + ranked
+        return forward_costs.total(forward_costs.gpt2(self.backbone.config, users, places), self.ranking_flops(users))
 
     @property
     def item_vectors(self) -> Tensor:

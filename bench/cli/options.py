@@ -32,6 +32,10 @@ SeedNumber = Annotated[int, number(Seed, "Seed of the weights, and of what else 
 
 DecoderName = Annotated[str | None, typer.Option(help="Decoder of generative recommenders; default: their own.")]
 
+RankerName = Annotated[
+    str | None, typer.Option(help="What ranks all items by inner product, such as exact-fused; default: exact.")
+]
+
 ScoresKind = Annotated[Scores, typer.Option(help="What the scores of generated items are taken over.")]
 
 DeviceName = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: a GPU if there is one.")]
@@ -65,6 +69,7 @@ def serving_for(
     scores: Scores,
     *,
     seen: SeenItems = SeenItems.REMOVE,
+    ranker: str | None = None,
 ) -> Serving:
     """Choose how to serve: a decoder for generative recommenders, the default one if none is named.
 
@@ -75,13 +80,14 @@ def serving_for(
         beam_width: Beams of beam searches.
         scores: Scores of generated items.
         seen: Whether items of the history may come back.
+        ranker: What ranks by inner product; what does not rank so passes it over.
 
     Raises:
-        UserError: The recommender does not have that decoder.
+        UserError: The recommender does not have that decoder, or that ranker.
 
     """
     if not recommender.decoders:
-        return Serving(seen=seen)
+        return Serving(seen=seen, ranker=_ranker_of(name, recommender, ranker))
     chosen = decoder or next(iter(recommender.decoders))
     if chosen not in recommender.decoders:
         raise UserError(f"--decoder {decoder}: {name} has {', '.join(recommender.decoders)}")
@@ -89,9 +95,19 @@ def serving_for(
     return Serving(seen=seen, decoder=chosen, beam_width=width, scores=scores)
 
 
+def _ranker_of(name: str, recommender: Recommender | type[Recommender], ranker: str | None) -> str | None:
+    """Return a ranker that is not the usual one, by which everything goes where nothing is said."""
+    if ranker is None or not recommender.rankers:
+        return None
+    if ranker not in recommender.rankers:
+        raise UserError(f"--ranker {ranker}: {name} has {', '.join(recommender.rankers)}")
+    return None if ranker == next(iter(recommender.rankers)) else ranker
+
+
 def serving_of(case: Case) -> Serving:
     """Return how a case is to be served."""
-    how: dict[str, Any] = {"decoder": case.decoder, "beam_width": case.beam_width, "captured": case.captured}
+    how: dict[str, Any] = {"decoder": case.decoder, "beam_width": case.beam_width}
+    how |= {"ranker": case.ranker, "compiled": case.compiled}
     scores = {} if case.scores is None else {"scores": Scores(case.scores)}
     return Serving(seen=SeenItems(case.seen), **how, **scores)
 

@@ -189,12 +189,14 @@ def job_of(option: Any) -> Job:
         "flush_cache": option.flush_cache,
         "scenario": option.scenario,
         "load": offered_of(vars(option)) or None,
+        "compiled": option.compiled,
     }
     return Job(
         suite=option.suite,
         recommenders=option.recommender or [],
         checkpoints=option.checkpoint or [],
         decoders=option.decoder or [],
+        rankers=option.ranker or [],
         changes=changes,
         loading=loading_of(option),
         device=option.device,

@@ -51,6 +51,7 @@ def main(
     checkpoint: Annotated[list[Path] | None, typer.Option(help="Trained weights, for both sides.")] = None,
     dataset: Annotated[Words | None, typer.Option(help="Instead of the suite's; may be repeated.")] = None,
     decoder: Annotated[Words | None, typer.Option(help="Decoder of generative recommenders; may be repeated.")] = None,
+    ranker: Annotated[Words | None, typer.Option(help="What ranks by inner product; may be repeated.")] = None,
     beam_width: Annotated[list[int] | None, number(BeamWidth, "Beams; may be repeated.")] = None,
     batch_size: Annotated[list[int] | None, number(BatchSize, "Users a request; may be repeated.")] = None,
     top_k: Annotated[int | None, number(ListLength, "Length of the lists.")] = None,
@@ -104,6 +105,7 @@ def main(
         recommenders=recommender or [],
         checkpoints=[folder.resolve() for folder in checkpoint or []],
         decoders=decoder or [],
+        rankers=ranker or [],
         changes={
             "datasets": dataset and [_absolute(name) for name in dataset],
             "batch_sizes": batch_size,

@@ -166,11 +166,21 @@ def _counted(request: Request) -> Counted:
     return count_request(request.subject)
 
 
+def uncounted(subject: Subject) -> Unavailable | None:
+    """Say why a request cannot be counted; None where it can."""
+    built = subject.recommender.built
+    if built is None or built.ranker.is_counted:
+        return None
+    return Unavailable(unavailable=f"{built.ranker.name} ranks outside of torch, which counts none of it")
+
+
 class FlopCounter(Instrument):
     """Counts floating-point operations, with three opinions on one forward pass."""
 
     name = "flops"
 
-    def measure(self, request: Request) -> Flops:
+    def measure(self, request: Request) -> Flops | Unavailable:
         """Count the whole request, then one forward pass of it."""
+        if (why := uncounted(request.subject)) is not None:
+            return why
         return opinions(request.subject, counted(request))

@@ -21,9 +21,10 @@ from pydantic import Field, TypeAdapter, ValidationError
 from bench.ground.home import atomic, home
 from bench.measure import machine, proc
 from bench.measure.clock import Clock
-from bench.measure.flops import counted
+from bench.measure.flops import counted, uncounted
 from bench.measure.instrument import Instrument, Request
 from bench.records.conditions import Roofline
+from bench.records.record import Unavailable
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -224,8 +225,10 @@ class RooflineMeter(Instrument):
 
     name = "roofline"
 
-    def measure(self, request: Request) -> Roofline:
+    def measure(self, request: Request) -> Roofline | Unavailable:
         """Take the operations and bytes that were counted, and the peaks that were measured."""
+        if (why := uncounted(request.subject)) is not None:
+            return why
         work = counted(request)
         moved, touched = work.traffic.bytes, work.traffic.touched_bytes
         return roofline(request.once(peaks_of), flops=work.total, moved_bytes=moved, touched_bytes=touched)

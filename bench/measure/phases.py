@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from bench.measure.flops import Counted, counted
+from bench.measure.flops import Counted, counted, uncounted
 from bench.measure.instrument import Instrument, Request
 from bench.measure.peaks import Peaks, bound_s, peaks_of
 from bench.records.record import Phase
@@ -23,7 +23,7 @@ def quiet_profile(*, activities: Sequence[ProfilerActivity] = (ProfilerActivity.
 
 
 def phase_seconds(
-    call: Callable[[], Any], *, device: torch.device, repeats: int = 3, captured: bool = False
+    call: Callable[[], Any], *, device: torch.device, repeats: int = 3, compiled: bool = False
 ) -> dict[str, float]:
     """Profile a request and add up its phases.
 
@@ -35,14 +35,14 @@ def phase_seconds(
         call: One request.
         device: Where it computes.
         repeats: Profiled requests; the fastest is reported, as the least disturbed.
-        captured: Whether a request replays a CUDA graph.
+        compiled: Whether a request runs as one program.
 
     Returns:
         Seconds by phase, in the order in which phases begin.
 
     """
     on_cuda = device.type == "cuda"
-    if on_cuda and captured:
+    if on_cuda and compiled:
         return {}
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_cuda else [])]
     runs = []
@@ -68,9 +68,17 @@ class PhaseProfiler(Instrument):
         """Profile a few requests and keep the least disturbed one's phases."""
         subject = request.subject
         compiles = subject.recommender.compiles
-        seconds = phase_seconds(lambda: subject.request(0), device=subject.device, captured=compiles)
+        seconds = phase_seconds(lambda: subject.request(0), device=subject.device, compiled=compiles)
         work, best = counted(request), request.once(peaks_of)
-        return [_phase(name, value, work, subject.batch_size, best) for name, value in seconds.items()]
+        hidden = () if uncounted(subject) is None else (RANK,)
+        return [
+            Phase(name=name, seconds=value) if name in hidden else _phase(name, value, work, subject.batch_size, best)
+            for name, value in seconds.items()
+        ]
+
+
+RANK = "rank"
+"""Phase in which rankers work."""
 
 
 def _phase(name: str, seconds: float, work: Counted, users: int, best: Peaks) -> Phase:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import cycle
 
 import numpy as np
 
@@ -44,6 +45,9 @@ def repeated_requests(subject: Subject, fresh: Sequence[Sequence[History]], cloc
     _, timed = clock.time(lambda: subject.request(0))
     if timed.wall_s > TOO_LONG_S:
         return Unavailable(unavailable=f"a request takes {timed.wall_s:.2g} s: too long to ask twice as often")
+    if subject.recommender.compiles:
+        for batch, others in zip(fresh[:MOST_PAIRS], cycle(subject.batches)):
+            replace(subject, batches=[_as_long(batch, others)]).request(0)
     pairs = int(np.clip(SPENT_S / (4 * max(timed.wall_s, 1e-6)), LEAST_PAIRS, min(MOST_PAIRS, len(fresh))))
     seconds = np.empty((2, pairs))
     for number in range(pairs):
@@ -55,3 +59,8 @@ def repeated_requests(subject: Subject, fresh: Sequence[Sequence[History]], cloc
     found = bootstrap(logs, statistic=np.median)
     ratio, low, high = (float(np.exp(end)) for end in (found.value, found.low, found.high))
     return Repeats(pairs=pairs, ratio=ratio, low=low, high=high)
+
+
+def _as_long(batch: Sequence[History], others: Sequence[History]) -> list[History]:
+    """Return a request of the same size by users that asked before: what compiles does so, and learns no answer."""
+    return [History(other.user, tuple(reversed(history.items))) for history, other in zip(batch, others, strict=True)]

@@ -16,6 +16,7 @@ from bench.records.decoders import BEFORE_VERSION_5, FULL_VOCAB, QUANTISED, UNKN
 from bench.records.learning import CurvePoint, Ending
 from bench.records.load import Load, Offered
 from bench.records.model import AtLeastOne, Bounded, Count, Model, NonNegative, Positive, Share
+from bench.records.rankers import Ranked, Ranking
 
 SCHEMA_VERSION = 5
 """Version 2 added what measuring can be trusted by, version 3 where each user's target stands; older records lack it
@@ -80,7 +81,10 @@ class Case(Model):
         beam_width: Beams of beam searches; None where there are no beams.
         scores: What a generated item's score means, ``full-vocab`` or ``renormalised``; None for one-pass
             recommenders, and in records made before there was a choice.
-        captured: Whether each request of a one-pass recommender replays one CUDA graph.
+        ranker: What ranks all items by inner product; None for the usual one, which scores every item, and where
+            nothing is ranked so.
+        ranking: What that ranker is; None where `ranker` is.
+        compiled: Whether each request of a one-pass recommender runs as one program: a CUDA graph, or Inductor's.
         threads: CPU threads.
         scenario: How requests arrive; ``closed`` is one client that waits for each answer.
         load: What is asked of it as a service; None where one client waits for each answer.
@@ -101,7 +105,9 @@ class Case(Model):
     search: Search | None = None
     beam_width: AtLeastOne | None = None
     scores: str | None = None
-    captured: bool = False
+    ranker: str | None = None
+    ranking: Ranking | None = None
+    compiled: bool = False
     threads: AtLeastOne
     scenario: str = CLOSED
     load: Offered | None = None
@@ -109,7 +115,13 @@ class Case(Model):
     @model_validator(mode="before")
     @classmethod
     def _what_older_versions_called_so(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("search") is None and isinstance(values.get("decoder"), str):
+        if not isinstance(values, dict):
+            return values
+        if "captured" in values:
+            values = {name: value for name, value in values.items() if name != "captured"} | {
+                "compiled": values["captured"]
+            }
+        if values.get("search") is None and isinstance(values.get("decoder"), str):
             return values | {"search": BEFORE_VERSION_5.get(values["decoder"], UNKNOWN)}
         return values
 
@@ -122,6 +134,11 @@ class Case(Model):
     def is_exact(self) -> bool:
         """Whether its lists are those of the papers' search: its beams, its scores, weights as they are."""
         return self.keeps_the_beams and self.scores in (None, FULL_VOCAB) and self.dtype not in QUANTISED
+
+    @property
+    def ranks_exactly(self) -> bool:
+        """Whether nothing is left out where items are ranked by inner product."""
+        return self.ranking is None or self.ranking.is_exact
 
     @property
     def is_reference(self) -> bool:
@@ -142,7 +159,8 @@ class Case(Model):
         changed = {name: value for name, value in self.settings.items() if name not in {"preset", "seed"}}
         details = [value if isinstance(value, str) else f"{name} {value}" for name, value in changed.items()]
         details += [self.decoder] if self.decoder else []
-        details += ["captured"] if self.captured else []
+        details += [self.ranker] if self.ranker else []
+        details += ["compiled"] if self.compiled else []
         details += [self.scores] if self.scores not in (None, FULL_VOCAB) else []
         details += [f"beam {self.beam_width}"] if self.beam_width else []
         return f"{self.recommender} ({', '.join(details)})" if details else self.recommender
@@ -459,6 +477,7 @@ class Record(Model):
 
     `claims` tells whether the suite names its recommender as one whose claim is tried: it is held against
     the strongest beam search. `agreement` is None where there is no other decoder of the same weights to compare with.
+    `ranked` is what its ranker took and what it missed, None where that scores every item as ever.
     `further` holds what instruments without a field of their own measured, by their names.
     """
 
@@ -483,6 +502,7 @@ class Record(Model):
     further: dict[str, FurtherMeasure | Unavailable] = Field(default={})
     index: Index | None = None
     load: Load | None = None
+    ranked: Ranked | None = None
     quality: Quality | Unavailable | None = None
     audit: ListAudit | Unavailable | None = None
     agreement: Agreement | None = None

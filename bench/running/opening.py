@@ -57,6 +57,8 @@ class Opened:
             seen=serving.seen.value,
             decoder=serving.decoder,
             beam_width=serving.beam_width,
+            ranker=serving.ranker,
+            ranking=None if serving.ranker is None else cases.ranking_of(self.recommender.rankers[serving.ranker]),
             threads=torch.get_num_threads(),
             **generative,
         )

@@ -40,6 +40,7 @@ from bench.running.agreement import Agreements
 from bench.running.audit import TOLERANCE, Listed, audit_lists, evaluated_lists, timed_lists, too_many_differ
 from bench.running.building import Builder, labels_of
 from bench.running.provenance import provenance
+from bench.running.ranked import operator_by_operator, ranked_beside_exact, requested_lists
 from bench.running.ranking import quality_of, ranked, subject_of, users_to_rank
 from bench.running.unfinished import Unfinished
 from bench.scenarios.scenarios import SCENARIOS
@@ -233,10 +234,11 @@ class Runner:
             return timed
         try:
             one = self._ready.pop(planned.case.name, None) or self._open(planned)
+            found = self._beside_exact(one)
             self._progress(f"counting operations and memory of {one.case.variant}")
             limit_s = self._options.timeout_s
             with self._step(one.case.name, "being counted", limit_s), deadline(limit_s):
-                return timed.model_copy(update=self._costs(one))
+                return timed.model_copy(update=found | self._costs(one))
         except self._caught as error:  # as above
             return self._failed(planned.case, failure(error), started)
 
@@ -277,7 +279,7 @@ class Runner:
         if case.weights is WeightsKind.UNTRAINED:
             return None, Unavailable(unavailable="the weights are random (--untrained)")
         histories, targets = users_to_rank(self._dataset, self._options.quality_users)
-        key = case.model_dump(mode="json", exclude={"batch_size"})
+        key = case.model_dump(mode="json", exclude={"batch_size", "compiled"})
         key |= {"weights": one.weights.sha256, "users": len(histories)}
         lists = self._unfinished.lists(key)
         if lists is None:
@@ -285,9 +287,31 @@ class Runner:
             self._unfinished.keep_lists(key, lists)
         return evaluated_lists(lists), quality_of(lists, histories, targets, case=case, dataset=self._dataset)
 
+    def _beside_exact(self, one: Ready) -> dict[str, Any]:
+        """Hold what a ranker finds against scoring every item; nothing where that is what the case does."""
+        case = one.case
+        if case.ranker is None:
+            return {}
+        self._progress(f"holding {case.variant} against scoring every item")
+        planned = replace(one.planned, case=case.model_copy(update={"ranker": None, "ranking": None}))
+        exact = replace(one, planned=planned, subject=operator_by_operator(one.subject, ranker=None))
+        (lists, quality), (others, other_quality) = self._quality(one), self._quality(exact)
+        limit_s = self._options.timeout_s
+        with self._step(case.name, "being ranked exactly", limit_s), deadline(limit_s):
+            if lists is None or others is None:
+                lists, others = (requested_lists(who) for who in (operator_by_operator(one.subject), exact.subject))
+            ranked, agreement = ranked_beside_exact(
+                one.subject, lists, others, dtype=case.dtype, quality=(quality, other_quality)
+            )
+        return {"ranked": ranked, "agreement": agreement}
+
     def _ranked(self, one: Ready, histories: Sequence[History], targets: list[int]) -> evaluate.Lists:
-        """Rank users batch by batch; each batch is a step, so that one that hangs is found."""
-        batches = ranked(one.subject, histories, targets)
+        """Rank users batch by batch; each batch is a step, so that one that hangs is found.
+
+        What runs as one program is ranked operator by operator, as no other sizes than the timed ones need a program;
+        the audit holds the timed lists against these.
+        """
+        batches = ranked(operator_by_operator(one.subject), histories, targets)
         parts: list[evaluate.Lists] = []
         while True:
             limit_s = self._options.timeout_s

@@ -27,13 +27,15 @@ from bench.ground.bounds import (
 from bench.ground.textfiles import read_json, read_text
 from bench.records.decoders import Search
 from bench.records.load import Offered
+from bench.records.rankers import Ranking
 from bench.records.record import CLOSED, Case, WeightsKind
 from bench.scenarios.scenarios import SCENARIOS
 from bench.training import recipes
 from models import registry
 from models.decoder import Decoder
 from models.errors import UserError
-from models.recommender import Scores, SeenItems, Settings, TrainableRecommender
+from models.ranker import Ranker
+from models.recommender import Recommender, Scores, SeenItems, Settings, TrainableRecommender
 
 SUITES = Path(__file__).parent
 
@@ -54,6 +56,7 @@ class Entry(BaseModel):
         name: Registry name or ``package.module:Class``.
         settings: What differs from its defaults.
         decoders: Which decoders to measure; none named means the default one.
+        rankers: Which rankers to measure of what ranks by inner product; none named means the default one.
         scores: What their scores mean; none named means as the suite says.
         dtypes: Number formats of these cases alone, in turns with the suite's first; none named means as the suite's.
         checkpoint: Trained weights; None looks for the recommender's own and trains when there are none.
@@ -70,6 +73,7 @@ class Entry(BaseModel):
     name: str
     settings: dict[str, str | int | float | bool] = {}
     decoders: list[str] = []
+    rankers: list[str] = []
     scores: list[Scores] = []
     dtypes: list[str] = []
     checkpoint: Path | None = None
@@ -133,6 +137,7 @@ class Suite(BaseModel):
         leaks: Whether `bench.reproduce` probes the numberings of items for answers that they give away.
         own_process: Whether each case's memory is measured in a process that serves it alone, too.
         eager: Whether one-pass recommenders are timed on a GPU without a graph, too.
+        compiled: Whether one-pass recommenders are timed on a CPU compiled, too.
         ablation: Whether each part holds its recommenders against its first one.
         untrained: Whether weights are random, which measures cost alone.
         batch_sizes: Users a request.
@@ -166,6 +171,7 @@ class Suite(BaseModel):
     leaks: bool = True
     own_process: bool = True
     eager: bool = True
+    compiled: bool = False
     ablation: bool = False
     untrained: bool = False
     batch_sizes: list[BatchSize] = Field(default=[1], min_length=1)
@@ -304,7 +310,8 @@ def expand(
     """List the cases of a dataset in groups; a group's cases differ in what recommends, and are timed in turns.
 
     A case that is named twice is listed once, in its first group. On a GPU one-pass recommenders are listed twice,
-    the second time captured: a beam search that is, too, would else be held against launching kernels one by one.
+    the second time compiled: a beam search that is, too, would else be held against launching kernels one by one. On a
+    CPU that takes seconds for each size of request, so there it is for the suite to say.
 
     Args:
         suite: What is compared.
@@ -406,9 +413,11 @@ def servings(
         weights = WeightsKind.UNTRAINED if untrained else WeightsKind.TRAINED
     common = {"recommender": entry.name, "settings": named_settings(entry.name, dataset, settings), "weights": weights}
     if not kind.decoders:
-        graphs = device.type == "cuda" and kind.capturable
-        ways = ((False, True) if suite.eager else (True,)) if graphs else (False,)
-        return [common | {"captured": captured} for captured in ways]
+        return [
+            common | ranker | {"compiled": compiled}
+            for ranker in _rankers(entry, kind)
+            for compiled in _ways(kind, suite, device)
+        ]
     for decoder in entry.decoders:
         if decoder not in kind.decoders:
             raise UserError(f"{entry.name} has no decoder {decoder!r}: use one of {', '.join(kind.decoders)}")
@@ -419,6 +428,29 @@ def servings(
         for scores in entry.scores or suite.scores
         for width in (suite.beam_widths if one.has_beams else [None])
     ]
+
+
+def _ways(kind: type[Recommender], suite: Suite, device: torch.device) -> tuple[bool, ...]:
+    """Return whether a one-pass recommender is timed compiled, as it is, or both."""
+    if not kind.compilable or not (device.type == "cuda" or suite.compiled):
+        return (False,)
+    return (False, True) if suite.eager or device.type != "cuda" else (True,)
+
+
+def _rankers(entry: Entry, kind: type[Recommender]) -> list[dict[str, Any]]:
+    """Return the parts of a case that its ranker decides; the default one goes without saying."""
+    for ranker in entry.rankers:
+        if ranker not in kind.rankers:
+            known = f"use one of {', '.join(kind.rankers)}" if kind.rankers else "it does not rank by inner product"
+            raise UserError(f"{entry.name} has no ranker {ranker!r}: {known}")
+    usual = next(iter(kind.rankers), None)
+    named = [None if name == usual else name for name in entry.rankers] or [None]
+    return [{"ranker": name, "ranking": None if name is None else ranking_of(kind.rankers[name])} for name in named]
+
+
+def ranking_of(ranker: Ranker) -> Ranking:
+    """Return what records say of a ranker."""
+    return Ranking(kind=ranker.kind, is_exact=ranker.is_exact)
 
 
 def search_of(decoder: Decoder) -> Search:

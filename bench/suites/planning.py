@@ -27,6 +27,7 @@ class Job(BaseModel):
         recommenders: Measured instead of the suite's.
         checkpoints: Trained weights, measured instead of the suite's recommenders.
         decoders: Decoders of generative recommenders, instead of the suite's.
+        rankers: Rankers of recommenders that rank by inner product, instead of the suite's.
         changes: Fields of `Suite` to put in; None leaves one as it is.
         loading: How the datasets are loaded.
         device: As torch calls it; None takes a GPU if there is one.
@@ -43,6 +44,7 @@ class Job(BaseModel):
     recommenders: list[str] = []
     checkpoints: list[Path] = []
     decoders: list[str] = []
+    rankers: list[str] = []
     changes: dict[str, Any] = {}
     loading: Loading = Loading()
     device: str | None = None
@@ -121,13 +123,11 @@ def _changed(job: Job, suite: Suite) -> Suite:
     entries = [Entry(name=name) for name in job.recommenders]
     entries += [_entry_of(folder) for folder in job.checkpoints]
     suite = cases.changed(suite, recommenders=[entry.model_dump() for entry in entries] or None)
-    if job.decoders:
+    if job.decoders or job.rankers:
         parts = [
-            part.model_copy(update={"recommenders": _with_decoders(part.recommenders, job.decoders) or None})
-            for part in suite.parts
+            part.model_copy(update={"recommenders": _served(part.recommenders, job) or None}) for part in suite.parts
         ]
-        entries = _with_decoders(suite.recommenders, job.decoders)
-        suite = suite.model_copy(update={"recommenders": entries, "parts": parts})
+        suite = suite.model_copy(update={"recommenders": _served(suite.recommenders, job), "parts": parts})
     return cases.changed(suite, **job.changes)
 
 
@@ -138,9 +138,12 @@ def _entry_of(folder: Path) -> Entry:
     return Entry(name=card.recommender, settings=changed, checkpoint=folder)
 
 
-def _with_decoders(entries: list[Entry] | None, decoders: list[str]) -> list[Entry]:
-    """Ask the generative ones for decoders; one-pass recommenders have none."""
-    return [
-        entry.model_copy(update={"decoders": decoders}) if registry.load(entry.name).decoders else entry
-        for entry in entries or []
-    ]
+def _served(entries: list[Entry] | None, job: Job) -> list[Entry]:
+    """Ask those that have decoders for the named ones, and those that have rankers for the named ones."""
+    return [entry.model_copy(update=_ways(entry, job)) for entry in entries or []]
+
+
+def _ways(entry: Entry, job: Job) -> dict[str, list[str]]:
+    kind = registry.load(entry.name)
+    named = {"decoders": job.decoders if kind.decoders else [], "rankers": job.rankers if kind.rankers else []}
+    return {field: names for field, names in named.items() if names}

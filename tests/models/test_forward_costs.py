@@ -15,8 +15,9 @@ from bench.measure.subject import Subject
 from models import forward_costs, registry
 from models.backbones import Role, new_backbone
 from models.int8 import Int8Rows
+from models.ranking import exact
+from models.ranking.rankers import RANKERS
 from models.recommender import History, Recommender, TrainableRecommender
-from models.topk import CHUNK, rank_items
 from tests.tiny import build, catalogue, walks
 
 USERS, PLACES = 2, 7
@@ -163,15 +164,18 @@ def test_a_family_without_a_formula_is_not_guessed(config):
 @pytest.mark.parametrize("items", [3, 40])
 @pytest.mark.parametrize("k", [1, 5])
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, "int8"])
-def test_ranking_scores_every_row_whatever_the_chunks_and_nominees_again(monkeypatch, items, k, kind):
-    monkeypatch.setitem(CHUNK, "cpu", 16)
+@pytest.mark.parametrize("ranker", [name for name, one in RANKERS.items() if one.is_counted])
+def test_ranking_scores_every_row_whatever_the_chunks_and_nominees_again(monkeypatch, items, k, kind, ranker):
+    monkeypatch.setitem(exact.CHUNK, "cpu", 16)
+    monkeypatch.setattr(exact, "SCORES", 0)
     query, vectors = torch.randn(USERS, 8), torch.randn(items + 1, 8)
     if kind == "int8":
         vectors = Int8Rows.of(vectors)
     else:
         query, vectors = query.to(kind), vectors.to(kind)
-    counted = flops.count(lambda: rank_items(query, vectors, k, torch.tensor([[1, 2], [3, 0]])))
-    assert counted.total == forward_costs.ranking(USERS, vectors, k)
+    index, _ = RANKERS[ranker].built(vectors, None)
+    counted = flops.count(lambda: index.rank(query, k, torch.tensor([[1, 2], [3, 0]])))
+    assert counted.total == index.flops(USERS, k)
 
 
 def test_a_recommender_that_says_nothing_has_no_closed_formula():

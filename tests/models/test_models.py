@@ -7,9 +7,9 @@ import torch
 
 from models import recommender, registry
 from models.errors import UserError
+from models.ranking.lists import top_items
 from models.recommender import Catalogue, History, Item, SeenItems, Serving, pad
 from models.sequences import Prefixes, Windows, collate_windows, request_batch
-from models.topk import top_items
 from tests.tiny import ITEMS, build, catalogue, walks
 
 

@@ -17,7 +17,7 @@ Flat = dict[str, Value]
 SETTINGS, LOADED = "settings.", "loaded_with."
 """Before the names of settings, so that each of them counts as a field of its own."""
 
-SERVED = ("decoder", "beam_width", "scores", "captured")
+SERVED = ("decoder", "beam_width", "scores", "ranker", "compiled")
 
 CHANGED_TOGETHER = (
     SERVED,
@@ -68,7 +68,7 @@ class Matching:
 
 def flat(case: Case) -> Flat:
     """Return a case's fields, settings one by one; what goes without saying is left out or said as new records do."""
-    fields: Flat = case.model_dump(mode="json", exclude={"settings", "loaded_with", "search"})
+    fields: Flat = case.model_dump(mode="json", exclude={"settings", "loaded_with", "search", "ranking"})
     if case.decoder is not None and case.scores is None:
         fields["scores"] = FULL_VOCAB  # records made before there was a choice
     fields |= {LOADED + name: value for name, value in case.loaded_with.items()}

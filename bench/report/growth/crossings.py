@@ -34,7 +34,9 @@ NOTE = (
     "the laws cross."
 )
 
-_PLACES = 400
+PLACES = 400
+"""Values at which two laws are compared before a crossing is looked for between neighbours."""
+
 MOST_KEPT = 16
 """Sweeps whose crossings are kept, more than a page has."""
 _SAME = 1e-9
@@ -88,7 +90,7 @@ def pairs(growth: Growth) -> list[tuple[FittedLine, FittedLine]]:
 
 def _of_pair(growth: Growth, one: FittedLine, other: FittedLine) -> list[Crossing]:
     least, most = max(one.x[0], other.x[0]), min(one.x[-1], other.x[-1])
-    places = np.geomspace(max(1.0, min(least, most) / REACH), max(least, most) * REACH, _PLACES)
+    places = np.geomspace(max(1.0, min(least, most) / REACH), max(least, most) * REACH, PLACES)
     found = []
     for first, second in ((one, other), (other, one)):
         resampled = overtaken(first.laws, second.laws, places)
@@ -145,7 +147,11 @@ def overtaking(first: Laws, second: Laws, places: Floats) -> float | None:
 
 def overtaken(first: Laws, second: Laws, places: Floats) -> Floats:
     """Return the same for each of many pairs of laws, on a line between neighbouring places, [L]; NaN where nowhere."""
-    gap = _gap(first, second, places)
+    return first_turn(_gap(first, second, places), places)
+
+
+def first_turn(gap: Floats, places: Floats) -> Floats:
+    """Return where each row of gaps [L, X] first rises from below 0, on a line between neighbours, [L]; else NaN."""
     turns = (gap[:, :-1] < 0) & (gap[:, 1:] >= 0)
     column, row = turns.argmax(1), np.arange(len(gap))
     before, after = gap[row, column], gap[row, column + 1]

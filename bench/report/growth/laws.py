@@ -37,6 +37,7 @@ class FittedLine:
     Attributes:
         name: As in the figure.
         recommender: What recommends.
+        records: What was measured.
         x: Measured values, ascending, [N].
         times: Their medians in seconds, [N].
         resampled: Bootstrapped medians in seconds, [R, N].
@@ -48,6 +49,7 @@ class FittedLine:
 
     name: str
     recommender: str
+    records: tuple[Record, ...]
     x: Floats
     times: Floats
     resampled: Floats
@@ -121,7 +123,8 @@ def _line(name: str, points: list[tuple[float, Record]], drawn: dict[int, Floats
         return None
     form = Form.CONSTANT if level else choose(x, times, float(np.sqrt(np.mean(_noise(resampled) ** 2))))
     law, each = fit(form, x, times[None]), fit(form, x, resampled)
-    return FittedLine(name, points[0][1].case.recommender, x, times, resampled, law, each, level)
+    records = tuple(record for _, record in points)
+    return FittedLine(name, points[0][1].case.recommender, records, x, times, resampled, law, each, level)
 
 
 def _noise(resampled: Floats) -> Floats:

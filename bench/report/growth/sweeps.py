@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.records.record import Memory, Record
 from bench.report.drawing.canvas import WIDTH_IN, legend, looks_by_name
-from bench.report.reading.labels import decoder_name, machine_name
+from bench.report.reading.labels import decoder_name, machine_name, one_pass_ways
 from bench.report.reading.ratios import latency_of
 
 POINTS = 3
@@ -134,14 +134,14 @@ def _names(records: Sequence[Record], fields: tuple[str, ...]) -> list[str]:
 
 
 HEAD = 2
-"""Parts of a name that are always said: recommender, and decoder or that it is captured."""
+"""Parts of a name that are always said: recommender, and how it is served."""
 
 
 def _parts(record: Record, fields: tuple[str, ...]) -> list[str]:
     """Return recommender and decoder, then all else that may tell two lines of a panel apart."""
     case = record.case
     swept = HISTORY_SETTINGS if "settings" in fields else ()
-    served = decoder_name(record) if case.decoder else "captured" if case.captured else ""
+    served = decoder_name(record) if case.decoder else ", ".join(one_pass_ways(case))
     words = [case.recommender, served]
     words += [f"{name} {value}" for name, value in sorted(case.settings.items()) if name not in swept]
     words += [f"beam {case.beam_width}" if case.beam_width and "beam_width" not in fields else ""]

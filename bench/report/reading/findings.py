@@ -12,6 +12,7 @@ from bench.records.learning import Ending
 from bench.records.record import Case, Flops, ListAudit, Quality, Record, Unavailable, WeightsKind
 from bench.report.reading.labels import caption, case_labels, groups, listed, machine_name, with_interval
 from bench.report.reading.ladder import reference_of, sizes_match, strongest
+from bench.report.reading.rankers import served_best
 from bench.report.reading.ratios import is_measured, latency_of, measured, metric, ratio_of
 from bench.report.reading.trained import UNTOLD, how_trained, not_compared, to_the_end
 from bench.report.reading.values import further_measures
@@ -95,7 +96,7 @@ def _rivals(fast: Record, group: Sequence[Record]) -> list[Record]:
 
 
 def claimants(group: Sequence[Record]) -> list[Record]:
-    """Return the claimants of a group, at each preset the variant that changes the fewest settings.
+    """Return the claimants of a group, at each preset the variant that changes the fewest settings, each served best.
 
     Of very many that change as few, those that rank best.
     """
@@ -109,7 +110,7 @@ def claimants(group: Sequence[Record]) -> list[Record]:
         for record in several
         if len(record.case.settings) == fewest
     ]
-    best = sorted(chosen, key=lambda record: -(metric(record, "NDCG@10") or 0.0))[:MOST_CLAIMANTS]
+    best = sorted(served_best(chosen), key=lambda record: -(metric(record, "NDCG@10") or 0.0))[:MOST_CLAIMANTS]
     kept = set(map(id, best))
     return [record for record in chosen if id(record) in kept]
 

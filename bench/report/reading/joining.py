@@ -30,7 +30,8 @@ def same_lists(first: Case, second: Case) -> bool:
         for case in (first, second)
     ]
     decoders = first.decoder == second.decoder or (first.keeps_the_beams and second.keeps_the_beams)
-    return common[0] == common[1] and decoders
+    rankers = first.ranker == second.ranker or (first.ranks_exactly and second.ranks_exactly)
+    return common[0] == common[1] and decoders and rankers
 
 
 def with_whole_quality(records: Sequence[Record], evaluations: Sequence[Evaluation]) -> list[Record]:

@@ -74,6 +74,11 @@ def decoder_name(record: Record) -> str:
     return ", ".join([str(case.decoder), *(word for word in unusual if word)])
 
 
+def one_pass_ways(case: Case) -> list[str]:
+    """Name how a one-pass case is served, as far as that is not the usual way."""
+    return [*([case.ranker] if case.ranker else []), *(["compiled"] if case.compiled else [])]
+
+
 def dataset_name(record: Told) -> str:
     """Name the dataset with what it was loaded with, and say so when it is generated."""
     return generated(record.case.dataset_variant, record.provenance)

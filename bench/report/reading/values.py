@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.records.conditions import Overhead, Repeats, Roofline
+from bench.records.rankers import Ranked
 from bench.records.record import Agreement, Flops, FurtherMeasure, ListAudit, Memory, Quality, Record
 from bench.report.reading.labels import (
     NOT_AVAILABLE,
@@ -42,6 +43,8 @@ def _values(record: Record) -> dict[str, object]:
         "seen_items": case.seen,
         "decoder": case.decoder,
         "beam_width": case.beam_width,
+        "ranker": case.ranker,
+        "compiled": case.compiled,
         "scores": case.scores,
         "threads": case.threads,
         "outcome": record.outcome.value,
@@ -66,6 +69,7 @@ def _values(record: Record) -> dict[str, object]:
     row |= {f"{name} ({one.unit})" if one.unit else name: one.value for name, one in further_measures(record).items()}
     row |= _trust_values(record)
     row |= {"index_s": record.index and record.index.seconds, "index_bytes": record.index and record.index.bytes}
+    row |= {f"ranker_{name}": getattr(record.ranked, name, None) for name in Ranked.model_fields}
     row |= _quality_values(record)
     audit = record.audit if isinstance(record.audit, ListAudit) else None
     row |= {f"audited_{name}": audit and getattr(audit, name) for name in ListAudit.model_fields}

@@ -18,6 +18,7 @@ from bench.report.reading.labels import (
     significant,
 )
 from bench.report.reading.ladder import reference_of, strongest
+from bench.report.reading.rankers import served_best
 from bench.report.reading.ratios import latency_of, measured, metric, ratio_of
 from bench.report.reading.trained import not_compared
 from bench.statistics.latency import Ratio
@@ -51,20 +52,10 @@ def leads(group: Sequence[Record]) -> list[Lead]:
     one_pass = [record for record in group if record.case.decoder is None]
     chosen = claimants(one_pass)
     if not chosen and one_pass:
+        one_pass = served_best(one_pass)
         chosen = [max(one_pass, key=lambda record: (metric(record, "NDCG@10") or 0.0, -latency_of(record).p50_s))]
-    rivals = ((fast, strongest(fast, group)) for fast in _served_best(chosen))
+    rivals = ((fast, strongest(fast, group)) for fast in chosen)
     return [_lead(fast, slow, group) for fast, slow in rivals if slow is not None]
-
-
-def _served_best(records: Sequence[Record]) -> list[Record]:
-    """Return the records without those whose case is served faster one by one, or as a graph."""
-
-    def alike(first: Record, second: Record) -> bool:
-        return first.case.model_copy(update={"captured": second.case.captured}) == second.case
-
-    ways = ([other for other in records if alike(one, other)] for one in records)
-    best = [min(several, key=lambda record: latency_of(record).p50_s) for several in ways]
-    return list({id(record): record for record in best}.values())
 
 
 def _lead(fast: Record, slow: Record, group: Sequence[Record]) -> Lead:
@@ -79,7 +70,7 @@ def headline(records: Sequence[Record]) -> str | None:
     found = [lead for group in groups(measured(records)).values() for lead in leads(group)]
     if not found:
         return None
-    names = dict.fromkeys(lead.fast.case.recommender for lead in found)
+    names = dict.fromkeys(_ranked_by(lead.fast) for lead in found)
     text = (
         f"{listed(list(names))} answered {_span([lead.ratio for lead in found])} as fast as the strongest beam search"
     )
@@ -94,6 +85,11 @@ def headline(records: Sequence[Record]) -> str | None:
     both = [one for lead in found if lead.recall is None and _ranked(lead) for one in (lead.fast, lead.slow)]
     why = not_compared(*both)
     return f"{text} Quality is not compared{' everywhere' if changes else ''}: {why}." if why else text
+
+
+def _ranked_by(record: Record) -> str:
+    ranker = record.case.ranker
+    return record.case.recommender if ranker is None else f"{record.case.recommender} ranked by {ranker}"
 
 
 def _ranked(lead: Lead) -> bool:

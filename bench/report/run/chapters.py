@@ -6,12 +6,14 @@ from bench.report.drawing.section import Section
 from bench.report.run.chapter import Chapter, Material
 from bench.report.run.learning import LEARNING
 from bench.report.run.load import LOAD
+from bench.report.run.rankers import RANKERS
 from bench.report.run.studied import ABLATIONS, BEAMS, LEAKS, PUBLISHED, QUALITY, SEEDS, SHORTCUTS
 from bench.report.run.timed import CLAIM, COST, DECODERS, FAILED, GROWTH, LATENCY, RESULTS
 
 CHAPTERS: tuple[Chapter, ...] = (
     CLAIM,
     DECODERS,
+    RANKERS,
     LATENCY,
     LOAD,
     GROWTH,

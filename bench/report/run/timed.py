@@ -9,7 +9,7 @@ from itertools import islice
 
 from bench.report.drawing.figure import drawn
 from bench.report.drawing.section import Titled
-from bench.report.growth import crossings, laws
+from bench.report.growth import crossings, laws, strongest
 from bench.report.growth import sweeps as scaling
 from bench.report.growth.sweeps import Sweep
 from bench.report.reading import findings
@@ -101,6 +101,7 @@ def _growth(material: Material) -> Content:
     crossed = crossings.crossings(grown)
     shown = (Titled("Laws", laws.laws(grown)), Titled("Where laws cross", crossed))
     notes = [laws.NOTE] + [crossings.NOTE] * (not crossed.empty) + [crossings.describe_crossings(grown)]
+    notes += [said] if (said := strongest.describe(grown)) else []
     drawings = []
     if found:
         draw = partial(scaling.draw_latency, found, partial(crossings.draw_laws, grown))

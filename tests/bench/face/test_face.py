@@ -42,7 +42,7 @@ OURS = """
     import torch
     from transformers import BatchFeature
     from models.recommender import Recommendations, Recommender, pad
-    from models.topk import top_items
+    from models.ranking.lists import top_items
 
     class Ours(Recommender):
         labels = ("one of our own",)

@@ -43,7 +43,7 @@ import torch
 from transformers import BatchFeature
 
 from models.recommender import Recommender, pad
-from models.topk import top_items
+from models.ranking.lists import top_items
 
 LAYERS = 2
 

@@ -141,7 +141,7 @@ def test_phases_are_timed_in_the_order_in_which_they_begin_and_repeats_add_up():
 
 
 def test_a_replayed_graph_has_no_phases():
-    assert phases.phase_seconds(lambda: None, device=torch.device("cuda"), captured=True) == {}
+    assert phases.phase_seconds(lambda: None, device=torch.device("cuda"), compiled=True) == {}
 
 
 def test_a_request_without_phases_has_none():

@@ -261,9 +261,9 @@ def test_no_gain_is_told_over_a_search_that_was_not_trained_to_its_end(verdict, 
 
 def test_a_case_without_phases_has_no_time_beside_its_bar():
     told = make_record(phases=[Phase(name="encode", seconds=0.002)])
-    replayed = make_record(case=make_case(captured=True), phases=[])
+    replayed = make_record(case=make_case(compiled=True), phases=[])
     assert [text.get_text() for text in draw_phases([told, replayed]).axes[0].texts] == ["2.00 ms", "n/a"]
-    assert describe_phases([told, replayed]).endswith("(captured): n/a.")
+    assert describe_phases([told, replayed]).endswith("(compiled): n/a.")
 
 
 def test_every_kind_of_phase_has_a_colour_of_its_own():
@@ -274,12 +274,12 @@ def test_every_kind_of_phase_has_a_colour_of_its_own():
 
 def test_a_one_pass_case_is_held_against_beams_as_it_is_served_best():
     _, slow = pair()
-    plain, captured = (
-        make_record(case=make_case(captured=how), median_s=median_s) for how, median_s in ((False, 0.01), (True, 0.002))
+    plain, compiled = (
+        make_record(case=make_case(compiled=how), median_s=median_s) for how, median_s in ((False, 0.01), (True, 0.002))
     )
-    assert [lead.fast for lead in leads([plain, captured, slow])] == [captured]
+    assert [lead.fast for lead in leads([plain, compiled, slow])] == [compiled]
     quicker = make_record(case=plain.case, median_s=0.001)
-    assert [lead.fast for lead in leads([quicker, captured, slow])] == [quicker]
+    assert [lead.fast for lead in leads([quicker, compiled, slow])] == [quicker]
 
 
 def test_a_slower_one_pass_case_is_said_to_be_slower():

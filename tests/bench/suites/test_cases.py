@@ -4,12 +4,15 @@ import pytest
 import torch
 
 from baselines.generative.p5 import P5
+from bench.cli.options import serving_of
 from bench.records.record import FULL_VOCAB, Outcome, Record, WeightsKind
 from bench.running.building import sharing_weights
-from bench.suites import cases
+from bench.suites import cases, planning
 from bench.suites.cases import Entry, Suite
+from bench.suites.planning import Job
 from models import registry
-from models.decoder import by_name
+from models.errors import UserError
+from models.named import by_name
 from models.recommender import Scores, SeenItems, Serving
 from tests.bench.factories import make_failure
 from tests.tiny import build, catalogue
@@ -53,13 +56,50 @@ def test_a_setting_goes_to_every_recommender_that_has_it():
 def test_a_graph_alone_is_timed_where_a_suite_asks_for_it():
     entries = {"recommenders": [Entry(name="sasrec")], "batch_sizes": [1]}
 
-    def captured(**changes):
+    def compiled(**changes):
         suite = Suite(description="tiny", datasets=["toy"], **entries | changes)
         (group,) = cases.expand(suite, "toy", device=torch.device("cuda"), threads=1, chosen={}, untrained=True)
-        return [one.case.captured for one in group]
+        return [one.case.compiled for one in group]
 
-    assert captured() == [False, True]
-    assert captured(eager=False) == [True]
+    assert compiled() == [False, True]
+    assert compiled(eager=False) == [True]
+
+
+def test_rankers_are_cases_of_their_own_and_the_usual_one_goes_without_saying():
+    entries = [Entry(name="sasrec", rankers=["exact", "int8-rescored"]), Entry(name="popularity")]
+    (plain, rounded, popular), *_ = expand({}, recommenders=entries)
+    assert (plain.case.variant, plain.case.ranking) == ("sasrec", None)
+    assert rounded.case.variant == "sasrec (int8-rescored)"
+    assert not rounded.case.ranks_exactly
+    assert popular.case.ranker is None
+    assert serving_of(rounded.case).ranker == "int8-rescored"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("sasrec", "sasrec has no ranker 'quick': use one of exact, "), ("popularity", "does not rank by inner product")],
+)
+def test_an_unknown_ranker_is_refused_with_the_known_ones(name, message):
+    with pytest.raises(UserError, match=message):
+        expand({}, recommenders=[Entry(name=name, rankers=["quick"])])
+
+
+def test_on_a_cpu_one_pass_is_compiled_where_a_suite_asks_for_it():
+    suite = Suite(
+        description="tiny",
+        datasets=["toy"],
+        recommenders=[Entry(name="sasrec"), Entry(name="popularity")],
+        compiled=True,
+    )
+    (group,) = cases.expand(suite, "toy", device=torch.device("cpu"), threads=1, chosen={}, untrained=True)
+    assert [one.case.variant for one in group] == ["sasrec", "sasrec (compiled)", "popularity"]
+
+
+def test_the_command_line_asks_only_those_for_rankers_that_have_some():
+    job = Job(suite="quick", rankers=["exact-fused"])
+    entries = {entry.name: entry for entry in planning._changed(job, cases.read_suite("quick")).recommenders}
+    assert entries["lite-llm4rec"].rankers == ["exact-fused"]
+    assert entries["p5"].rankers == entries["popularity"].rankers == []
 
 
 @pytest.fixture

@@ -46,15 +46,15 @@ def test_an_entry_may_have_scores_of_its_own_and_no_case_is_measured_twice():
     ]
 
 
-def test_on_a_gpu_one_pass_is_measured_captured_too_and_elsewhere_as_it_is():
+def test_on_a_gpu_one_pass_is_measured_compiled_too_and_elsewhere_as_it_is():
     suite = Suite(description="a test", datasets=["toy"], recommenders=[{"name": "sasrec"}, {"name": "popularity"}, P5])
     for device, expected in (
         ("cpu", ["sasrec", "popularity", "p5 (reference, beam 20)", "p5 (exact, beam 20)"]),
-        ("cuda", ["sasrec", "sasrec (captured)", "popularity", "p5 (reference, beam 20)", "p5 (exact, beam 20)"]),
+        ("cuda", ["sasrec", "sasrec (compiled)", "popularity", "p5 (reference, beam 20)", "p5 (exact, beam 20)"]),
     ):
         (group,) = cases.expand(suite, "toy", device=torch.device(device), threads=1, chosen={}, untrained=False)
         assert [one.case.variant for one in group] == expected
-        assert [serving_of(one.case).captured for one in group] == [name == "sasrec (captured)" for name in expected]
+        assert [serving_of(one.case).compiled for one in group] == [name == "sasrec (compiled)" for name in expected]
 
 
 def test_an_entry_may_have_dtypes_of_its_own_which_are_timed_with_the_others_unless_the_user_names_some():

@@ -371,7 +371,8 @@ def test_an_interrupted_command_ends_with_status_130(monkeypatch, capsys):
 
 
 def test_generative_recommenders_alone_are_served_with_a_decoder():
-    from models.decoder import Decoder, by_name
+    from models.decoder import Decoder
+    from models.named import by_name
     from models.recommender import Recommender, Scores, SeenItems
 
     class Writes(Recommender):

@@ -66,10 +66,10 @@ def test_real_catalogues_make_no_line_since_their_histories_differ_too():
     assert sweeps(real) == []
 
 
-def test_what_is_captured_is_a_line_of_its_own():
-    cases = [make_case(batch_size=size, captured=captured) for captured in (False, True) for size in (1, 8, 64)]
+def test_what_is_compiled_is_a_line_of_its_own():
+    cases = [make_case(batch_size=size, compiled=compiled) for compiled in (False, True) for size in (1, 8, 64)]
     (found,) = sweeps([make_record(case=case) for case in cases])
-    assert list(found.lines) == ["lite-llm4rec", "lite-llm4rec, captured"]
+    assert list(found.lines) == ["lite-llm4rec", "lite-llm4rec, compiled"]
 
 
 def test_lines_of_other_sizes_are_told_apart_and_none_is_lost():

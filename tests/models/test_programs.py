@@ -1,4 +1,4 @@
-"""One pass replayed as a CUDA graph gives the lists of the pass itself."""
+"""One pass that runs as one program gives the lists of the pass itself."""
 
 import gc
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.measure.flops import count
-from models import captured, graphs
+from models import graphs, programs
 from models.errors import UserError
 from models.recommender import History, SeenItems, Serving
 from tests.tiny import ITEMS, build, catalogue, walks
@@ -38,7 +38,7 @@ def requests():
 
 
 def served(recommender, *, replayed, device="cpu", seen=SeenItems.REMOVE):
-    recommender.serving = Serving(seen=seen, captured=replayed)
+    recommender.serving = Serving(seen=seen, compiled=replayed)
     recommender.index(catalogue())
     with torch.inference_mode():
         return [recommender.recommend(recommender.prepare(request).to(device), 12) for request in requests()]
@@ -55,14 +55,14 @@ def assert_same(found, expected, tolerance):
 
 @pytest.fixture
 def run_as_is(monkeypatch):
-    """Leave the capture out: what remains is how requests are padded and told apart."""
+    """Leave the making of programs out: what remains is how requests are padded and told apart."""
     made = []
 
-    def capture(whole, inputs, held):
+    def as_is(whole, inputs, recommender):
         made.append([value.shape for value in inputs])
         return whole
 
-    monkeypatch.setattr(captured, "capture", capture)
+    monkeypatch.setattr(programs, "_program", as_is)
     return made
 
 
@@ -81,11 +81,16 @@ def test_positions_bound_how_far_requests_are_padded(run_as_is):
     recommender = build("sasrec", max_length=70)
     served(recommender, replayed=True)
     widths = {shapes[0][1] for shapes in run_as_is}
-    assert widths == {64, 70}
+    assert widths == {32, 70}
 
 
-def test_operations_are_counted_as_if_nothing_were_captured():
-    recommender = build("lite-llm4rec", serving=Serving(captured=True))
+def test_seen_items_are_padded_to_few_widths():
+    widths = {programs._bucketed(torch.zeros(2, places, dtype=torch.int64), None).shape[1] for places in range(1, 1000)}
+    assert widths == {64, 128, 256, 512, 1024}
+
+
+def test_operations_are_counted_as_if_nothing_were_compiled():
+    recommender = build("lite-llm4rec", serving=Serving(compiled=True))
     recommender.index(catalogue())
     inputs = recommender.prepare(walks(2))
     counted = count(lambda: recommender.recommend(inputs, 5))
@@ -93,10 +98,32 @@ def test_operations_are_counted_as_if_nothing_were_captured():
     assert counted.total == count(lambda: recommender.recommend(inputs, 5)).total > 0
 
 
-def test_without_a_gpu_it_is_one_clear_line():
-    recommender = build("sasrec")
-    with pytest.raises(UserError, match="this device is cpu: use --device cuda"):
-        served(recommender, replayed=True)
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "settings"), [("sasrec", {}), ("lite-llm4rec", {"item_llm": "ids"})])
+@pytest.mark.parametrize("ranker", [None, "exact-fused"])
+def test_a_processors_programs_give_the_lists_of_the_pass(name, settings, ranker):
+    """With a ranker inside of the program, and with one that cannot be; a program belongs to one ranker."""
+    users = walks(3)
+    recommender = build(name, **settings)
+    with torch.inference_mode():
+        recommender.serving = Serving(ranker=ranker)
+        recommender.index(catalogue())
+        expected = recommender.recommend(recommender.prepare(users), 12)
+        recommender.serving = Serving(ranker=ranker, compiled=True)
+        for _ in range(2):
+            found = recommender.recommend(recommender.prepare(users), 12)
+            assert_same([found], [expected], 1e-5)
+    (program,) = recommender.programs
+    assert program[0] == ("query" if ranker else ("exact", 12))
+
+
+def test_without_a_compiler_it_is_one_clear_line(monkeypatch):
+    def fails(*_, **__):
+        raise torch._inductor.exc.InductorError(torch._inductor.exc.InvalidCxxCompiler(), None)
+
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: fails)
+    with pytest.raises(UserError, match="compiling needs a C\\+\\+ compiler"):
+        served(build("sasrec"), replayed=True)
 
 
 @needs_gpu

@@ -6,26 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from models import topk
+from models.ranking import exact, lists
+from models.ranking.exact import rank_items
+from models.ranking.lists import top_items, top_k
 from models.recommender import PADDING
-from models.topk import rank_items, top_items, top_k
-
-
-def problem(users, items, seed, *, width=8, history=3):
-    generator = torch.Generator().manual_seed(seed)
-    query, vectors = (torch.randn(rows, width, generator=generator) for rows in (users, items + 1))
-    seen = torch.randint(0, items + 1, (users, history), generator=generator)
-    return query, vectors, seen, torch.randn(items + 1, generator=generator)
-
-
-def in_plain_python(query, vectors, k, seen, bias):
-    """Lists as pairs (item, score), best first."""
-    scores = (query.double() @ vectors.double().T + bias.double()).tolist()
-    lists = []
-    for row, gone in zip(scores, seen.tolist(), strict=True):
-        left = [(score, item) for item, score in enumerate(row) if item != PADDING and item not in gone]
-        lists.append([item for _, item in sorted(left, reverse=True)[:k]])
-    return lists
+from tests.models.ranking.small import in_plain_python, problem
 
 
 @settings(deadline=None, max_examples=60)
@@ -39,7 +24,8 @@ def in_plain_python(query, vectors, k, seen, bias):
 def test_chunks_of_any_size_give_the_lists_of_all_scores(users, items, k, chunk, seed):
     query, vectors, seen, bias = problem(users, items, seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(topk.CHUNK, "cpu", chunk)
+        patch.setitem(exact.CHUNK, "cpu", chunk)
+        patch.setattr(exact, "SCORES", 0)
         found = rank_items(query, vectors, k, seen, bias)
     expected = in_plain_python(query, vectors, k, seen, bias)
     assert found.items.shape == found.scores.shape == (users, k)
@@ -54,8 +40,8 @@ def test_maxima_of_groups_first_finds_the_same_scores(users, items, k, seed):
     scores = torch.randn(users, items, generator=torch.Generator().manual_seed(seed))
     k = min(k, items)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(topk, "WORTH_GROUPING", 0)
-        patch.setattr(topk, "GROUP", 5)
+        patch.setattr(lists, "WORTH_GROUPING", 0)
+        patch.setattr(lists, "GROUP", 5)
         best, places = top_k(scores, k)
     assert torch.equal(best, scores.topk(k, dim=1).values)
     assert torch.equal(scores.gather(1, places), best)
@@ -76,13 +62,13 @@ def test_large_problems_go_by_groups(monkeypatch):
     best, places = top_k(scores, 10)
     assert torch.equal(best, expected.values)
     assert torch.equal(places, expected.indices)
-    assert max(searched) == 10 * topk.GROUP + 8200 % topk.GROUP
+    assert max(searched) == 10 * lists.GROUP + 8200 % lists.GROUP
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_nominates_and_float32_ranks(dtype):
     """Rounded scores of close items tie; the same vectors multiplied in float32 do not."""
-    query, vectors, seen, bias = problem(6, 500, 3, width=64)
+    query, vectors, seen, bias = problem(40, 2000, 3, width=64)
     query, vectors, bias = query.to(dtype), vectors.to(dtype), bias.to(dtype)
     found = rank_items(query, vectors, 10, seen, bias)
     assert found.items.tolist() == in_plain_python(query, vectors, 10, seen, bias)
@@ -112,7 +98,8 @@ class Watch(TorchDispatchMode):
 
 
 def test_scores_of_all_users_and_items_are_never_held(monkeypatch):
-    monkeypatch.setitem(topk.CHUNK, "cpu", 128)
+    monkeypatch.setitem(exact.CHUNK, "cpu", 128)
+    monkeypatch.setattr(exact, "SCORES", 0)
     query, vectors, seen, bias = problem(20, 1000, 0)
     with Watch() as watch:
         rank_items(query, vectors, 5, seen, bias)

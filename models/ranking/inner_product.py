@@ -1,0 +1,108 @@
+"""Recommenders that make one query of a history, and rank all items by their inner product with it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+from torch import Tensor
+from transformers import BatchFeature
+
+from models.errors import UserError
+from models.graphs import is_watched
+from models.programs import as_program
+from models.ranker import Built
+from models.ranking.ranker import CatalogueRanker, Index, Rows
+from models.ranking.rankers import RANKERS
+from models.recommender import Recommendations, Recommender, phase
+
+
+class InnerProduct(Recommender):
+    """Ranks by any of the rankers. A subclass says what the query and the rows are; its `index` ends with `rebuild`.
+
+    Shapes: B users, n items, D columns.
+    """
+
+    rankers: ClassVar[Mapping[str, CatalogueRanker]] = RANKERS
+    compilable = True
+    _indexes: dict[str, tuple[Index, Built]]
+
+    @abstractmethod
+    def query_of(self, inputs: BatchFeature) -> Tensor:
+        """Return what items are scored against, [B, D]."""
+
+    @property
+    @abstractmethod
+    def ranked_rows(self) -> tuple[Rows, Tensor | None]:
+        """Return a row an item, [n + 1, D], row 0 belonging to padding; and its bias [n + 1], or None."""
+
+    def rebuild(self) -> None:
+        """Forget what was built and compiled over other rows, and build the ranker that is to serve.
+
+        Raises:
+            UserError: There is no such ranker, or it cannot be built here.
+
+        """
+        self.programs = {}
+        self._indexes = {}
+        if self.rankers:
+            self._ranker()
+
+    @property
+    def built(self) -> Built | None:
+        """What the ranker is, and what building it took; None where a subclass ranks in a way of its own."""
+        return self._ranker()[1] if self.rankers else None
+
+    @property
+    def index_parts(self) -> dict[str, int]:
+        """Bytes of the ranker, where it holds any beyond the rows."""
+        built = self.built
+        return {built.ranker.name: built.nbytes} if built is not None and built.nbytes else {}
+
+    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
+        """Make the query, and rank by it."""
+        index, built = self._ranker()
+        if not self.serving.compiled or is_watched():
+            with phase("encode"):
+                query = self.query_of(inputs)
+            with phase("rank"):
+                return index.rank(query, k, inputs.get("seen_items"))
+        if built.ranker.traceable or self._on_gpu(inputs):
+            return self._compiled_whole(index, built, inputs, k)
+        with phase("encode"):
+            known = BatchFeature({name: value for name, value in inputs.items() if name != "seen_items"})
+            (query,) = as_program(self, "query", lambda given: (self.query_of(given),), known)
+        with phase("rank"):
+            return index.rank(query, k, inputs.get("seen_items"))
+
+    def ranking_flops(self, users: int, k: int = 1) -> int | None:
+        """Return what the ranker costs; None where that is not known beforehand."""
+        return self._ranker()[0].flops(users, k)
+
+    def proven(self, inputs: BatchFeature, k: int) -> Tensor | None:
+        """Tell of which lists a bound proves that scoring every item gives them, bool [B]; None where there is none."""
+        return self._ranker()[0].proven(self.query_of(inputs), k, inputs.get("seen_items"))
+
+    def _compiled_whole(self, index: Index, built: Built, inputs: BatchFeature, k: int) -> Recommendations:
+        def whole(given: BatchFeature) -> tuple[Tensor, Tensor]:
+            with phase("encode"):
+                query = self.query_of(given)
+            with phase("rank"):
+                found = index.rank(query, k, given.get("seen_items"))
+            return found.items, found.scores
+
+        with phase("compiled pass"):
+            return Recommendations(*as_program(self, (built.ranker.name, k), whole, inputs))
+
+    @staticmethod
+    def _on_gpu(inputs: BatchFeature) -> bool:
+        return any(value.is_cuda for value in inputs.values())
+
+    def _ranker(self) -> tuple[Index, Built]:
+        name = self.serving.ranker or next(iter(self.rankers))
+        if name not in self.rankers:
+            raise UserError(f"there is no ranker {name!r}: use one of {', '.join(self.rankers)}")
+        if name not in self._indexes:
+            self._indexes[name] = self.rankers[name].built(*self.ranked_rows)
+        return self._indexes[name]

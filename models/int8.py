@@ -72,7 +72,7 @@ def products(query: Tensor, rows: Tensor | Int8Rows, bias: Tensor | None = None)
         return functional.linear(query, rows, bias)
     left = Int8Rows.of(query.reshape(-1, query.shape[-1]))
     sums = _int32_sums(left.values, rows.values)  # [R, n]
-    found = sums * left.scales[:, None] * rows.scales
+    found = (sums * left.scales[:, None]).mul_(rows.scales)
     found = found if bias is None else found + bias
     return found.to(query.dtype).view(*query.shape[:-1], len(rows))
 

@@ -20,8 +20,8 @@ from models.ranking.lists import GROUP, lists, top_k
 from models.ranking.ranker import CatalogueRanker, Rows
 from models.recommender import PADDING, Recommendations
 
-PENDING = 64
-"""Groups a user, on average, that wait until they are sorted in."""
+PENDING = 32
+"""Groups a user, on average, that wait until they are sorted in; of more at once, the best are taken without waiting."""
 
 
 class Best:
@@ -46,15 +46,19 @@ class Best:
 
     def add(self, scores: Tensor, first: int) -> None:
         """Take in the scores [B, c] of items `first`, `first` + 1, ...; they are not kept."""
-        scores = functional.pad(scores, (0, -scores.shape[1] % GROUP), value=-torch.inf)
+        if missing := -scores.shape[1] % GROUP:
+            scores = functional.pad(scores, (0, missing), value=-torch.inf)
         grouped = scores.unflatten(1, (-1, GROUP))  # [B, groups, GROUP]
         users, groups = (grouped.amax(2) > self._least[:, None]).nonzero(as_tuple=True)
-        if not len(users):
-            return
-        self._groups.append((users, first + groups * GROUP, grouped[users, groups]))
-        self._waiting += len(users)
-        if first == 0 or self._waiting > PENDING * len(scores):
+        if len(users) > PENDING * len(scores):  # as of the first chunk
             self.settle()
+            found, places = top_k(scores, min(self.items.shape[1], scores.shape[1]))
+            self._merge(found, (places + first).masked_fill_(found == -torch.inf, PADDING))
+        elif len(users):
+            self._groups.append((users, first + groups * GROUP, grouped[users, groups]))
+            self._waiting += len(users)
+            if self._waiting > PENDING * len(scores):
+                self.settle()
 
     def settle(self) -> None:
         """Sort in what waits."""
@@ -70,9 +74,13 @@ class Best:
         shape = len(self.items), int(counts.max())
         found = torch.full(shape, -torch.inf).index_put_((users, place), scores)
         numbers = torch.full(shape, PADDING).index_put_((users, place), items)
+        self._merge(found, numbers)
+
+    def _merge(self, found: Tensor, items: Tensor) -> None:
+        """Keep the best of these [B, c] and of those before; of a user's, equal scores come with ascending items."""
         width = self.items.shape[1]
         self.scores, places = top_k(torch.cat([self.scores, found], 1), width)
-        self.items = torch.cat([self.items, numbers], 1).gather(1, places)
+        self.items = torch.cat([self.items, items], 1).gather(1, places)
         self._least = self.scores[:, -1]
 
 

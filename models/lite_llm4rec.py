@@ -272,13 +272,9 @@ class LiteLLM4Rec(InnerProduct, TrainableRecommender):
         """Add up the Recommendation LLM, instruction included, and the projection head; item vectors are at hand."""
         users, places = inputs["input_ids"].shape
         read = forward_costs.reader(self.rec_llm.config, users, len(self.config.instruction) + places)
-        ranked = self.ranking_flops(users)
-        if read is None or ranked is None:
-            return None
-        if self.settings.head is Head.LINEAR:
-            return read + ranked
-        turned = forward_costs.products(users, (self.query.in_features, self.query.out_features))
-        return read + turned + ranked
+        linear = self.settings.head is Head.LINEAR
+        turned = 0 if linear else forward_costs.products(users, (self.query.in_features, self.query.out_features))
+        return forward_costs.total(read, turned, self.ranking_flops(users))
 
     def states(self, input_ids: Tensor) -> Tensor:
         """Run the Recommendation LLM over items (or, flattened, tokens) [B, S] to states [B, S, D]."""

@@ -31,14 +31,13 @@ from baselines.one_pass.pretraining import collaborative_vectors, fit
 from baselines.one_pass.sasrec import SIZES, blocks
 from models import forward_costs, recommender
 from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
-from models.captured import captured
 from models.errors import UserError
 from models.int8 import Int8Rows
 from models.item_vectors import as_config
 from models.losses import catalogue_cross_entropy
-from models.recommender import PADDING, Catalogue, History, Recommendations, TrainableRecommender, pad, phase
+from models.ranking.inner_product import InnerProduct
+from models.recommender import PADDING, Catalogue, History, TrainableRecommender, pad
 from models.sequences import Windows, collate_windows, request_batch
-from models.topk import rank_items
 
 LLMS = {"compact": "compact-causal", "t5-small": "llama-small", "t5-base": "llama-small"}
 """Which LLM goes with a preset."""
@@ -107,7 +106,7 @@ class P2RecConfig(PretrainedConfig):
         super().__init__(**kwargs)
 
 
-class P2Rec(TrainableRecommender):
+class P2Rec(InnerProduct, TrainableRecommender):
     """See the module's docstring. Shapes: B users, S places, D width of the SASRec, W width of the LLM, n items.
 
     Attributes:
@@ -119,7 +118,6 @@ class P2Rec(TrainableRecommender):
     """
 
     settings_type = Settings
-    capturable = True
     config_class = P2RecConfig
     config: P2RecConfig
     collaborative: Tensor
@@ -287,16 +285,17 @@ class P2Rec(TrainableRecommender):
                 f"p2rec was trained on {self.config.items} items and {catalogue.name} has {len(catalogue)}: "
                 "train it on this dataset, loaded with the same options"
             )
-        self.programs = {}
         vectors = self.item_vectors()
         self._int8 = Int8Rows.of(vectors) if self._rounds else None
         self.vectors = vectors
+        self.rebuild()
 
     @property
     def index_parts(self) -> dict[str, int]:
         """Bytes of the item vectors, in float as they are read and, where weights are rounded, as they are scored."""
         rounded = 0 if self._int8 is None else self._int8.values.nbytes + self._int8.scales.nbytes
-        return {"item vectors": 0 if self.vectors is None else self.vectors.nbytes, "rounded item vectors": rounded}
+        parts = {"item vectors": 0 if self.vectors is None else self.vectors.nbytes, "rounded item vectors": rounded}
+        return parts | super().index_parts
 
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
         """Pad the newest `max_length` items on the right."""
@@ -306,28 +305,24 @@ class P2Rec(TrainableRecommender):
         """Return the most items that have a position."""
         return self.settings.max_length if name == "input_ids" else None
 
-    @captured
-    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
-        """Score every item against the hidden state of the newest one."""
+    def query_of(self, inputs: BatchFeature) -> Tensor:
+        """Return the hidden state of the newest item, [B, D]."""
         assert self.vectors is not None, "index the catalogue first"
-        with phase("encode"):
-            hidden = self.backbone(inputs_embeds=self.vectors[inputs["input_ids"]]).last_hidden_state
-            query = hidden[torch.arange(len(hidden), device=hidden.device), inputs["last"]]  # [B, D]
-        with phase("rank"):
-            return rank_items(query, self._ranked, k, inputs.get("seen_items"))
+        hidden: Tensor = self.backbone(inputs_embeds=self.vectors[inputs["input_ids"]]).last_hidden_state
+        return hidden[torch.arange(len(hidden), device=hidden.device), inputs["last"]]
 
     @property
-    def _ranked(self) -> Tensor | Int8Rows:
+    def ranked_rows(self) -> tuple[Tensor | Int8Rows, None]:
+        """Return the item vectors, in float or rounded, [n + 1, D], without a bias."""
         if self._int8 is not None:
-            return self._int8
+            return self._int8, None
         assert self.vectors is not None, "index the catalogue first"
-        return self.vectors
+        return self.vectors, None
 
-    def forward_flops(self, inputs: BatchFeature) -> int:
+    def forward_flops(self, inputs: BatchFeature) -> int | None:
         """Add up the SASRec's blocks and the scores of all items; the LLM has no part in a request."""
         users, places = inputs["input_ids"].shape
-        ranked = forward_costs.ranking(users, self._ranked, 1)
-        return forward_costs.gpt2(self.backbone.config, users, places) + ranked
+        return forward_costs.total(forward_costs.gpt2(self.backbone.config, users, places), self.ranking_flops(users))
 
     def round_weights(self) -> None:
         """Round the item vectors too; as what the network reads they stay what they are."""

@@ -42,13 +42,12 @@ from baselines.one_pass.pretraining import fit
 from baselines.one_pass.sasrec import SIZES as SASREC_SIZES
 from baselines.one_pass.sasrec import Loss, blocks
 from models import forward_costs, recommender
-from models.captured import captured
 from models.errors import UserError
 from models.int8 import Int8Rows
 from models.losses import binary_cross_entropy, catalogue_cross_entropy
-from models.recommender import PADDING, Catalogue, History, Recommendations, TrainableRecommender, phase
+from models.ranking.inner_product import InnerProduct
+from models.recommender import PADDING, Catalogue, History, TrainableRecommender
 from models.sequences import Windows, collate_windows, negatives_outside, request_batch
-from models.topk import rank_items
 
 SIZES = {"pad": {"width": 128, "layers": 5, "heads": 2}} | SASREC_SIZES
 """Presets: those of SASRec, and ``pad``, the published size."""
@@ -117,11 +116,10 @@ class PadConfig(PretrainedConfig):
         super().__init__(**kwargs)
 
 
-class Pad(TrainableRecommender):
+class Pad(InnerProduct, TrainableRecommender):
     """See the module's docstring. Shapes: B users, S places, D width of a tower, d of a text, n items."""
 
     settings_type = Settings
-    capturable = True
     config_class = PadConfig
     config: PadConfig
     text: Tensor  # [n + 1, d]
@@ -277,11 +275,11 @@ class Pad(TrainableRecommender):
                 f"pad was trained on {self.config.items} items and {catalogue.name} has {len(catalogue)}: "
                 "train it on this dataset, loaded with the same options"
             )
-        self.programs = {}
         self.read = torch.stack([self._aligned_vectors(), self._text_vectors()])
         folded = self.fold(torch.cat([self.ids.weight[None], self.read]))
         self._int8 = Int8Rows.of(folded) if self._rounds else None
         self.folded = None if self._rounds else folded
+        self.rebuild()
 
     @property
     def index_parts(self) -> dict[str, int]:
@@ -290,7 +288,8 @@ class Pad(TrainableRecommender):
         folded = self.folded.nbytes if rows is None and self.folded is not None else 0
         if rows is not None:
             folded = rows.values.nbytes + rows.scales.nbytes
-        return {"item vectors": 0 if self.read is None else self.read.nbytes, "folded item matrix": folded}
+        parts = {"item vectors": 0 if self.read is None else self.read.nbytes, "folded item matrix": folded}
+        return parts | super().index_parts
 
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
         """Pad the newest `max_length` items on the right."""
@@ -299,14 +298,6 @@ class Pad(TrainableRecommender):
     def most_places(self, name: str) -> int | None:
         """Return the most items that have a position."""
         return self.settings.max_length if name == "input_ids" else None
-
-    @captured
-    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
-        """Run the three encoders, and score every item by one product."""
-        with phase("encode"):
-            query = self.query_of(inputs)
-        with phase("rank"):
-            return rank_items(query, self._ranked, k, inputs.get("seen_items"))
 
     def query_of(self, inputs: BatchFeature) -> Tensor:
         """Return the three towers' states of the newest item side by side, [B, 3 D]."""
@@ -317,17 +308,19 @@ class Pad(TrainableRecommender):
         return torch.cat([self._states(tower, table[items])[rows, last] for tower, table in enumerate(tables)], 1)
 
     @property
-    def _ranked(self) -> Tensor | Int8Rows:
+    def ranked_rows(self) -> tuple[Tensor | Int8Rows, None]:
+        """Return the folded matrix, [n + 1, 3 D], without a bias."""
         if self._int8 is not None:
-            return self._int8
+            return self._int8, None
         assert self.folded is not None, "index the catalogue first"
-        return self.folded
+        return self.folded, None
 
-    def forward_flops(self, inputs: BatchFeature) -> int:
+    def forward_flops(self, inputs: BatchFeature) -> int | None:
         """Add up three encoders and one product with all items; item vectors are at hand."""
         users, places = inputs["input_ids"].shape
         encoder: Any = self.encoders[IDS]
-        return 3 * forward_costs.gpt2(encoder.config, users, places) + forward_costs.ranking(users, self._ranked, 1)
+        read = 3 * forward_costs.gpt2(encoder.config, users, places)
+        return forward_costs.total(read, self.ranking_flops(users))
 
     def round_weights(self) -> None:
         """Round the folded matrix, too; what the encoders read stays what it is."""

@@ -27,7 +27,6 @@ from transformers import initialization as init
 from transformers.utils.generic import ModelOutput
 
 from models import forward_costs, recommender
-from models.captured import captured
 from models.dropout import Dropout
 from models.errors import UserError
 from models.item_scored import ItemScored
@@ -36,7 +35,6 @@ from models.losses import binary_cross_entropy, catalogue_cross_entropy
 from models.recommender import PADDING, Catalogue, History, Recommendations, pad, phase
 from models.sequences import Windows, collate_windows, negatives_outside, request_batch
 from models.state_space import PATH, State, StateSpace
-from models.topk import rank_items
 
 SIZES: dict[str, int] = {"compact": 64, "t5-small": 512, "t5-base": 768}
 """Widths; compact is the published one, the others are those of the T5s they are named after."""
@@ -92,7 +90,6 @@ class RecMamba(ItemScored):
     """See the module's docstring. Shapes: B users, S events, D width, n items."""
 
     settings_type = Settings
-    capturable = True
     config_class = RecMambaConfig
     config: RecMambaConfig
     kept: KeptStates | None = None
@@ -210,20 +207,15 @@ class RecMamba(ItemScored):
     def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
         """Score every item against the newest output: of one step for remembered users, else of a whole pass."""
         if self.kept is None or "before" not in inputs:
-            return self._whole_pass(inputs, k)
+            return super().recommend(inputs, k)
         with phase("encode"):
             query = self._stepped(inputs, self.kept)
-        return self._ranked(query, inputs, k)
+        return self.ranked(query, inputs, k)
 
-    @captured
-    def _whole_pass(self, inputs: BatchFeature, k: int) -> Recommendations:
-        with phase("encode"):
-            query, _ = self.mamba.read(self._read(inputs["input_ids"]), inputs["last"])
-        return self._ranked(query, inputs, k)
-
-    def _ranked(self, query: Tensor, inputs: BatchFeature, k: int) -> Recommendations:
-        with phase("rank"):
-            return rank_items(query, self.ranked_vectors, k, inputs.get("seen_items"))
+    def query_of(self, inputs: BatchFeature) -> Tensor:
+        """Return the newest output of a whole pass, [B, D]."""
+        query, _ = self.mamba.read(self._read(inputs["input_ids"]), inputs["last"])
+        return query
 
     def _stepped(self, inputs: BatchFeature, kept: KeptStates) -> Tensor:
         """Take one step from each user's state; users who are not known are read from their first event."""
@@ -246,16 +238,16 @@ class RecMamba(ItemScored):
         kept.keep([*before, *after], [torch.cat(parts) for parts in zip(_parts(known), _parts(state), strict=True)])
         return query
 
-    def forward_flops(self, inputs: BatchFeature) -> int:
+    def forward_flops(self, inputs: BatchFeature) -> int | None:
         """Add up the Mamba layer and the scores of all items; of remembered users one step."""
         users, places = inputs["input_ids"].shape
-        ranked = forward_costs.ranking(users, self.ranked_vectors, 1)
+        ranked = self.ranking_flops(users)
         if self.kept is None or "before" not in inputs:
-            return forward_costs.mamba(self.mamba.sizes, users, places) + ranked
+            return forward_costs.total(forward_costs.mamba(self.mamba.sizes, users, places), ranked)
         known = [key in self.kept for key in inputs["before"].tolist()]
         unread = sum(last > 0 and not here for last, here in zip(inputs["last"].tolist(), known, strict=True))
         read = forward_costs.mamba(self.mamba.sizes, unread, places) if unread else 0
-        return read + forward_costs.mamba(self.mamba.sizes, users, 1) + ranked
+        return forward_costs.total(read, forward_costs.mamba(self.mamba.sizes, users, 1), ranked)
 
     def _read(self, numbers: Tensor) -> Tensor:
         """Look up what the layer reads of item numbers [B, S], as [B, S, D]."""

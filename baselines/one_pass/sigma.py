@@ -34,15 +34,13 @@ from transformers import BatchFeature, PretrainedConfig
 from transformers.utils.generic import ModelOutput
 
 from models import forward_costs, recommender
-from models.captured import captured
 from models.dropout import Dropout
 from models.errors import UserError
 from models.item_scored import ItemScored
 from models.losses import catalogue_cross_entropy
-from models.recommender import PADDING, Catalogue, History, Recommendations, pad, phase
+from models.recommender import PADDING, Catalogue, History, pad
 from models.sequences import Prefixes, request_batch
 from models.state_space import PATH, StateSpace
-from models.topk import rank_items
 
 SIZES: dict[str, int] = {"compact": 64, "t5-small": 512, "t5-base": 768}
 """Widths; compact is the published one, the others are those of the T5s they are named after."""
@@ -95,7 +93,6 @@ class Sigma(ItemScored):
     """See the module's docstring. Shapes: B users, S places, D width, n items."""
 
     settings_type = Settings
-    capturable = True
     config_class = SigmaConfig
     config: SigmaConfig
 
@@ -161,15 +158,11 @@ class Sigma(ItemScored):
         """Return the most events that are read."""
         return self.settings.max_length if name in {"input_ids", "flipped"} else None
 
-    @captured
-    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
-        """Score every item against the state of the newest event."""
-        with phase("encode"):
-            query = self._state(inputs["input_ids"], inputs["flipped"], inputs["last"])
-        with phase("rank"):
-            return rank_items(query, self.ranked_vectors, k, inputs.get("seen_items"))
+    def query_of(self, inputs: BatchFeature) -> Tensor:
+        """Return the state of the newest event, [B, D]."""
+        return self._state(inputs["input_ids"], inputs["flipped"], inputs["last"])
 
-    def forward_flops(self, inputs: BatchFeature) -> int:
+    def forward_flops(self, inputs: BatchFeature) -> int | None:
         """Add up both passes of the Mamba, the GRU over all places, all else at one place, and the items' scores."""
         users, places = inputs["input_ids"].shape
         width = self.items.embedding_dim
@@ -177,7 +170,7 @@ class Sigma(ItemScored):
         beside = forward_costs.products(users * places, (3 * width, width), *[(width, 3 * width)] * 2)
         square, wide = (width, width), 4 * width
         newest = forward_costs.products(users, *[square] * 7, (width, wide), (wide, width))
-        return passes + beside + newest + forward_costs.ranking(users, self.ranked_vectors, 1)
+        return forward_costs.total(passes, beside, newest, self.ranking_flops(users))
 
     def _state(self, input_ids: Tensor, flipped: Tensor, last: Tensor) -> Tensor:
         """Return the state of each row's newest event, [B, D]."""

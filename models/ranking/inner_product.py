@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import ClassVar
 
 from torch import Tensor
@@ -64,17 +65,24 @@ class InnerProduct(Recommender):
         """Make the query, and rank by it."""
         index, built = self._ranker()
         if not self.serving.compiled or is_watched():
-            with phase("encode"):
+            with self.encoding():
                 query = self.query_of(inputs)
-            with phase("rank"):
-                return index.rank(query, k, inputs.get("seen_items"))
+            return self.ranked(query, inputs, k)
         if built.ranker.traceable or self._on_gpu(inputs):
             return self._compiled_whole(index, built, inputs, k)
         with phase("encode"):
             known = BatchFeature({name: value for name, value in inputs.items() if name != "seen_items"})
             (query,) = as_program(self, "query", lambda given: (self.query_of(given),), known)
+        return self.ranked(query, inputs, k)
+
+    def encoding(self) -> AbstractContextManager[object]:
+        """Mark the step that makes the query; a subclass whose `query_of` marks several marks none here."""
+        return phase("encode")
+
+    def ranked(self, query: Tensor, inputs: BatchFeature, k: int) -> Recommendations:
+        """Rank by a query [B, D] that is at hand."""
         with phase("rank"):
-            return index.rank(query, k, inputs.get("seen_items"))
+            return self._ranker()[0].rank(query, k, inputs.get("seen_items"))
 
     def ranking_flops(self, users: int, k: int = 1) -> int | None:
         """Return what the ranker costs; None where that is not known beforehand."""
@@ -86,10 +94,7 @@ class InnerProduct(Recommender):
 
     def _compiled_whole(self, index: Index, built: Built, inputs: BatchFeature, k: int) -> Recommendations:
         def whole(given: BatchFeature) -> tuple[Tensor, Tensor]:
-            with phase("encode"):
-                query = self.query_of(given)
-            with phase("rank"):
-                found = index.rank(query, k, given.get("seen_items"))
+            found = index.rank(self.query_of(given), k, given.get("seen_items"))
             return found.items, found.scores
 
         with phase("compiled pass"):

@@ -40,14 +40,13 @@ from baselines.one_pass.setrec.readers import CausalReader, can_read, reader_of
 from models import forward_costs
 from models import recommender as base
 from models.backbones import backbone_config, is_preset, pretrained_backbone
-from models.captured import captured
 from models.errors import UserError
 from models.int8 import Int8Linear, Int8Rows
 from models.item_vectors import as_config
 from models.losses import catalogue_cross_entropy
-from models.recommender import PADDING, Catalogue, Examples, History, Recommendations, TrainableRecommender, phase
+from models.ranking.inner_product import InnerProduct
+from models.recommender import PADDING, Catalogue, Examples, History, TrainableRecommender
 from models.sequences import Prefixes, Windows, collate_windows, request_batch
-from models.topk import rank_items
 
 HIDDEN = {"compact": (128,), "compact-causal": (128,)}
 """Widths of the autoencoder's layers by preset; the published ones elsewhere."""
@@ -108,7 +107,7 @@ class SetRecConfig(PretrainedConfig):
         super().__init__(**kwargs)
 
 
-class SetRec(TrainableRecommender):
+class SetRec(InnerProduct, TrainableRecommender):
     """See the module's docstring. Shapes: B users, S items, t vectors an item, D width, n items.
 
     Attributes:
@@ -118,7 +117,6 @@ class SetRec(TrainableRecommender):
     """
 
     settings_type = Settings
-    capturable = True
     config_class = SetRecConfig
     config: SetRecConfig
     vectors: Tensor | None
@@ -231,9 +229,9 @@ class SetRec(TrainableRecommender):
                 f"setrec has sets of {self.config.items} items and {catalogue.name} has {len(catalogue)}: "
                 "train it on this dataset, loaded with the same options"
             )
-        self.programs = {}
         self.vectors = self.sets.sets()
         self.rounded = Int8Linear(self.vectors.flatten(1), None) if self._rounds else None
+        self.rebuild()
 
     @property
     def index_parts(self) -> dict[str, int]:
@@ -241,7 +239,7 @@ class SetRec(TrainableRecommender):
         parts = {} if self.vectors is None else {"item sets": self.vectors.nbytes}
         if self.rounded is not None:
             parts["item sets (int8)"] = self.rounded.values.nbytes + self.rounded.scales.nbytes
-        return parts
+        return parts | super().index_parts
 
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
         """Pad the newest items on the right."""
@@ -251,33 +249,29 @@ class SetRec(TrainableRecommender):
         """Return the most items that are read."""
         return self.settings.max_length if name == "input_ids" else None
 
-    @captured
-    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
-        """Answer all queries in one pass, and score every item in one product."""
-        answers = self.answers(inputs)
-        with phase("rank"):
-            weighted = (answers * self.weights[:, None]).flatten(1)  # [B, t * D]
-            return rank_items(weighted, self._rows, k, inputs.get("seen_items"))
+    def query_of(self, inputs: BatchFeature) -> Tensor:
+        """Return the answers to all queries, weighted and side by side, [B, t * D]."""
+        return (self.answers(inputs) * self.weights[:, None]).flatten(1)
 
     def answers(self, inputs: BatchFeature) -> Tensor:
         """Return what the queries are answered, [B, t, D]."""
         assert self.vectors is not None, "index the catalogue first"
         numbers, last = inputs["input_ids"], inputs["last"]
         real = torch.arange(numbers.shape[1], device=numbers.device) <= last[:, None]
-        with phase("encode"):
-            read: Tensor = self.reader(self.vectors[numbers], real, self.queries)
-            return read
+        read: Tensor = self.reader(self.vectors[numbers], real, self.queries)
+        return read
 
     @property
-    def _rows(self) -> Tensor | Int8Rows:
+    def ranked_rows(self) -> tuple[Tensor | Int8Rows, None]:
+        """Return each item's set side by side, [n + 1, t * D], without a bias."""
         assert self.vectors is not None, "index the catalogue first"
-        return self.vectors.flatten(1) if self.rounded is None else self.rounded.weight
+        return self.vectors.flatten(1) if self.rounded is None else self.rounded.weight, None
 
-    def forward_flops(self, inputs: BatchFeature) -> int:
+    def forward_flops(self, inputs: BatchFeature) -> int | None:
         """Add up the backbone and the product with all items' sets."""
         users, places = inputs["input_ids"].shape
         read = self.reader.cost(users, places, len(self.queries))
-        return read + forward_costs.ranking(users, self._rows, 1)
+        return forward_costs.total(read, self.ranking_flops(users))
 
     def round_weights(self) -> None:
         """Round the sets too, as they are ranked; as what is read they stay what they are."""

@@ -35,15 +35,13 @@ from baselines.one_pass.slmrec.reading import places, sight
 from models import forward_costs, recommender
 from models.backbones import Role as Reading
 from models.backbones import backbone_config, is_preset, new_backbone, pretrained_backbone
-from models.captured import captured
 from models.dropout import Dropout
 from models.errors import UserError
 from models.item_scored import ItemScored
 from models.item_vectors import as_config
 from models.losses import catalogue_cross_entropy
-from models.recommender import PADDING, Catalogue, History, Recommendations, TrainableRecommender, phase
+from models.recommender import PADDING, Catalogue, History, TrainableRecommender
 from models.sequences import Windows, collate_windows, request_batch
-from models.topk import rank_items
 
 
 class Role(StrEnum):
@@ -145,7 +143,6 @@ class SLMRec(ItemScored):
     """
 
     settings_type = Settings
-    capturable = True
     config_class = SLMRecConfig
     config: SLMRecConfig
     vectors: Tensor  # [n + 1, d]
@@ -296,16 +293,8 @@ class SLMRec(ItemScored):
         """Return the most items that are read."""
         return self.settings.max_length if name == "input_ids" else None
 
-    @captured
-    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
-        """Score every item against the state of the last response vector."""
-        with phase("encode"):
-            query = self.query_of(inputs)
-        with phase("rank"):
-            return rank_items(query, self.ranked_vectors, k, inputs.get("seen_items"))
-
     def query_of(self, inputs: BatchFeature) -> Tensor:
-        """Return what items are scored against, [B, d]."""
+        """Return the state of the last response vector as an item vector, [B, d]."""
         assert self.projected is not None, "index the catalogue first"
         states = self._states(self.projected[inputs["input_ids"]], inputs["last"][:, None], last_alone=True)
         query: Tensor = self.out_of(states[-1][:, 0])
@@ -315,10 +304,8 @@ class SLMRec(ItemScored):
         """Add up the layers that are kept, over prompt and items, the projection, and the scores of all items."""
         users, items = inputs["input_ids"].shape
         read = forward_costs.reader(self.llm.config, users, len(self.instruction) + items + len(self.response))
-        if read is None:
-            return None
         out = forward_costs.products(users, (self.llm.config.hidden_size, self.vectors.shape[1]))
-        return read + out + forward_costs.ranking(users, self.ranked_vectors, 1)
+        return forward_costs.total(read, out, self.ranking_flops(users))
 
     def _states(self, read: Tensor, ends: Tensor, *, last_alone: bool = False) -> tuple[Tensor, ...]:
         """Return the states of the last response vector behind each prefix, [B, T, D], before and behind each layer.

@@ -20,6 +20,7 @@ replaces the sampled negative by a softmax over all items.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
@@ -48,17 +49,16 @@ from baselines.one_pass.tokenrec.prompts import (
 )
 from models import forward_costs, recommender
 from models.backbones import Role, backbone_config, is_preset, pretrained_backbone
-from models.captured import captured
 from models.dropout import quicken_dropout
 from models.errors import UserError
-from models.int8 import Int8Linear
+from models.int8 import Int8Linear, Int8Rows
 from models.losses import catalogue_cross_entropy
 from models.origins import saved_tokenizer
+from models.ranking.inner_product import InnerProduct
 from models.recommender import (
     Catalogue,
     Examples,
     History,
-    Recommendations,
     SeenItems,
     TrainableRecommender,
     pad,
@@ -66,7 +66,6 @@ from models.recommender import (
 )
 from models.sequences import Cuts
 from models.tokenizers import TOKENIZER, tokenizer_for, tokenizer_name
-from models.topk import rank_items
 
 GRAPH_WIDTH, GRAPH_LAYERS = 64, 3
 """Size of the LightGCN."""
@@ -153,7 +152,7 @@ class TokenRecConfig(PretrainedConfig):
         super().__init__(**kwargs)
 
 
-class TokenRec(TrainableRecommender):
+class TokenRec(InnerProduct, TrainableRecommender):
     """See the module's docstring. Shapes: B users, S prompt tokens, T places of the decoder, n items.
 
     Attributes:
@@ -166,7 +165,6 @@ class TokenRec(TrainableRecommender):
     """
 
     settings_type = Settings
-    capturable = True
     config_class = TokenRecConfig
     config: TokenRecConfig
     item_vectors: Tensor
@@ -337,16 +335,17 @@ class TokenRec(TrainableRecommender):
                 f"tokenrec has codes of {self.config.items} items and {catalogue.name} has {len(catalogue)}: "
                 "train it on this dataset, loaded with the same options"
             )
-        self.programs = {}
         training = self.training
         self.eval()
         self._opening = None if self.settings.as_released else Opening.of(self.t5.decoder, self.opening)
         self.train(training)
+        self.rebuild()
 
     @property
     def index_parts(self) -> dict[str, int]:
         """Bytes of what the decoders have in common; the item vectors are weights."""
-        return {} if self._opening is None else {"decoder opening": self._opening.nbytes}
+        opening = {} if self._opening is None else {"decoder opening": self._opening.nbytes}
+        return opening | super().index_parts
 
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
         """Fill the serving prompt, tokenise and pad; with seen items removed also ``seen_items`` [B, H]."""
@@ -356,13 +355,14 @@ class TokenRec(TrainableRecommender):
             batch["seen_items"] = pad([history.items for history in histories])
         return BatchFeature(batch)
 
-    @captured
-    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
-        """Answer with one pass of encoder and decoder, and compare with every item."""
-        query = self.query_of(inputs)
-        with phase("rank"):
-            vectors = self.item_vectors if self.rounded is None else self.rounded.weight
-            return rank_items(query, vectors, k, inputs.get("seen_items"))
+    @property
+    def ranked_rows(self) -> tuple[Tensor | Int8Rows, None]:
+        """Return the item vectors, in float or rounded, [n + 1, 64], without a bias."""
+        return self.item_vectors if self.rounded is None else self.rounded.weight, None
+
+    def encoding(self) -> AbstractContextManager[object]:
+        """Mark nothing: `query_of` marks its steps."""
+        return nullcontext()
 
     def query_of(self, inputs: BatchFeature) -> Tensor:
         """Return what items are compared with, of unit length, [B, 64]."""
@@ -380,15 +380,14 @@ class TokenRec(TrainableRecommender):
         with phase("project"):
             return functional.normalize(self.head(states), dim=1)
 
-    def forward_flops(self, inputs: BatchFeature) -> int:
+    def forward_flops(self, inputs: BatchFeature) -> int | None:
         """Add up encoder, decoder less what is shared, projection and the scores of all items."""
         (users, places), config, opening = inputs["input_ids"].shape, self.t5.config, len(self.config.opening)
         read = forward_costs.t5_encoder(config, users, places)
         written = forward_costs.t5_decoder(config, users, opening, places)
         written -= 0 if self._opening is None else saved(config, users, opening)
         projected = forward_costs.products(users, (opening * config.d_model, HIDDEN), (HIDDEN, GRAPH_WIDTH))
-        vectors = self.item_vectors if self.rounded is None else self.rounded.weight
-        return read + written + projected + forward_costs.ranking(users, vectors, 1)
+        return forward_costs.total(read, written, projected, self.ranking_flops(users))
 
     def round_weights(self) -> None:
         """Round the item vectors, too."""

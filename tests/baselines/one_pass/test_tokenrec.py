@@ -7,8 +7,8 @@ from torch.nn import functional
 from baselines.one_pass.tokenrec.prompts import SEEN
 from models import registry
 from models.errors import UserError
+from models.ranking.exact import rank_items
 from models.recommender import History
-from models.topk import rank_items
 from tests.tiny import ITEMS, build, catalogue, walks
 
 HISTORIES = [*walks(6), History(5, ()), History(10_000, (3, 4))]

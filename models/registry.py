@@ -45,6 +45,10 @@ REGISTRY: dict[str, RegistryEntry] = {
         "baselines.one_pass.setrec.setrec:SetRec", "items as sets of vectors, queries answered at once"
     ),
     "slmrec": RegistryEntry("baselines.one_pass.slmrec.slmrec:SLMRec", "few layers of a Llama, taught by a deeper one"),
+    "deftrec": RegistryEntry(
+        "baselines.diffusion.deftrec.deftrec:DeftRec",
+        "continuous tokens in, greedy text, a diffusion to an item's vector",
+    ),
     "lite-llm4rec": RegistryEntry("models.lite_llm4rec:LiteLLM4Rec", "Item LLM, Recommendation LLM, projection head"),
     "lite-llm4rec-shortcut": RegistryEntry(
         "baselines.one_pass.mixture:Mixture", "Lite-LLM4Rec mixed with shortcut, still one pass"

@@ -39,6 +39,12 @@ def of_all_items(model: Any, prompt: Prompt, trie: Trie, width: int) -> int:
     return (prompt.mask.shape[1] + pool) * _row(model, prompt)
 
 
+def of_one_text(model: Any, prompt: Prompt, written: int) -> int:
+    """Return what `baselines.decoding.greedy` holds: a prompt a user, and a place a token written but the last."""
+    users, context = prompt.mask.shape
+    return users * (context + written - 1) * _row(model, prompt)
+
+
 def _started(model: Any) -> int:
     """Return how many tokens a decoder reads before the first of an ID."""
     return 1 if model.config.is_encoder_decoder else 0

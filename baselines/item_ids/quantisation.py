@@ -46,6 +46,7 @@ def quantise(
     size: int,
     widths: tuple[int, ...] = (*HIDDEN, LATENT),
     masked: float = 0.0,
+    steps: int = MAX_STEPS,
 ) -> Codes:
     """Return the codes of n vectors [n, d], int64 [n, levels] below `size`.
 
@@ -61,6 +62,7 @@ def quantise(
         size: Codes of each.
         widths: Of an RQ-VAE's encoder, those of the vectors that are quantised last.
         masked: Chance with which an RQ-VAE in training reads 0 in place of a value.
+        steps: Most steps that an RQ-VAE is trained.
 
     """
     data = torch.from_numpy(vectors - vectors.mean(0))
@@ -69,7 +71,7 @@ def quantise(
     model = ResidualAutoencoder(whole, levels, min(size, len(data)), masked)
     model.start(data)
     if quantiser is Quantiser.RQ_VAE:
-        _fit(model, data)
+        _fit(model, data, steps)
     codes: Codes = model.codes(data).numpy()
     return codes
 
@@ -132,7 +134,7 @@ def _layers(widths: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def _fit(model: ResidualAutoencoder, data: Tensor) -> None:
+def _fit(model: ResidualAutoencoder, data: Tensor, most: int) -> None:
     optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)
     model.train()
     steps = 0
@@ -142,5 +144,5 @@ def _fit(model: ResidualAutoencoder, data: Tensor) -> None:
             model(data[rows]).backward()
             optimiser.step()
             steps += 1
-            if steps == MAX_STEPS:
+            if steps == most:
                 return

@@ -22,13 +22,14 @@ from tests.tiny import build, catalogue, walks
 
 USERS, PLACES = 2, 7
 
-LARGE = {"openp5-llama": "llama-small"}
+LARGE = {"openp5-llama": "llama-small", "deftrec": "llama-small"}
 """What stands in for ``t5-small`` where there is no such preset."""
 
 VARIANTS = [
     ("recmamba", {"as_released": True, "max_length": 12}),
     ("sigma", {"as_released": True, "max_length": 12}),
     ("tokenrec", {"as_released": True}),
+    ("deftrec", {"as_released": True, "titles": False}),
     ("setrec", {"preset": "compact-causal"}),
     ("setrec", {"preset": "llama-small", "semantic": 1}),
     ("slmrec", {"role": "teacher", "response": 3}),

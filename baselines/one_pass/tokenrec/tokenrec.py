@@ -70,8 +70,8 @@ from models.tokenizers import TOKENIZER, tokenizer_for, tokenizer_name
 GRAPH_WIDTH, GRAPH_LAYERS = 64, 3
 """Size of the LightGCN."""
 
-QUANTISED, MASKED = (128, 256, 512), 0.2
-"""Widths of the quantiser's encoder, and the share of values that it does not see in training."""
+QUANTISED, MASKED, STEPS = (128, 256, 512), 0.2, 400
+"""Widths of the quantiser's encoder, the share of values that it does not see in training, and steps of it at most."""
 
 PLACES = 20
 """Tokens of the decoder's opening, padding included; nothing masks the padding, as in the code."""
@@ -437,6 +437,7 @@ def _codes(vectors: Tensor, settings: Settings) -> Tensor:
         size=settings.codebook_size,
         widths=QUANTISED,
         masked=MASKED,
+        steps=STEPS,
     )
     return torch.from_numpy(codes)
 

@@ -26,7 +26,7 @@ NARROW = 4 * math.sqrt(CHANCE * (1 - CHANCE) / USERS)
 
 
 TRAINED = ["sasrec", "lite-llm4rec", "tiger", "p5", "openp5-llama", "pad", "p2rec", "semantic-convergence"]
-TRAINED += ["recmamba", "sigma", "setrec", "slmrec", "tokenrec"]
+TRAINED += ["recmamba", "sigma", "setrec", "slmrec", "tokenrec", "deftrec"]
 
 
 @pytest.fixture(scope="module", params=["equal times", "times of the draw"])
@@ -64,7 +64,7 @@ def test_what_is_trained_is_at_chance(baskets, name, tmp_path):
     assert issubclass(kind, TrainableRecommender)
     settings, recipe = resolve(name, baskets.name, {})
     recipe = recipe.model_copy(update={"max_minutes": 0.25, "evaluate_every": 100_000})
-    serving = serving_for(name, kind, "exact" if kind.decoders else None, BEAM_WIDTH, Scores.FULL_VOCAB)
+    serving = serving_for(name, kind, None, BEAM_WIDTH, Scores.FULL_VOCAB)
     train(name, settings, recipe, baskets, serving=serving, device=CPU, folder=tmp_path / "weights")
     recommender = kind.from_pretrained(tmp_path / "weights").eval()
     recommender.serving = serving

@@ -19,7 +19,7 @@ USERS, ITEMS, LENGTH = 1500, 200, 10
 CPU = torch.device("cpu")
 
 LEARNS = ["sasrec", "pad", "p2rec", "semantic-convergence"]
-LEARNS += ["recmamba", "sigma", "setrec", "slmrec", "tokenrec"]
+LEARNS += ["recmamba", "sigma", "setrec", "slmrec", "tokenrec", "deftrec"]
 """Recommenders that are tried; each trains for minutes."""
 
 BRIEFLY = {"pretrain_epochs": 10.0, "pretrain_batch": 64}
@@ -49,7 +49,7 @@ def test_the_next_number_stands_first(counting, name, tmp_path):
     chosen = {key: value for key, value in BRIEFLY.items() if key in kind.settings_type.model_fields}
     settings, recipe = resolve(name, counting.name, chosen)
     recipe = recipe.model_copy(update={"max_minutes": 3.0, "evaluate_every": 150, "epochs": 60.0, "patience": 4})
-    serving = serving_for(name, kind, "exact" if kind.decoders else None, BEAM_WIDTH, Scores.FULL_VOCAB)
+    serving = serving_for(name, kind, None, BEAM_WIDTH, Scores.FULL_VOCAB)
     train(name, settings, recipe, counting, serving=serving, device=CPU, folder=tmp_path / "weights")
     recommender = kind.from_pretrained(tmp_path / "weights").eval()
     recommender.serving = serving

@@ -1,0 +1,1 @@
+"""Recommenders that make an item's vector out of noise."""

@@ -1,0 +1,44 @@
+"""What DeftRec is asked, and what it is to answer; words stand between single spaces."""
+
+from __future__ import annotations
+
+from models.recommender import Catalogue
+
+SEEN = (
+    "Input : the user has bought {items} . What would the user like ? Response :",
+    "Input : these purchases are known , {items} . Which taste do they show ? Response :",
+    "Input : after {items} , what comes next for the user ? Response :",
+    "Input : the history reads {items} . Help the user to decide . Response :",
+    "Input : knowing {items} , say what the user prefers . Response :",
+    "Input : the user went through {items} . Suggest one thing more . Response :",
+)
+"""Trained on, one at random an example."""
+
+UNSEEN = "Input : judging by {items} , what may suit the user best ? Response :"
+"""Never trained on; for asking how a model takes new wording."""
+
+PROMPTS = (*SEEN, UNSEEN)
+
+ANSWER = "The user may like ( {kind} ) , such as {title}"
+
+NOTHING = "nothing"
+"""Stands where a history is empty, or where an item has no category."""
+
+TITLE_LETTERS = 20
+"""Letters of a title that a prompt repeats, as in the code."""
+
+
+def token_words(tokens: int) -> list[str]:
+    """Return the words whose embeddings continuous tokens take the place of, ``<item-0>``, ``<item-1>``, ..."""
+    return [f"<item-{place}>" for place in range(tokens)]
+
+
+def titles(catalogue: Catalogue) -> list[str]:
+    """Return a title of each item; its identifier where it has none, so that all can be told apart."""
+    return [item.title or name for item, name in zip(catalogue.items, catalogue.ids, strict=True)]
+
+
+def answers(catalogue: Catalogue) -> list[str]:
+    """Write what names each item: its most special category, and its title."""
+    kinds = [item.categories[-1] if item.categories else NOTHING for item in catalogue.items]
+    return [ANSWER.format(kind=kind, title=title) for kind, title in zip(kinds, titles(catalogue), strict=True)]

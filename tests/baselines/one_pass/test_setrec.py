@@ -123,7 +123,7 @@ def test_int8_ranks_rounded_rows_and_reads_whole_ones():
     model.round_weights()
     model.index(catalogue())
     assert list(model.index_parts) == ["item sets", "item sets (int8)"]
-    assert model.index_parts["item sets"] == 4 * (ITEMS + 1) * 5 * 128
+    assert model.index_parts["item sets"] == 4 * (ITEMS + 1) * len(model.weights) * 128
 
 
 @pytest.mark.parametrize("preset", BACKBONES)

@@ -102,15 +102,15 @@ def test_a_case_that_fails_while_warming_up_is_never_timed():
 
 def test_the_timeout_holds_over_all_turns_of_a_case():
     """No single request is too long; together they are."""
-    plan = replace(PLAN, timeout_s=0.3, min_rounds=60, max_rounds=60)
+    plan = replace(PLAN, timeout_s=1.5, min_rounds=60, max_rounds=60)
     started = time.perf_counter()
     log = []
-    slow = subject("slow", log, lambda number: time.sleep(0.03))
+    slow = subject("slow", log, lambda number: time.sleep(0.15))
     results = latency.interleave([slow, subject("quick", log)], plan, Clock(CPU), silent)
     assert results["slow"].outcome is Outcome.TIMED_OUT
-    assert results["slow"].detail == "took longer than the 0.3 s that --case-timeout allows"
+    assert results["slow"].detail == "took longer than the 1.5 s that --case-timeout allows"
     assert len(results["quick"].timed) == 60
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 60 * 0.15, "what is too long is not taken to its end"
 
 
 def test_a_deadline_ends_its_body_alone_and_leaves_no_alarm():

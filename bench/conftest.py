@@ -212,7 +212,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Print our own table below pytest-benchmark's."""
     if SESSION in config.stash and config.stash[SESSION].records:
         ours = config.stash[SESSION]
-        print_summary(terminalreporter, list(ours.records.values()), ours.speedups())
+        print_summary(terminalreporter, list(ours.records.values()), ours.speedups(), ours.attained())
     storage = config.stash.get(STORAGE, None)
     if storage is not None and storage.failed is not None:
         failed = storage.failed

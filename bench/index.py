@@ -16,14 +16,17 @@ from rich.table import Table
 from bench.cli import ending
 from bench.cli.loading import Loading, with_loading
 from bench.cli.options import (
+    BEAM_WIDTH,
     CpuThreads,
     DatasetName,
     DeviceName,
     PresetName,
+    RankerName,
     SeedNumber,
     SettingWords,
     choose_device,
     parse_settings,
+    serving_for,
     set_threads,
 )
 from bench.data.dataset import Dataset, Split
@@ -33,7 +36,7 @@ from bench.running.together import speaks, together
 from bench.training.recipes import resolve
 from models import registry
 from models.errors import UserError
-from models.recommender import Recommender
+from models.recommender import Recommender, Scores
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -53,6 +56,7 @@ def main(
     settings: SettingWords = None,
     seed: SeedNumber = 0,
     untrained: Annotated[bool, typer.Option("--untrained", help="Seeded random weights.")] = False,
+    ranker: RankerName = None,
     device: DeviceName = None,
     threads: CpuThreads = None,
     loading: Loading,
@@ -69,7 +73,9 @@ def main(
     with together(choose_device(device)) as place:
         loaded = loading.load(dataset)
         for name in recommenders:
-            _add(table, name, _built(name, loaded, chosen, untrained=untrained).to(place).eval(), loaded, place)
+            recommender = _built(name, loaded, chosen, untrained=untrained).to(place).eval()
+            recommender.serving = serving_for(name, recommender, None, BEAM_WIDTH, Scores.FULL_VOCAB, ranker=ranker)
+            _add(table, name, recommender, loaded, place)
     if speaks():
         Console().print(table)
 

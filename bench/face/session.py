@@ -12,6 +12,7 @@ from rich.console import Console
 from bench.cli.loading import Loading, option_name
 from bench.cli.offering import offered_of
 from bench.cli.options import parse_settings
+from bench.face.attained import Attained, attained
 from bench.face.speedups import Speedup, speedups
 from bench.ground.bounds import (
     BatchSize,
@@ -78,6 +79,7 @@ class Session:
         read_numbers(option)
         job = job_of(option)
         layout = lay_out(job)
+        self._bound_goals = layout.suite.bound_goals.get("cuda" if layout.device.type == "cuda" else "cpu", {})
         for piece in layout.pieces:
             dataset = piece.dataset
             options = RunOptions(
@@ -116,6 +118,10 @@ class Session:
         """Compare the decoders of a suite in parts with the reference that was timed beside them."""
         groups = {id(group): group for _, group in self._groups.values()}
         return [found for group in groups.values() for found in speedups(group, self.records)]
+
+    def attained(self) -> list[Attained]:
+        """Hold the strongest of each side against the machine's bound, where the suite has goals."""
+        return attained(list(self.records.values()), self._bound_goals)
 
     def close(self) -> None:
         """End the processes that measure."""

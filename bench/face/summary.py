@@ -8,15 +8,19 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+from bench.face.attained import Attained, attained_table, profile_of_missed
 from bench.face.loads import load_table
 from bench.face.speedups import Speedup, speedup_table, where_time_goes
 from bench.records.record import Flops, Quality, Record
 
 
 def print_summary(
-    reporter: pytest.TerminalReporter, records: Sequence[Record], speedups: Sequence[Speedup] = ()
+    reporter: pytest.TerminalReporter,
+    records: Sequence[Record],
+    speedups: Sequence[Speedup] = (),
+    near: Sequence[Attained] = (),
 ) -> None:
-    """Print a line a case, quality beside cost; then services under load, and the decoders beside their reference."""
+    """Print a line a case, quality beside cost; then services under load, decoders beside their reference, goals."""
     table = Table(title="quality and cost of the same weights", title_justify="left", box=None)
     for name in ("case", "NDCG@10", "p50 ms", "users/s", "MFLOP/user", "outcome"):
         table.add_column(name, justify="left" if name in ("case", "outcome") else "right", overflow="fold")
@@ -26,21 +30,27 @@ def print_summary(
             table.add_row(*_row(record))
     console = Console(width=max(132, reporter._tw.fullwidth), no_color=True)  # noqa: SLF001 - its public width is of the past
     with console.capture() as capture:
-        if table.row_count:
-            console.print(table)
-        if loaded:
-            console.print(load_table(loaded))
-        if speedups:
-            console.print()
-            console.print(speedup_table(speedups))
-            if (explained := where_time_goes(speedups)) is not None:
-                console.print()
-                console.print(explained)
+        for number, one in enumerate(filter(None, _tables(table, loaded, speedups, near))):
+            console.print(*[""] * (number > 0), one, sep="\n")
     reporter.write_line("")
     reporter.write(capture.get())
     for line in _unreachable(records):
         reporter.write_line(line)
     reporter.write_line("python -m bench.report renders these results")
+
+
+def _tables(
+    cases: Table, loaded: Sequence[Record], speedups: Sequence[Speedup], near: Sequence[Attained]
+) -> list[Table | None]:
+    """Return all that has something to tell."""
+    return [
+        cases if cases.row_count else None,
+        load_table(loaded) if loaded else None,
+        speedup_table(speedups) if speedups else None,
+        where_time_goes(speedups),
+        attained_table(near) if near else None,
+        profile_of_missed(near),
+    ]
 
 
 def _row(record: Record) -> list[str]:

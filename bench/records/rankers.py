@@ -6,6 +6,9 @@ from pydantic import Field
 
 from bench.records.model import AtLeastOne, Count, Model, NonNegative, Share
 
+MOST_LOST = 0.01
+"""Share of NDCG@10 that a ranker may lose and still be held against beams; without quality, share of the items."""
+
 
 class Ranking(Model):
     """What a ranker is; see `models.ranker.Ranker`.
@@ -46,3 +49,9 @@ class Ranked(Model):
     proven: Share | None = None
     ndcg_exact: NonNegative | None = None
     ndcg_lost: float | None = Field(default=None, le=1)
+
+    @property
+    def loses_little(self) -> bool:
+        """Whether no more than `MOST_LOST` is lost: of NDCG@10, without quality of the exact lists' items."""
+        lost = 1 - self.recall if self.ndcg_lost is None else self.ndcg_lost
+        return lost <= MOST_LOST

@@ -509,6 +509,11 @@ class Record(Model):
     provenance: Provenance
     kind: Literal["lite-llm4rec-bench"] = "lite-llm4rec-bench"
 
+    @property
+    def loses_little(self) -> bool:
+        """Whether it ranks as scoring every item does, or loses little enough to be held against beams."""
+        return self.case.ranks_exactly or (self.ranked is not None and self.ranked.loses_little)
+
     @model_validator(mode="before")
     @classmethod
     def _who_claimed_before_version_5(cls, values: Any) -> Any:

@@ -45,6 +45,9 @@ OPTIONS = {"k": "top-k", "batch_sizes": "batch-size", "beam_widths": "beam-width
 WITHOUT_GOALS = {"case_seconds", "min_rounds", "train_minutes", "margin", "percentile"}
 """What may be changed without the suite's goals being lost."""
 
+SIDES = ("one pass", "beams")
+"""What is held to shares of the machine's bound."""
+
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "int8": torch.float32}
 """What weights and activations are kept in; under int8 the weights of products are rounded further."""
 
@@ -138,6 +141,8 @@ class Suite(BaseModel):
         own_process: Whether each case's memory is measured in a process that serves it alone, too.
         eager: Whether one-pass recommenders are timed on a GPU without a graph, too.
         compiled: Whether one-pass recommenders are timed on a CPU compiled, too.
+        bound_goals: At least which share of the machine's bound the strongest of each side is to reach, by kind of
+            device, side and batch size.
         ablation: Whether each part holds its recommenders against its first one.
         untrained: Whether weights are random, which measures cost alone.
         batch_sizes: Users a request.
@@ -172,6 +177,7 @@ class Suite(BaseModel):
     own_process: bool = True
     eager: bool = True
     compiled: bool = False
+    bound_goals: dict[Literal["cpu", "cuda"], dict[str, dict[BatchSize, float]]] = {}
     ablation: bool = False
     untrained: bool = False
     batch_sizes: list[BatchSize] = Field(default=[1], min_length=1)
@@ -195,6 +201,8 @@ class Suite(BaseModel):
         named = [part.recommenders or self.recommenders for part in self.parts] or [self.recommenders]
         if not all(named):
             raise ValueError("no recommenders: name some, here or in every part")
+        for side in {side for goals in self.bound_goals.values() for side in goals} - {*SIDES}:
+            raise ValueError(f"a goal for {side!r}: use one of {', '.join(SIDES)}")
         for part in self.parts:
             held = {size for goals in part.goals.values() for size in goals}
             if loose := held.difference(part.batch_sizes or self.batch_sizes):
@@ -279,6 +287,7 @@ def changed(suite: Suite, **changes: Any) -> Suite:
         named["load"] = suite.load.model_dump() | named["load"]
     values = suite.model_dump() | named
     settled = not named.keys() - WITHOUT_GOALS
+    values["bound_goals"] = values["bound_goals"] if settled else {}
     values["parts"] = [
         {name: value for name, value in part.items() if name not in named and (name != "goals" or settled)}
         for part in values["parts"]

@@ -11,7 +11,6 @@ from bench.records.record import Record
 from bench.report.growth.crossings import PLACES, REACH, SURE, first_turn
 from bench.report.growth.laws import FittedLine, Growth, between
 from bench.report.reading.labels import significant
-from bench.report.reading.rankers import loses_little
 from bench.statistics.growth import Floats
 
 
@@ -70,7 +69,7 @@ def _of(growth: Growth) -> Overtaking | None:
 
 
 def _is_one_pass(record: Record) -> bool:
-    return record.claims and record.case.decoder is None and loses_little(record)
+    return record.claims and record.case.decoder is None and record.loses_little
 
 
 def _fastest(lines: Sequence[FittedLine], places: Floats) -> Floats:

@@ -10,9 +10,6 @@ from bench.report.reading.labels import machine_name
 from bench.report.reading.ratios import latency_of, measured, ratio_of
 from bench.statistics.latency import Ratio
 
-MOST_LOST = 0.01
-"""Share of NDCG@10 that a ranker may lose and still count; without quality, share of the exact list's items."""
-
 
 @dataclass(frozen=True)
 class Served:
@@ -31,17 +28,6 @@ class Served:
     to_usual: Ratio | None
     counts: bool
     strongest: bool
-
-
-def loses_little(record: Record) -> bool:
-    """Tell whether a case loses no more than `MOST_LOST` against scoring every item."""
-    ranked = record.ranked
-    if record.case.ranks_exactly:
-        return True
-    if ranked is None:
-        return False
-    lost = 1 - ranked.recall if ranked.ndcg_lost is None else ranked.ndcg_lost
-    return lost <= MOST_LOST
 
 
 def served_best(records: Sequence[Record]) -> list[Record]:
@@ -64,7 +50,7 @@ def _alike(records: Sequence[Record]) -> list[list[Record]]:
 
 
 def _strongest(alike: Sequence[Record]) -> Record:
-    counting = [record for record in alike if loses_little(record)]
+    counting = [record for record in alike if record.loses_little]
     return min(counting or alike, key=lambda record: latency_of(record).p50_s)
 
 
@@ -75,7 +61,7 @@ def _served(alike: Sequence[Record]) -> list[Served]:
         Served(
             record,
             to_usual=None if usual is None or record is usual else ratio_of(usual, record),
-            counts=loses_little(record),
+            counts=record.loses_little,
             strongest=record is best,
         )
         for record in alike

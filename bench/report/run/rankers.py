@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from bench.records.rankers import MOST_LOST
 from bench.records.record import Record
 from bench.report.drawing.section import Titled
 from bench.report.reading.labels import (
@@ -14,7 +15,7 @@ from bench.report.reading.labels import (
     milliseconds,
     share,
 )
-from bench.report.reading.rankers import MOST_LOST, Served, ways
+from bench.report.reading.rankers import Served, ways
 from bench.report.reading.ratios import latency_of
 from bench.report.reading.values import ratio_cell
 from bench.report.run.chapter import Chapter, Content, Material

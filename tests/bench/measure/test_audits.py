@@ -113,3 +113,15 @@ def test_where_all_have_asked_their_histories_are_cut():
     fresh = fresh_batches(users, [users], 2)
     assert len(fresh) == 4
     assert {history.items for batch in fresh for history in batch} == {(1, 2)}
+
+
+def test_what_compiles_meets_each_size_before_it_is_timed_and_no_answer(monkeypatch):
+    """Else the first request of a size pays for its program, and the second looks remembered."""
+    users, asked = walks(40), []
+    subject = subject_of(users, act=lambda histories: asked.extend(histories))
+    monkeypatch.setattr(type(subject.recommender), "compiles", True)
+    repeated_requests(subject, [[history] for history in users[20:28]], Clock(CPU))
+    before = asked[: 2 * len(users[20:28])]
+    strange = [one for one in before if one not in users]
+    assert [len(one.items) for one in strange] == [len(one.items) for one in users[20:28]]
+    assert {one.user for one in strange} <= {one.user for one in users[:16]}

@@ -5,7 +5,7 @@ import pytest
 from bench.records.rankers import Ranked, Ranking
 from bench.records.record import Agreement
 from bench.report.reading.findings import claimants, comparisons
-from bench.report.reading.rankers import loses_little, served_best, ways
+from bench.report.reading.rankers import served_best, ways
 from bench.report.run.answers import answer, headline
 from bench.report.run.rankers import RANKERS
 from tests.bench.factories import make_case, make_material, make_record
@@ -43,7 +43,7 @@ BEAMS = make_record(case=make_case("p5", decoder="exact", beam_width=20), median
 )
 def test_what_loses_more_than_a_hundredth_does_not_count(record, expected):
     """Of NDCG@10; where quality was not measured, of the items of the exact list."""
-    assert loses_little(record) is expected
+    assert record.loses_little is expected
 
 
 def test_the_strongest_is_the_fastest_that_counts():

@@ -1,0 +1,110 @@
+"""How near the strongest of each side comes to the machine's bound, and whether that is as near as it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from bench.records.conditions import Roofline
+from bench.records.phases import place_of, seconds_by_kind
+from bench.records.record import Latency, Record
+
+ONE_PASS, BEAMS = "one pass", "beams"
+
+
+@dataclass(frozen=True)
+class Attained:
+    """The strongest case of one side at one batch size.
+
+    Attributes:
+        side: ``one pass`` or ``beams``.
+        record: The fastest case: of one pass a claimant whose ranker loses little, of beams one that keeps the lists.
+        share: The machine's bound over the median latency.
+        goal: What the share is to reach.
+
+    """
+
+    side: str
+    record: Record
+    share: float
+    goal: float
+
+    @property
+    def missed(self) -> bool:
+        """Whether the goal was not reached."""
+        return self.share < self.goal
+
+
+def attained(records: Sequence[Record], goals: Mapping[str, Mapping[int, float]]) -> list[Attained]:
+    """Return the strongest case of each side, dataset, dtype and batch size that there is a goal for.
+
+    Args:
+        records: All that were measured.
+        goals: Share of the bound by side and batch size.
+
+    """
+    found: dict[tuple[str, ...], Attained] = {}
+    for record in records:
+        side, case = _side(record), record.case
+        goal = goals.get(side, {}).get(case.batch_size)
+        bound, latency = record.roofline, record.latency
+        if goal is None or not isinstance(bound, Roofline) or latency is None:
+            continue
+        one = Attained(side, record, bound.bound_s / latency.p50_s, goal)
+        key = case.dataset_variant, case.dtype, str(case.batch_size), side
+        if key not in found or latency.p50_s < _latency(found[key].record).p50_s:
+            found[key] = one
+    return list(found.values())
+
+
+def _side(record: Record) -> str:
+    if record.case.decoder is None:
+        return ONE_PASS if record.claims and record.loses_little else ""
+    return BEAMS if record.case.is_exact else ""
+
+
+def _latency(record: Record) -> Latency:
+    assert record.latency is not None
+    return record.latency
+
+
+def attained_table(found: Sequence[Attained]) -> Table:
+    """Lay them out, one row each."""
+    table = Table(title="the strongest of each side against the machine's bound", title_justify="left", box=None)
+    for name in ("side", "case", "batch"):
+        table.add_column(name, overflow="fold")
+    for name in ("p50 ms", "bound ms", "share", "goal", ""):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in found:
+        seconds = _latency(one.record).p50_s
+        table.add_row(
+            one.side,
+            one.record.case.variant,
+            str(one.record.case.batch_size),
+            f"{seconds * 1e3:.3g}",
+            f"{one.share * seconds * 1e3:.3g}",
+            f"{one.share:.1%}",
+            f"{one.goal:.0%}",
+            "missed" if one.missed else "reached",
+        )
+    return table
+
+
+def profile_of_missed(found: Sequence[Attained]) -> Table | None:
+    """Lay out, for each missed goal, the milliseconds of a profiled request by kind of step; None where none is."""
+    shown = [one for one in found if one.missed and isinstance(one.record.phases, list)]
+    if not shown:
+        return None
+    times = [seconds_by_kind(one.record) for one in shown]
+    kinds = sorted({kind for row in times for kind in row}, key=place_of)
+    table = Table(title="where the bound was missed: ms of one profiled request", title_justify="left", box=None)
+    for name in ("case", "batch"):
+        table.add_column(name, overflow="fold")
+    for kind in kinds:
+        table.add_column(kind, justify="right", no_wrap=True)
+    for one, row in zip(shown, times, strict=True):
+        cells = [f"{row[kind] * 1e3:.3g}" if kind in row else "" for kind in kinds]
+        table.add_row(one.record.case.variant, str(one.record.case.batch_size), *cells)
+    return table

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import pandas as pd
@@ -32,6 +32,7 @@ from bench.report.reading.labels import (
     machine_name,
     metric_of,
     milliseconds,
+    one_pass_ways,
     significant,
 )
 from bench.report.reading.ladder import strongest
@@ -60,11 +61,11 @@ app = typer.Typer(add_completion=False, help=__doc__)
 
 @dataclass(frozen=True)
 class TableRow:
-    """One recommender on one dataset, under all decoders that keep the same beams.
+    """One recommender on one dataset, under all decoders that keep the same beams, and all rankers that lose little.
 
     Attributes:
         name: What tells it apart from the others of its dataset, with its cautions.
-        records: Timed, one a batch size and decoder.
+        records: Timed, one a batch size and way of serving.
 
     """
 
@@ -204,8 +205,10 @@ def _shown(rows: Sequence[TableRow]) -> list[TableRow]:
 
 
 def _without_rung(record: Record) -> Record:
-    """Return a record whose case does not say which of the decoders that keep the same beams it ran."""
-    rung = {"decoder": None, "search": None} if record.case.keeps_the_beams else {}
+    """Return a record whose case does not say how it was served, among ways that keep the beams or lose little."""
+    rung: dict[str, Any] = {"decoder": None, "search": None} if record.case.keeps_the_beams else {}
+    if record.case.decoder is None and record.loses_little:
+        rung = {"ranker": None, "ranking": None, "compiled": False}
     return record.model_copy(update={"case": record.case.model_copy(update=rung)})
 
 
@@ -254,14 +257,14 @@ def _against(ours: TableRow, fast: Record, beams: TableRow, slow: Record) -> str
     """Hold the two against each other: quality, then time at the batch size of both."""
     batch, strongest = fast.case.batch_size, f"{beams.name} under {slow.case.decoder}"
     users = "1 user" if batch == 1 else f"{batch} users"
+    served = f" under {_way(fast)}" if _way(fast) else ""
     speed = _speed(ratio_of(slow, fast))
     if not_compared(ours.records[0], beams.records[0]):
-        text = (
-            f"a request of {users} to {ours.name} is answered {speed} as one to the strongest beam search, {strongest}"
-        )
+        text = f"a request of {users} to {ours.name}{served} is answered {speed} as one to"
+        text += f" the strongest beam search, {strongest}"
     else:
         text = f"{ours.name} reaches {ours.told()} and the strongest beam search, {strongest}, {beams.told()}"
-        text += f", while a request of {users} is answered {speed} without it"
+        text += f", while a request of {users} is answered {speed} without it{served}"
     reference = beams.fastest(batch, of_papers=True)
     if reference is None or reference is slow:
         return text
@@ -305,8 +308,13 @@ def _cells(dataset: str, row: TableRow, batches: Sequence[int]) -> dict[str, str
 def _time(record: Record | None, *, told: bool = True) -> str:
     if record is None:
         return NOT_AVAILABLE
-    decoder = f" ({record.case.decoder})" if told and record.case.decoder else ""
-    return f"{milliseconds(latency_of(record).p50_s)}{decoder}"
+    way = f" ({_way(record)})" if told and _way(record) else ""
+    return f"{milliseconds(latency_of(record).p50_s)}{way}"
+
+
+def _way(record: Record) -> str:
+    """Name the decoder, or how one pass was served; empty for the usual way."""
+    return record.case.decoder or ", ".join(one_pass_ways(record.case))
 
 
 def _markdown(frame: pd.DataFrame) -> str:

@@ -118,7 +118,7 @@ def test_where_all_have_asked_their_histories_are_cut():
 def test_what_compiles_meets_each_size_before_it_is_timed_and_no_answer(monkeypatch):
     """Else the first request of a size pays for its program, and the second looks remembered."""
     users, asked = walks(40), []
-    subject = subject_of(users, act=lambda histories: asked.extend(histories))
+    subject = subject_of(users, act=asked.extend)
     monkeypatch.setattr(type(subject.recommender), "compiles", True)
     repeated_requests(subject, [[history] for history in users[20:28]], Clock(CPU))
     before = asked[: 2 * len(users[20:28])]

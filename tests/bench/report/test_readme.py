@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.records.learning import Ending
+from bench.records.rankers import Ranked, Ranking
 from bench.records.record import Hits, Unavailable, Weights, WeightsKind
 from bench.records.studies import Evaluation, Studies
 from bench.report.readme import END, START, app
@@ -55,6 +56,13 @@ RECORDS = [
     beam_search("exact", 0.02, batch_size=32),
     beam_search("exact", 0.001, 0.05, recommender="tiger"),
 ]
+
+
+def served(ranker, median_s, *, lost=0.0, **case):
+    ranking = Ranking(kind="a ranker")
+    found = Ranked(build_s=0, bytes=0, users=9, recall=0.9, identical=0, ndcg_lost=lost)
+    record = timed("lite-llm4rec", median_s, 0.2, ranker=ranker, ranking=ranking, **case)
+    return record.model_copy(update={"ranked": found})
 
 
 def evaluated(record, ndcg, **changes):
@@ -142,6 +150,15 @@ def test_the_table_has_a_row_a_recommender_the_best_first(tmp_path):
     assert (table[0]["training, min"], p5["training, min"]) == ("1.50", "none")
     assert (table[0]["HR@10"], table[0]["GFLOP/user"]) == ("0.250", "0.00400")
     assert (table[3]["p50, batch 32"], table[0]["papers' decoder, batch 1"]) == ("n/a", "n/a")
+
+
+def test_rankers_that_lose_little_are_ways_to_serve_one_row_and_the_fastest_is_named(tmp_path):
+    rankers = [served("int8-rescored", 0.0015), served("ivf", 0.0001, lost=0.3)]
+    text = written(tmp_path, [*RECORDS, *rankers])
+    rows = {row["recommender"]: row for row in cells(text)}
+    assert rows["lite-llm4rec"]["p50, batch 1"] == "1.50 ms (int8-rescored)"
+    assert "without it under int8-rescored" in text
+    assert not any("int8" in name for name in rows)
 
 
 def test_quality_is_that_of_all_users_where_it_was_evaluated(tmp_path):

@@ -57,6 +57,8 @@ def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 def _lower_place_first(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Do the same over all scores at once. `torch.topk` says nothing of equal ones; most often there are none."""
+    if torch.jit.is_tracing():  # type: ignore[attr-defined]  # to count operations; it knows no keys
+        return scores.topk(k, dim=1)
     if scores.device.type == "cpu" and not torch.compiler.is_compiling():  # elsewhere looking would mean waiting
         best, places = scores.topk(min(k + 1, scores.shape[1]), dim=1)
         if not bool((best[:, 1:] == best[:, :-1]).any()):

@@ -47,9 +47,11 @@ from baselines.diffusion.deftrec.settings import DeftRecConfig, Settings
 from baselines.diffusion.deftrec.texts import Texts
 from models import forward_costs, recommender
 from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
-from models.decoder import Decoder, by_name
+from models.decoder import Decoder
 from models.errors import UserError
 from models.item_vectors import as_config
+from models.named import by_name
+from models.ranking.exact import EveryItem, rank_items
 from models.recommender import (
     Catalogue,
     Examples,
@@ -62,7 +64,6 @@ from models.recommender import (
 )
 from models.sequences import Cuts
 from models.tokenizers import tokenizer_for, tokenizer_name
-from models.topk import rank_items
 
 BACKBONES = {"compact": "compact-llama"}
 """Which Llama goes with a preset; the preset itself where nothing is said."""
@@ -339,7 +340,7 @@ class DeftRec(TrainableRecommender):
         if written is None:
             return None
         made = self.denoiser.cost(users, self._sampler, told_once=not self.settings.as_released)
-        return written + made + forward_costs.ranking(users, self.item_vectors, 1)
+        return written + made + EveryItem(self.item_vectors, None).flops(users, 1)
 
     def save_assets(self, folder: Path) -> None:
         """Save tokenizer, titles and answers."""

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from models.recommender import History
 
-
-def key_of(history: History, events: int) -> int:
-    """Return a number of 64 bits for a history's first events; equal ones have equal numbers."""
-    return hash(history.items[:events])
+def key_of(items: tuple[int, ...]) -> int:
+    """Return a number of 64 bits for the events that a state has read; equal ones have equal numbers."""
+    return hash(items)
 
 
 class KeptStates:

@@ -29,6 +29,10 @@ PATH = "its state space is scanned place by place in PyTorch, without a fused ke
 """The caution that goes beside results of whatever stands on it."""
 
 
+BLOCK = 1 << 17
+"""Numbers of state that a CPU moves from place to place before it turns to the next users."""
+
+
 @dataclass(frozen=True)
 class State:
     """All that is known of the places read so far.
@@ -132,13 +136,20 @@ def exact(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
+def _blocks(users: int, numbers: int, device: torch.device) -> list[slice]:
+    """Cut users into blocks whose states, of so many numbers each, stay in a CPU's cache; a GPU takes all at once."""
+    size = max(1, BLOCK // numbers) if device.type == "cpu" else max(1, users)
+    return [slice(start, min(start + size, users)) for start in range(0, users, size)]
+
+
 def _last_state(steps: Tensor, added: Tensor, decay: Tensor, into: Tensor, before: Tensor | None) -> Tensor:
     """Return the state after all places, [B, N, E]; the arguments are those of `_Scan`. A step of 0 changes nothing."""
-    users, _, width = steps.shape
-    state = steps.new_zeros(users, len(decay), width) if before is None else before.clone()
-    for step, value, weight in zip(steps.unbind(1), added.unbind(1), into.unbind(1), strict=True):
-        state.mul_((step[:, None] * decay).exp_()).addcmul_(weight[..., None], value[:, None])
-    return state
+    states = steps.new_zeros(len(steps), *decay.shape) if before is None else before.clone()
+    for rows in _blocks(len(steps), decay.numel(), steps.device):
+        state, given = states[rows], (steps[rows], added[rows], into[rows])
+        for step, value, weight in zip(*(part.unbind(1) for part in given), strict=True):
+            state.mul_((step[:, None] * decay).exp_()).addcmul_(weight[..., None], value[:, None])
+    return states
 
 
 class _Scan(torch.autograd.Function):
@@ -150,14 +161,15 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, steps: Tensor, added: Tensor, decay: Tensor, into: Tensor, out_of: Tensor) -> Tensor:
-        users, places, width = steps.shape
-        states = steps.new_empty(places + 1, users, len(decay), width)
+        users, places, _ = steps.shape
+        states = steps.new_empty(places + 1, users, *decay.shape)
         states[0] = 0
         output = torch.empty_like(steps)
-        for place in range(places):
-            state = torch.mul(steps[:, place, None], decay, out=states[place + 1])
-            state.exp_().mul_(states[place]).addcmul_(into[:, place, :, None], added[:, place, None])
-            output[:, place] = torch.bmm(out_of[:, place, None], state)[:, 0]
+        for rows in _blocks(users, decay.numel(), steps.device):
+            for place in range(places):
+                state = torch.mul(steps[rows, place, None], decay, out=states[place + 1, rows])
+                state.exp_().mul_(states[place, rows]).addcmul_(into[rows, place, :, None], added[rows, place, None])
+                output[rows, place] = torch.bmm(out_of[rows, place, None], state)[:, 0]
         ctx.save_for_backward(steps, added, decay, into, out_of, states)
         return output
 
@@ -166,15 +178,16 @@ class _Scan(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         steps, added, decay, into, out_of, states = ctx.saved_tensors
         to_steps, to_added, to_decay, to_into, to_out_of = map(torch.zeros_like, ctx.saved_tensors[:5])
-        to_state, decayed = torch.zeros_like(states[0]), torch.empty_like(states[0])
-        for place in reversed(range(steps.shape[1])):
-            wanted = upstream[:, place]  # [B, E]
-            to_out_of[:, place] = torch.bmm(states[place + 1], wanted[..., None])[..., 0]
-            to_state.addcmul_(out_of[:, place, :, None], wanted[:, None])
-            to_into[:, place] = torch.bmm(to_state, added[:, place, :, None])[..., 0]
-            to_added[:, place] = torch.bmm(into[:, place, None], to_state)[:, 0]
-            to_state.mul_(torch.mul(steps[:, place, None], decay, out=decayed).exp_())
-            torch.mul(to_state, states[place], out=decayed)
-            to_decay += (decayed * steps[:, place, None]).sum(0)
-            to_steps[:, place] = decayed.mul_(decay).sum(1)
+        for rows in _blocks(len(steps), decay.numel(), steps.device):
+            to_state, decayed = torch.zeros_like(states[0, rows]), torch.empty_like(states[0, rows])
+            for place in reversed(range(steps.shape[1])):
+                wanted = upstream[rows, place]  # [b, E]
+                to_out_of[rows, place] = torch.bmm(states[place + 1, rows], wanted[..., None])[..., 0]
+                to_state.addcmul_(out_of[rows, place, :, None], wanted[:, None])
+                to_into[rows, place] = torch.bmm(to_state, added[rows, place, :, None])[..., 0]
+                to_added[rows, place] = torch.bmm(into[rows, place, None], to_state)[:, 0]
+                to_state.mul_(torch.mul(steps[rows, place, None], decay, out=decayed).exp_())
+                torch.mul(to_state, states[place, rows], out=decayed)
+                to_decay += (decayed * steps[rows, place, None]).sum(0)
+                to_steps[rows, place] = decayed.mul_(decay).sum(1)
         return to_steps, to_added, to_decay, to_into, to_out_of

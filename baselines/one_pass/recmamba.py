@@ -47,6 +47,9 @@ KEPT = 4096
 READ = 256
 """Histories that `remember` reads at a time."""
 
+NOTHING = (PADDING,)
+"""What is read of a user without any event."""
+
 
 class Loss(StrEnum):
     """What training minimises."""
@@ -183,7 +186,7 @@ class RecMamba(ItemScored):
             part = histories[start : start + READ]
             batch = request_batch(part, self.settings.max_length, self.serving).to(self.device)
             _, state = self.mamba.read(self._read(batch["input_ids"]), batch["last"])
-            self.kept.keep([key_of(one, len(one.items)) for one in part], (state.window, state.space))
+            self.kept.keep([key_of(one.items or NOTHING) for one in part], (state.window, state.space))
 
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
         """Pad the newest `max_length` events on the right; as released, on the left and to the full length.
@@ -196,8 +199,8 @@ class RecMamba(ItemScored):
             batch["input_ids"] = self._whole_length([one.items for one in histories])
             batch["last"] = torch.full_like(batch["last"], self.settings.max_length - 1)
         elif self.kept is not None:
-            batch["before"] = torch.tensor([key_of(one, max(len(one.items) - 1, 0)) for one in histories])
-            batch["after"] = torch.tensor([key_of(one, len(one.items)) for one in histories])
+            batch["before"] = torch.tensor([key_of(one.items[:-1]) for one in histories])
+            batch["after"] = torch.tensor([key_of(one.items or NOTHING) for one in histories])
         return batch
 
     def most_places(self, name: str) -> int | None:
@@ -218,25 +221,29 @@ class RecMamba(ItemScored):
         return query
 
     def _stepped(self, inputs: BatchFeature, kept: KeptStates) -> Tensor:
-        """Take one step from each user's state; users who are not known are read from their first event."""
-        before, after = inputs["before"].tolist(), inputs["after"].tolist()
+        """Take one step from each user's state, and keep where it leads."""
         ids, last = inputs["input_ids"], inputs["last"]
-        rows = torch.arange(len(ids), device=ids.device)
-        known = self.mamba.nothing(len(ids), self.items.weight)
-        at_hand = torch.tensor([key in kept for key in before], device=ids.device)
-        unread = ~at_hand & (last > 0)
-        if at_hand.any():
-            window, space = kept.get([key for key in before if key in kept])
-            known.window[at_hand], known.space[at_hand] = window, space
-        if unread.any():
-            with phase("read history"):
-                _, state = self.mamba.read(self._read(ids[unread]), last[unread] - 1)
-            known.window[unread], known.space[unread] = state.window, state.space
-        newest = self._read(ids[rows, last][:, None])
-        query, state = self.mamba.read(newest, torch.zeros_like(last), known)
-        # The state before is kept as well: whoever asks again without a further event is answered by one step, too.
-        kept.keep([*before, *after], [torch.cat(parts) for parts in zip(_parts(known), _parts(state), strict=True)])
+        before = self._before(inputs, inputs["before"].tolist(), kept)
+        newest = self._read(ids.gather(1, last[:, None]))
+        query, after = self.mamba.read(newest, torch.zeros_like(last), before)
+        kept.keep(inputs["after"].tolist(), (after.window, after.space))
         return query
+
+    def _before(self, inputs: BatchFeature, keys: list[int], kept: KeptStates) -> State:
+        """Return each user's state before the newest event; who is not known is read from the first event."""
+        unread = [row for row, key in enumerate(keys) if key not in kept]
+        if not unread:
+            return State(*kept.get(keys))
+        ids = inputs["input_ids"]
+        state = self.mamba.nothing(len(ids), self.items.weight)
+        known = [row for row, key in enumerate(keys) if key in kept]
+        if known:
+            state.window[known], state.space[known] = kept.get([keys[row] for row in known])
+        with phase("read history"):  # up to place -1, which is nothing, where the newest event is the first
+            _, read = self.mamba.read(self._read(ids[unread]), inputs["last"][unread] - 1)
+        state.window[unread], state.space[unread] = read.window, read.space
+        kept.keep([keys[row] for row in unread], (read.window, read.space))
+        return state
 
     def forward_flops(self, inputs: BatchFeature) -> int | None:
         """Add up the Mamba layer and the scores of all items; of remembered users one step."""
@@ -244,9 +251,8 @@ class RecMamba(ItemScored):
         ranked = self.ranking_flops(users)
         if self.kept is None or "before" not in inputs:
             return forward_costs.total(forward_costs.mamba(self.mamba.sizes, users, places), ranked)
-        known = [key in self.kept for key in inputs["before"].tolist()]
-        unread = sum(last > 0 and not here for last, here in zip(inputs["last"].tolist(), known, strict=True))
-        read = forward_costs.mamba(self.mamba.sizes, unread, places) if unread else 0
+        unread = sum(key not in self.kept for key in inputs["before"].tolist())
+        read = forward_costs.mamba(self.mamba.sizes, unread, places)
         return forward_costs.total(read, forward_costs.mamba(self.mamba.sizes, users, 1), ranked)
 
     def _read(self, numbers: Tensor) -> Tensor:
@@ -259,7 +265,3 @@ class RecMamba(ItemScored):
         length = self.settings.max_length
         newest = pad([tuple(sequence)[-length:] for sequence in sequences], left=True)
         return nn.functional.pad(newest, (length - newest.shape[1], 0), value=PADDING)
-
-
-def _parts(state: State) -> tuple[Tensor, Tensor]:
-    return state.window, state.space

@@ -28,13 +28,18 @@ def test_gradients_of_the_scan_are_right():
     assert torch.autograd.gradcheck(_Scan.apply, [one.requires_grad_() for one in (steps, added, decay, into, out_of)])
 
 
-def test_outputs_and_gradients_are_those_of_transformers(layer):
+@pytest.mark.parametrize("block", [1, 2 * STATE * 2 * WIDTH, 1 << 17], ids=["one user", "two users", "all at once"])
+def test_outputs_and_gradients_are_those_of_transformers(layer, block, monkeypatch):
+    monkeypatch.setattr("models.state_space.BLOCK", block)
     states = read(dtype=torch.float32).requires_grad_()
     ours, theirs = layer(states), layer.mixer(states)
     torch.testing.assert_close(ours, theirs, atol=1e-7, rtol=1e-5)
     weights = list(layer.parameters())
     found, expected = (torch.autograd.grad((one**2).sum(), [states, *weights]) for one in (ours, theirs))
     torch.testing.assert_close(found, expected, atol=1e-8, rtol=1e-4)
+    with torch.no_grad():
+        newest, _ = layer.read(states, torch.full((USERS,), PLACES - 1))
+    torch.testing.assert_close(newest, ours[:, -1], atol=1e-7, rtol=1e-5)
 
 
 @torch.no_grad()

@@ -44,7 +44,7 @@ STATE = 32
 KEPT = 4096
 """Histories whose state is kept at most."""
 
-READ = 256
+READ = 64
 """Histories that `remember` reads at a time."""
 
 NOTHING = (PADDING,)

@@ -6,7 +6,8 @@ Recommendation" (2024, arXiv 2406.00333, first called TSLRec); no code was publi
 1. Item vectors of a SASRec are clustered into latent categories by k-means.
 2. The LLM reads a user's items as vectors, those of the SASRec projected to its width, behind a prompt, and learns to
    tell the shares of the categories in that history: one example a user, not one an interaction.
-3. `index` feeds each item alone to the tuned LLM. Its last state, projected, is added to the item's own embedding.
+3. `index` feeds each item alone to the tuned LLM. Its last state, centred and scaled over the catalogue and projected,
+   is added to the item's own embedding.
 
 A SASRec is trained on these sums, reads and scores them, and is all that runs at a request.
 

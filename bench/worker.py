@@ -90,7 +90,8 @@ def queue(
 
 
 def _end_with_input() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1024):  # not through sys.stdin, whose lock must be free when the interpreter ends
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -29,29 +29,22 @@ OURS = ("BENCH_DATA", "HF_HUB_OFFLINE", "PYTHONPATH", "OMP_NUM_THREADS", "TMPDIR
 """What workers find in their environment as it is here; of threads, what Ray would set is taken away."""
 
 
-def run_worker(words: list[str], surroundings: Mapping[str, str]) -> str:
-    """Run a worker on the node that this comes to, and return the last line that it said; Ray calls this.
-
-    Raises:
-        RuntimeError: It failed.
-
-    """
+def run_worker(words: list[str], surroundings: Mapping[str, str]) -> tuple[int, str]:
+    """Run a worker on the node that this comes to; return its status and the last line that it said. Ray calls this."""
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    process = subprocess.Popen(  # noqa: S603 - our own command
+    last = ""
+    with subprocess.Popen(  # noqa: S603 - our own command
         [sys.executable, "-m", "bench.worker", *words],
         env=environment | dict(surroundings),
         stdin=subprocess.PIPE,  # its leash: it closes when this process ends, however it does
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert process.stderr is not None
-    last = ""
-    for line in process.stderr:
-        last = line.strip() or last
-    if process.wait():
-        raise RuntimeError(last)
-    return last
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            last = line.strip() or last
+        return process.wait(), last
 
 
 @dataclass(frozen=True)
@@ -132,15 +125,17 @@ class RayCrew:
         for task in [one for one in self._tasks if one.reference in ended]:
             self._tasks.remove(task)
             try:
-                self._ray.get(task.reference)
-            except self._ray.exceptions.RayTaskError as error:
-                reason = str(error.cause)
-                raise UserError(f"a worker failed on a node: {reason}") from error
-            except self._ray.exceptions.RayError as error:
-                self._say(f"worker {task.name} is gone: {' '.join(str(error).split())[:120]}")
-                for held in folder.claimed():
-                    if held.worker == task.name and folder.bury(held):
-                        self._say(f"{held.number}: tried again")
+                status, said = self._ray.get(task.reference)
+            except self._ray.exceptions.RayError as error:  # its node is gone
+                status, said = None, " ".join(str(error).split())[:120]
+            held = [one for one in folder.claimed() if one.worker == task.name]
+            if status and not held:
+                raise UserError(f"a worker could not begin on a node: {said}; the same command goes on")
+            if status != 0:
+                self._say(f"worker {task.name} is gone: {said}")
+            for one in held:
+                if folder.bury(one):
+                    self._say(f"{one.number}: tried again")
 
     def _start(self, folder: QueueFolder, kind: str, wanted: int) -> None:
         running = sum(task.kind == kind for task in self._tasks)

@@ -1,6 +1,7 @@
 """Ray as the launcher: a local cluster of three nodes, one of them killed in the middle."""
 
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -19,7 +20,7 @@ from bench.fleet.sweep import Sweep
 from bench.records import store
 from bench.records.record import Outcome
 from models.errors import UserError
-from tests.bench.fleet.small import CASES, write_suite
+from tests.bench.fleet.small import CASES, filled, write_suite
 
 ROOT = Path(__file__).parents[3]
 
@@ -113,10 +114,18 @@ class FakeRay:
 
     class exceptions:  # noqa: N801 - Ray's name
         RayError = ConnectionResetError
-        RayTaskError = KeyError
 
     def __init__(self, room=1, fails=False):
-        self.room, self.fails, self.ended, self.asked = room, fails, False, []
+        self.room, self.fails, self.ended, self.asked, self.answers = room, fails, False, [], {}
+
+    def wait(self, references, num_returns, timeout):
+        return [one for one in references if one in self.answers], []
+
+    def get(self, reference):
+        answer = self.answers[reference]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def init(self, **given):
         self.given = given
@@ -129,8 +138,8 @@ class FakeRay:
     def shutdown(self):
         self.ended = True
 
-    def remote(self, function):
-        return self
+    def remote(self, *given):
+        return self if callable(given[0]) else f"task {len(self.asked)}"
 
     def options(self, **needs):
         self.asked.append(needs)
@@ -158,3 +167,48 @@ def test_dashboard_and_usage_statistics_are_off(monkeypatch):
 
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
     assert fake.ended
+
+
+def test_there_are_as_many_workers_as_have_something_to_do_and_the_dead_ones_tickets_return(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    fake, said = FakeRay(room=2), []
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    queue, sweep = filled(tmp_path)
+    with RayCrew("auto", threads=1, say=said.append) as crew:
+        crew.look(queue, sweep)
+        crew.look(queue, sweep)
+        assert [needs["resources"] for needs in fake.asked] == [{MEASURING: 1}] * 2
+        assert all(needs["max_retries"] == 0 for needs in fake.asked)
+        first, second = crew._tasks
+        queue.claim(queue.waiting()[0], first.name)
+        fake.answers[first.reference] = ConnectionResetError("the node died")
+        crew.look(queue, sweep)
+        assert said == [f"worker {first.name} is gone: the node died", "1: tried again"]
+        assert queue.waiting()[0].attempt == 2
+        assert queue.losses(1) == 1
+        assert len(fake.asked) == 3  # another one in its place
+        fake.answers[second.reference] = (2, "error: there is no such dataset")
+        with pytest.raises(UserError, match="could not begin on a node: error: there is no such dataset"):
+            crew.look(queue, sweep)
+
+
+def test_what_a_worker_says_and_how_it_ended_is_told(tmp_path):
+    status, said = on_ray.run_worker(["--queue", str(tmp_path / "none")], {"PYTHONPATH": str(ROOT)})
+    assert status == 2
+    assert "there is no queue of cases" in said
+
+
+@pytest.mark.slow
+def test_a_worker_on_a_leash_ends_with_whoever_started_it(tmp_path, monkeypatch):
+    """It waits for what another one has, and would for long."""
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    queue, _ = filled(tmp_path)
+    for one in queue.waiting():
+        queue.claim(one, "somebody")
+    words = [sys.executable, "-m", "bench.worker", "--queue", str(queue.root), "--leash"]
+    with subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdin.close()
+        process.stdin = None
+        _, said = process.communicate(timeout=200)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "interrupted"

@@ -110,6 +110,8 @@ class ResidualAutoencoder(nn.Module):
                 commitment_weight=COMMITMENT,
                 decay=0.99,
                 threshold_ema_dead_code=1 if len(self.encoder) else 0,
+                sync_codebook=False,  # under torchrun each process makes all codes, the same as one process
+                sync_kmeans=False,
             )
             self.quantiser(sample[None])
 

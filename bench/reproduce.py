@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -109,11 +109,9 @@ def main(
         console.print(f"{(time.monotonic() - started) / 60:6.1f} min  {line}", soft_wrap=True, highlight=False)
 
     queue = read_queue(suite)
-    if ray is not None and shared is None:
-        shared = home("queues", "by-ray") / f"{Path(suite).stem}-{size or 'compact'}"
-    if shared is not None:
+    if shared is not None or ray is not None:
         if queue is not None or kept or budget_minutes or not measure or dry_run or pages or jobs:
-            raise UserError("--queue goes with a suite, without --kept, --budget-minutes, --jobs and --no-measure")
+            raise UserError("--queue and --ray go with a suite, without --kept, --budget-minutes, --jobs, --no-measure")
         sweep = sweep_of(
             suite,
             size=size,
@@ -127,12 +125,16 @@ def main(
             timeout_s=case_timeout,
             dead_after_s=dead_after,
         )
+        shared = shared or home("queues", "by-ray") / f"{sweep.name}-{sweep.size or 'as-it-is'}"
+        how: dict[str, Any] = {"render": render, "retry": retry_failed}
         if ray is None:
-            share(sweep, shared, out, say, wait_for=wait, render=render, retry=retry_failed)
+            share(sweep, shared, out, say, wait_for=wait, **how)
             return
         with RayCrew(ray, threads=training_threads, say=say) as crew:
-            share(sweep, shared, out, say, wait_for=True, render=render, retry=retry_failed, look=crew.look)
+            share(sweep, shared, out, say, wait_for=True, look=crew.look, **how)
         return
+    if not wait or timing_threads or case_timeout or dead_after != DEAD_AFTER_S or training_threads != 1:
+        raise UserError("--no-wait, --dead-after, --case-timeout and options of threads go with --queue or --ray")
     if queue is not None:
         if datasets or only or jobs or not (measure and render):
             raise UserError(f"{suite} is a queue, whose jobs say what is done; leave out what is for suites")

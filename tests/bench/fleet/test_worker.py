@@ -4,9 +4,12 @@ import json
 import tempfile
 
 import pytest
+from typer.testing import CliRunner
 
+from bench import reproduce
 from bench.cli.loading import Loading
 from bench.fleet import measuring, worker
+from bench.fleet.folder import QueueFolder
 from bench.fleet.gathering import gather, wait
 from bench.fleet.launching import share, sweep_of
 from bench.fleet.measuring import Doer
@@ -250,3 +253,28 @@ def test_words_that_mean_nothing_are_refused():
         check_name("../up")
     assert measuring.MOST_LOSSES == 3
     assert CASES == 12
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["smoke", "--no-wait"], "go with --queue or --ray"),
+        (["smoke", "--timing-threads", "1"], "go with --queue or --ray"),
+        (["smoke", "--queue", "q", "--jobs", "2"], "--queue and --ray go with a suite, without --kept"),
+        (["gpu", "--queue", "q"], "--queue and --ray go with a suite"),
+    ],
+)
+def test_options_of_queues_and_others_do_not_mix(tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(reproduce.app, words)
+    assert said in str(result.exception)
+    assert not (tmp_path / "q").exists()
+
+
+def test_the_command_fills_and_tells_who_does_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = [str(write_suite(tmp_path)), "--queue", "q", "--no-wait", "--device", "cpu", "--timing-threads", "1"]
+    result = CliRunner().invoke(reproduce.app, words)
+    assert result.exit_code == 0, result.exception
+    assert len(list((tmp_path / "q" / "waiting").iterdir())) == 6
+    assert Sweep.read(QueueFolder(tmp_path / "q")).threads == 1

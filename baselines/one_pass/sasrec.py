@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import BatchFeature, GPT2Config, GPT2Model, PretrainedConfig
 from transformers.utils.generic import ModelOutput
 
+from baselines.one_pass.returning import KeptKeys
 from models import forward_costs, recommender
 from models.errors import UserError
 from models.item_scored import ItemScored
@@ -31,6 +32,10 @@ SIZES: dict[str, dict[str, int]] = {
     "t5-base": {"width": 768, "layers": 12, "heads": 12},
 }
 """Presets; those named after T5 have its width, depth and heads, for comparisons at equal size."""
+
+
+READ = 256
+"""Histories that `remember` reads at a time."""
 
 
 class Loss(StrEnum):
@@ -112,6 +117,7 @@ class SASRec(ItemScored):
     def __init__(self, config: SASRecConfig) -> None:
         super().__init__(config)
         self.backbone = GPT2Model(GPT2Config(**config.backbone))
+        self.kept: KeptKeys | None = None
         self.post_init()
 
     @classmethod
@@ -148,13 +154,49 @@ class SASRec(ItemScored):
             loss = binary_cross_entropy(queries, self.item_vectors, positives, negatives)
         return ModelOutput(loss=loss)
 
+    def index(self, catalogue: Catalogue) -> None:
+        """Check the catalogue, and forget all users."""
+        super().index(catalogue)
+        self.kept = None
+
+    @property
+    def index_parts(self) -> dict[str, int]:
+        """Bytes of the users' keys and values, once any are kept, beside what ranking needs."""
+        return super().index_parts | ({} if self.kept is None else {"users' keys and values": self.kept.bytes})
+
+    @torch.inference_mode()
+    def remember(self, histories: Sequence[History]) -> None:
+        """Read histories and keep their keys and values; see `models.recommender.Recommender.remember`."""
+        self.kept = self.kept or KeptKeys(self.backbone)
+        for start in range(0, len(histories), READ):
+            part = histories[start : start + READ]
+            batch = request_batch(part, self.config.max_items, self.serving).to(self.device)
+            self.kept.read(batch["input_ids"], batch["last"], self.kept.keys(part, newest=True).tolist())
+
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
-        """Pad the newest `max_length` items on the right."""
-        return request_batch(histories, self.config.max_items, self.serving)
+        """Pad the newest `max_length` items on the right.
+
+        Once users are remembered, two columns more: ``before`` and ``after`` int64 [B], the keys of each history
+        without its newest event and with it.
+        """
+        batch = request_batch(histories, self.config.max_items, self.serving)
+        if self.kept is not None:
+            batch["before"] = self.kept.keys(histories, newest=False)
+            batch["after"] = self.kept.keys(histories, newest=True)
+        return batch
 
     def most_places(self, name: str) -> int | None:
         """Return the most items that have a position."""
         return self.config.max_items if name == "input_ids" else None
+
+    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
+        """Score every item against the hidden state of the newest one: of one step for remembered users."""
+        if self.kept is None or "before" not in inputs:
+            return super().recommend(inputs, k)
+        with phase("encode"):
+            keys = inputs["before"].tolist(), inputs["after"].tolist()
+            query = self.kept.newest(inputs["input_ids"], inputs["last"], *keys)
+        return self.ranked(query, inputs, k)
 
     def query_of(self, inputs: BatchFeature) -> Tensor:
         """Return the hidden state of the newest item, [B, D]."""
@@ -162,7 +204,9 @@ class SASRec(ItemScored):
         return hidden[torch.arange(len(hidden), device=hidden.device), inputs["last"]]
 
     def forward_flops(self, inputs: BatchFeature) -> int | None:
-        """Add up the blocks and the ranking."""
+        """Add up the blocks and the ranking; None for remembered users, whose steps differ in length."""
+        if self.kept is not None and "before" in inputs:
+            return None
         users, places = inputs["input_ids"].shape
         return forward_costs.total(forward_costs.gpt2(self.backbone.config, users, places), self.ranking_flops(users))
 

@@ -12,7 +12,7 @@ import typer
 
 from bench.cli import ending
 from bench.cli.loading import Loading, with_loading
-from bench.cli.offering import LOADGEN_TOLD, OPTIONS, offered_of, words_of
+from bench.cli.offering import LOADGEN_TOLD, OPTIONS, REFRESH_TOLD, offered_of, words_of
 from bench.cli.options import DeviceName, PresetName, SettingWords
 from bench.ground.bounds import BatchSize, BeamWidth, Minutes, Users, number
 from bench.scenarios.scenarios import SCENARIOS
@@ -51,6 +51,7 @@ def main(
     arrival_seeds: Annotated[str | None, typer.Option(metavar="N", help=TOLD["arrival_seeds"])] = None,
     search_seconds: Annotated[str | None, typer.Option(metavar="SECONDS", help=TOLD["search_seconds"])] = None,
     loadgen: Annotated[bool, typer.Option("--loadgen", help=LOADGEN_TOLD)] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help=REFRESH_TOLD)] = False,
     decoder: Annotated[
         Words | None, typer.Option(help="Decoder of generative recommenders; default: those of the suite load.")
     ] = None,
@@ -73,7 +74,7 @@ def main(
     named = {
         "slo": slo, "rate": rate, "arrivals": arrivals, "workers": workers, "window_ms": window_ms,
         "largest_batch": largest_batch, "load_seconds": load_seconds, "arrival_seeds": arrival_seeds,
-        "search_seconds": search_seconds, "loadgen": loadgen,
+        "search_seconds": search_seconds, "loadgen": loadgen, "refresh": refresh,
     }  # fmt: skip
     words = ["--scenario", scenario, *words_of(offered_of(named)), *loading.words()]
     for name in recommenders or []:

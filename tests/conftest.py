@@ -43,6 +43,7 @@ SLOW = (
     "bench/running/test_served_worker.py",
     "bench/scenarios/test_served.py",
     "bench/service/test_loadgen.py",
+    "bench/service/test_refreshing.py",
     "bench/service/test_service.py",
     "bench/statistics/test_between_runs.py",
     "bench/statistics/test_growth.py",

@@ -46,11 +46,15 @@ OPTIONS = (
     Option("--largest-batch", "largest_batches", "N", "Most users answered together; may be repeated.", several=True),
     Option("--load-seconds", "seconds", "SECONDS", "How long requests arrive in one trial. Default: 10."),
     Option("--arrival-seeds", "seeds", "N", "Draws of arrivals. Default: 5."),
-    Option("--search-seconds", "search_s", "SECONDS", "What looking for the highest rate may take. Default: 180."),
+    Option("--search-seconds", "search_s", "SECONDS", "What looking for the highest rate may take. Default: 120."),
     Option("--arrivals", "trace", "FILE", "Arrival times in seconds, one a line, for --scenario trace."),
 )
 """All of them but the bare ones."""
 
+FLAGS = ("loadgen", "refresh")
+"""The bare ones."""
+
+REFRESH_TOLD = "Take new catalogues in while requests go on, too."
 LOADGEN_TOLD = "Let MLPerf's LoadGen ask the same service, too (pip install mlcommons-loadgen)."
 
 
@@ -65,6 +69,7 @@ def add_to(add: Callable[..., None]) -> None:
         more = {"action": "append"} if one.several else {}
         add(one.name, metavar=one.metavar, help=one.told, **more)
     add("--loadgen", action="store_true", help=LOADGEN_TOLD)
+    add("--refresh", action="store_true", help=REFRESH_TOLD)
 
 
 def offered_of(words: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,7 +93,7 @@ def offered_of(words: Mapping[str, Any]) -> dict[str, Any]:
         except ValidationError as error:
             shown = ", ".join(map(str, value)) if one.several else value
             raise UserError(f"{one.name} {shown}: {in_words(error)}; change it") from None
-    return named | ({"loadgen": True} if words.get("loadgen") else {})
+    return named | {name: True for name in FLAGS if words.get(name)}
 
 
 def words_of(offered: Mapping[str, Any]) -> list[str]:
@@ -98,4 +103,4 @@ def words_of(offered: Mapping[str, Any]) -> list[str]:
         values: Iterable[Any] = offered.get(one.field) or []
         for value in values if one.several else [offered.get(one.field)]:
             words += [] if value is None else [one.name, str(value)]
-    return words + (["--loadgen"] if offered.get("loadgen") else [])
+    return words + [f"--{name}" for name in FLAGS if offered.get(name)]

@@ -47,6 +47,8 @@ def _peak(load: Load) -> str:
     peak = load.peak
     if peak is None:
         return "n/a"
+    if peak.rate is None:
+        return f"below {peak.high:.3g}"
     return f"{peak.rate:.3g} [{peak.low:.3g}, {peak.high:.3g}]" if peak.rate else "none"
 
 

@@ -11,7 +11,7 @@ import torch
 from transformers import BatchFeature
 
 from models.contract import check_lists
-from models.recommender import History, Recommendations, Recommender, phase
+from models.recommender import Catalogue, History, Recommendations, Recommender, phase
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Subject:
         k: Length of the lists.
         device: Where the recommender is.
         items: Size of the catalogue, which no item of a list may exceed; None where it is not known.
+        catalogue: The catalogue; None where it is not known.
 
     """
 
@@ -34,6 +35,7 @@ class Subject:
     k: int
     device: torch.device
     items: int | None = None
+    catalogue: Catalogue | None = field(default=None, repr=False)
 
     @property
     def batch_size(self) -> int:

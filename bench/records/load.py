@@ -67,6 +67,7 @@ class Offered(Model):
         search_s: When the search for the highest rate begins no further trial.
         trace: File of arrival times in seconds, one a line, for the scenario ``trace``.
         loadgen: Whether MLPerf's LoadGen asks the same service, too.
+        refresh: Whether new catalogues are taken in while it answers, too.
 
     """
 
@@ -77,9 +78,10 @@ class Offered(Model):
     workers: AtLeastOne | None = None
     seconds: Positive = 10.0
     seeds: AtLeastOne = 5
-    search_s: Positive = 180.0
+    search_s: Positive = 120.0
     trace: str | None = None
     loadgen: bool = False
+    refresh: bool = False
 
     @property
     def words(self) -> str:
@@ -181,8 +183,10 @@ class Peak(Bounded):
     """The highest rate that keeps the objective.
 
     Attributes:
-        rate: Users a second: the geometric mean over seeds; 0 where not even one request at a time keeps it.
-        low, high: Its 95 % interval: Student's over the logarithms of `by_seed`, where there are several.
+        rate: Users a second: the geometric mean over seeds; 0 where not even one request at a time keeps it; None where
+            the search ran out of time before it met one that is kept.
+        low, high: Its 95 % interval: Student's over the logarithms of `by_seed`, where there are several; 0 and the
+            least rate that was missed, where `rate` is None.
         by_seed: What each draw of arrivals found.
         window_ms: The window that gave it.
         largest_batch: The largest batch that gave it.
@@ -190,7 +194,7 @@ class Peak(Bounded):
 
     """
 
-    rate: NonNegative
+    rate: NonNegative | None
     low: NonNegative
     high: NonNegative
     by_seed: list[Positive] = Field(default=[])
@@ -231,6 +235,55 @@ class SecondOpinion(Model):
         return max(found, default=None)
 
 
+class ColdStart(Model):
+    """Seconds from the start of a process that serves one case to its first answer, part by part.
+
+    Attributes:
+        imports_s: Until the libraries were imported, the interpreter's own start included.
+        data_s: Loading the catalogue and the users.
+        weights_s: Reading the weights.
+        index_s: Indexing the catalogue.
+        first_answer_s: The first request; where programs are made for it, that is in it.
+        next_answer_s: The same request again.
+
+    """
+
+    imports_s: NonNegative
+    data_s: NonNegative
+    weights_s: NonNegative
+    index_s: NonNegative
+    first_answer_s: NonNegative
+    next_answer_s: NonNegative
+
+    @property
+    def seconds(self) -> float:
+        """From the start of the process to the first answer."""
+        return self.imports_s + self.data_s + self.weights_s + self.index_s + self.first_answer_s
+
+
+class Refresh(Model):
+    """A new catalogue taken in again and again by a process beside the service, while requests went on.
+
+    Attributes:
+        new: Share of the items that are new.
+        rate: Requests a second meanwhile.
+        seconds: Median time of taking it in; None where that cannot be done.
+        bytes: Size of what was made.
+        p99_before_s: 99th percentile at that rate without.
+        p99_meanwhile_s: With it.
+        why: Why it cannot be done; empty where it can.
+
+    """
+
+    new: Share
+    rate: Positive
+    seconds: Positive | None = None
+    bytes: Count | None = None
+    p99_before_s: Positive | None = None
+    p99_meanwhile_s: Positive | None = None
+    why: str = ""
+
+
 class Load(Model):
     """How a service answered.
 
@@ -241,6 +294,8 @@ class Load(Model):
         searched: Trials that led there.
         peak: The highest rate that keeps the objective; None where it was not searched.
         loadgen: LoadGen's second opinion; None where it was not asked.
+        refreshes: New catalogues taken in meanwhile, by the share of new items.
+        cold: Its cold start; a line where that failed; None where it was not measured.
 
     """
 
@@ -250,6 +305,8 @@ class Load(Model):
     searched: list[Trial] = Field(default=[])
     peak: Peak | None = None
     loadgen: SecondOpinion | None = None
+    refreshes: list[Refresh] = Field(default=[])
+    cold: ColdStart | str | None = None
 
     @property
     def main(self) -> Trial:

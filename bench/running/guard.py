@@ -35,6 +35,7 @@ from bench.data.dataset import Dataset
 from bench.measure.outcome import Failure
 from bench.measure.peaks import peaks
 from bench.records.record import Case, Memory, Outcome, Record, Unavailable
+from bench.running.cold import cold_start
 from bench.running.isolated import FROM_ENVIRONMENT, own_memory
 from bench.running.runner import Runner, RunOptions, failed
 from bench.running.unfinished import Unfinished
@@ -117,10 +118,13 @@ class Guard:
             self._measures.close()
 
     def _kept(self, record: Record) -> Record:
-        """Add what a process of its own tells of a case's memory, and keep the record."""
+        """Add what a process of its own tells of a case's memory, or of a service's cold start; keep the record."""
         if record.outcome is Outcome.OK and self._options.suite.own_process:
             own = own_memory(self._options.job, record.case.name, timeout_s=self._options.timeout_s)
             record = record.model_copy(update={"memory": _with_process(record.memory, own)})
+        if record.load is not None:
+            cold = cold_start(self._options.job, record.case.name, timeout_s=self._options.timeout_s)
+            record = record.model_copy(update={"load": record.load.model_copy(update={"cold": cold})})
         self.unfinished.keep_record(record)
         return record
 

@@ -20,7 +20,7 @@ def subject_of(recommender: Recommender, case: Case, dataset: Dataset, device: t
     """Put an indexed recommender before batches of test users; a service is asked by more of them."""
     histories, _ = dataset.queries(Split.TEST)
     batches = user_batches(histories, case.batch_size, **({} if case.load is None else {"users": SERVED}))
-    return Subject(case.name, recommender, batches, case.k, device, len(dataset.catalogue))
+    return Subject(case.name, recommender, batches, case.k, device, len(dataset.catalogue), dataset.catalogue)
 
 
 def users_to_rank(dataset: Dataset, users: int | None) -> tuple[Sequence[History], list[int]]:

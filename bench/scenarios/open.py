@@ -6,6 +6,7 @@ from bench.records.load import Trial
 from bench.scenarios.served import Served, Tried
 from bench.service.asked import Heard
 from bench.service.peak import FRACTIONS, Batching, Search
+from bench.service.refreshing import refreshes
 from bench.service.second_opinion import second_opinion
 from bench.service.session import Session
 
@@ -14,6 +15,9 @@ ALONE = 0.2
 
 CALM = 0.7
 """Share of the highest rate at which LoadGen's 99th percentile is held against ours: nearer, chance decides both."""
+
+BUSY = 0.5
+"""Share of the highest rate at which new catalogues are taken in."""
 
 
 class Open(Served):
@@ -32,7 +36,8 @@ class Open(Served):
                 trials.append(trial)
                 mains.append(heard)
             asked = second_opinion(session, batching, offered.rate, None) if offered.loadgen else None
-            return Tried(trials[0], mains[0], trials, loadgen=asked)
+            renewed = refreshes(session, batching, offered.rate) if offered.refresh else []
+            return Tried(trials[0], mains[0], trials, loadgen=asked, refreshes=renewed)
         alone = session.service.workers / session.request_s
         start = session.recall([session.service.subject.name, "start"]) or alone
         session.keep([session.service.subject.name, "start"], start)
@@ -42,8 +47,9 @@ class Open(Served):
         top = peak.rate or ALONE * start
         fractions = FRACTIONS if peak.rate else (1.0,)
         found: dict[float, tuple[Trial, Heard]] = {
-            share: session.wholly(share * top, offered.seeds, batching) for share in fractions
+            share: session.wholly(share * top, offered.seeds, batching, stretched=share == 1.0) for share in fractions
         }
         main, heard = found[1.0]
         asked = second_opinion(session, batching, CALM * top, peak) if offered.loadgen else None
-        return Tried(main, heard, [trial for trial, _ in found.values()], search.trials, peak, asked)
+        renewed = refreshes(session, batching, BUSY * top) if offered.refresh else []
+        return Tried(main, heard, [trial for trial, _ in found.values()], search.trials, peak, asked, renewed)

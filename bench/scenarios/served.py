@@ -16,7 +16,7 @@ from bench.measure.outcome import Failure, Step, failure, unwatched
 from bench.measure.state import Watch
 from bench.measure.subject import Subject
 from bench.measure.warmup import warm_up
-from bench.records.load import Load, Offered, Peak, SecondOpinion, Trial
+from bench.records.load import Load, Offered, Peak, Refresh, SecondOpinion, Trial
 from bench.scenarios.scenario import Scenario
 from bench.service.asked import Heard
 from bench.service.service import HANG_S, Service
@@ -39,6 +39,7 @@ class Tried:
         searched: Those that led there.
         peak: The highest rate; None where it was not searched.
         loadgen: LoadGen's second opinion.
+        refreshes: New catalogues taken in meanwhile.
 
     """
 
@@ -48,6 +49,7 @@ class Tried:
     searched: list[Trial] = field(default_factory=list)
     peak: Peak | None = None
     loadgen: SecondOpinion | None = None
+    refreshes: list[Refresh] = field(default_factory=list)
 
 
 class Served(Scenario):
@@ -117,5 +119,6 @@ class Served(Scenario):
             searched=tried.searched,
             peak=tried.peak,
             loadgen=tried.loadgen,
+            refreshes=tried.refreshes,
         )
         return samples

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from bench.records.load import Offered, Peak, Trial, Verdict
 from bench.statistics.objectives import over_seeds
@@ -66,7 +67,10 @@ class Search:
         if rough is None:
             least = min(trial.rate or math.inf for trial in self.trials)
             why = f"{least:.3g} a second, the least that was tried, does not keep {self.offered.slo}"
-            return Peak(rate=0, low=0, high=0, window_ms=best.window_ms, largest_batch=best.largest, why=why)
+            known: dict[str, Any] = {"rate": 0, "low": 0, "high": 0}
+            if least > self.start * LOWEST * STEP:
+                known, why = {"rate": None, "low": 0, "high": least}, f"the search ran out of time: {why}"
+            return Peak(**known, window_ms=best.window_ms, largest_batch=best.largest, why=why)
         for change in self._others(best):
             if self.time_is_up():
                 break

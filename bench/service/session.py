@@ -78,9 +78,18 @@ class Session:
         self.keep(key, trial.model_dump(mode="json"))
         return trial
 
-    def wholly(self, rate: float, seed: int, batching: Batching) -> tuple[Trial, Heard]:
-        """Try a rate for as long as was asked for, whatever comes of it."""
-        return self.tried(poisson(rate, count=self.count(rate), seed=seed), batching, rate=rate, seed=seed)
+    def wholly(self, rate: float, seed: int, batching: Batching, *, stretched: bool = True) -> tuple[Trial, Heard]:
+        """Try a rate for as long as was asked for, whatever comes of it.
+
+        Args:
+            rate: Requests a second.
+            seed: Of the arrivals.
+            batching: How batches are formed.
+            stretched: Whether it may be longer, to have as many requests as the objective needs.
+
+        """
+        count = self.count(rate) if stretched else max(1, min(MOST_REQUESTS, math.ceil(rate * self.offered.seconds)))
+        return self.tried(poisson(rate, count=count, seed=seed), batching, rate=rate, seed=seed)
 
     def count(self, rate: float) -> int:
         """Return how many requests a trial gets: those of its seconds, or as many as its objective needs."""

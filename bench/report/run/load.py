@@ -19,6 +19,7 @@ from bench.report.reading.labels import (
     dataset_name,
     listed,
     machine_name,
+    mebibytes,
     metric_of,
     milliseconds,
     number,
@@ -37,7 +38,8 @@ NOTE = (
     "Users/s within: the highest rate that keeps the limit; brackets: 95 % interval over draws of arrivals. Window and "
     "batch: those that carry most. The rest of the row is at that rate, one trial. Cost per million and energy are at "
     "that rate, not at saturation. A failed request misses the limit; one that the end cut short is left out; n/a: too "
-    "few requests to tell."
+    "few requests to tell. A cold start is of a fresh process, the file cache warm; programs that are made for the "
+    "first request are in its answer. A new catalogue is taken in again and again by a process beside the service."
 )
 AGREES = "agrees within 5 %"
 
@@ -98,12 +100,14 @@ def answer(records: Sequence[Record]) -> list[str]:
 
 def _peak_rate(record: Record) -> float:
     peak = load_of(record).peak
-    return 0.0 if peak is None else peak.rate
+    return 0.0 if peak is None else peak.rate or 0.0
 
 
 def _users(record: Record) -> str:
     peak = load_of(record).peak
     assert peak is not None
+    if peak.rate is None:
+        return f"below {significant(peak.high)} users/s"
     late = " (not valid: the client was late)" if load_of(record).main.invalid else ""
     return f"{with_interval(peak.rate, peak.low, peak.high)} users/s{late}" if peak.rate else "none"
 
@@ -149,6 +153,8 @@ def _within(load: Load) -> Quantity | str:
     peak = load.peak
     if peak is None:
         return NOT_AVAILABLE
+    if peak.rate is None:
+        return Quantity(f"below {significant(peak.high)}", 0.0)
     return with_interval(peak.rate, peak.low, peak.high) if peak.rate else Quantity(NONE, 0.0)
 
 
@@ -238,6 +244,54 @@ def second_opinions(records: Sequence[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def cold_starts(records: Sequence[Record]) -> pd.DataFrame:
+    """Return a row a service whose cold start was measured, in seconds, part by part."""
+    rows = []
+    for name, record in zip(case_labels(records), records, strict=True):
+        cold = load_of(record).cold
+        if isinstance(cold, str):
+            parts = dict.fromkeys(("to the first answer", *_COLD), NOT_AVAILABLE)
+            rows.append({"recommender": name, **parts, "what to know": cold})
+        elif cold is not None:
+            spans = {title: _seconds(getattr(cold, field)) for title, field in _COLD.items()}
+            rows.append({"recommender": name, "to the first answer": _seconds(cold.seconds), **spans})
+    return pd.DataFrame(rows).fillna(NONE)
+
+
+_COLD = {
+    "imports": "imports_s",
+    "data": "data_s",
+    "weights": "weights_s",
+    "index": "index_s",
+    "first answer": "first_answer_s",
+    "next answer": "next_answer_s",
+}
+
+
+def _seconds(value: float | None) -> Quantity | str:
+    return NOT_AVAILABLE if value is None else Quantity(f"{significant(value)} s", value)
+
+
+def refreshed(records: Sequence[Record]) -> pd.DataFrame:
+    """Return a row a service and share of new items: what taking a catalogue in takes, and what users notice."""
+    return pd.DataFrame(
+        [
+            {
+                "recommender": name,
+                "new items": share(one.new),
+                "takes": _seconds(one.seconds),
+                "holds": NOT_AVAILABLE if one.bytes is None else mebibytes(one.bytes),
+                "at, a second": number(one.rate),
+                "p99 before": _time(one.p99_before_s),
+                "p99 meanwhile": _time(one.p99_meanwhile_s),
+                "what to know": one.why or NONE,
+            }
+            for name, record in zip(case_labels(records), records, strict=True)
+            for one in load_of(record).refreshes
+        ]
+    )
+
+
 def _count(value: float | None) -> Quantity | str:
     return NOT_AVAILABLE if value is None else number(value)
 
@@ -248,6 +302,8 @@ def _load(material: Material) -> Content:
     for name, group in found.items():
         tables += [Titled(name, at_the_limit(group, material.prices)), Titled(f"By rate: {name}", by_rate(group))]
         tables.append(Titled(f"MLPerf's LoadGen at the same services: {name}", second_opinions(group)))
+        tables.append(Titled(f"From a cold start: {name}", cold_starts(group)))
+        tables.append(Titled(f"A new catalogue beside requests: {name}", refreshed(group)))
     return Content(tuple(tables), NOTE, tuple(served.drawings(found)), lead=" ".join(answer(material.served)))
 
 

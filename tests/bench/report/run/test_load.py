@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.records.load import Offered, SecondOpinion
+from bench.records.load import ColdStart, Offered, Peak, Refresh, SecondOpinion
 from bench.records.record import Outcome
 from bench.records.store import Run
 from bench.report.run.chapters import sections
@@ -90,3 +90,27 @@ def test_services_stay_out_of_what_one_client_measured_and_a_failed_one_is_a_row
 
 def test_a_run_without_services_has_no_such_section():
     assert section(make_record()) is None
+
+
+def test_cold_starts_and_new_catalogues_are_told_part_by_part_and_what_cannot_be_has_its_reason():
+    parts = {"imports_s": 3, "data_s": 0.5, "weights_s": 0.25, "index_s": 0.125, "first_answer_s": 0.125}
+    cold = ColdStart(**parts, next_answer_s=0.01)
+    taken = Refresh(new=0.1, rate=200, seconds=0.5, bytes=2**20, p99_before_s=0.01, p99_meanwhile_s=0.02)
+    refused = Refresh(new=1.0, rate=200, why="knows no new items")
+    found = section(make_served(cold=cold, refreshes=[taken, refused]), make_served("p5", cold="it took over 600 s"))
+    starts, new = (one.frame for one in found.tables[-2:])
+    assert starts["to the first answer"].tolist() == ["4.00 s", "n/a"]
+    assert starts["what to know"].tolist() == ["none", "it took over 600 s"]
+    assert new["new items"].tolist() == ["10.0%", "100.0%"]
+    assert new.iloc[0][["takes", "holds", "p99 before", "p99 meanwhile"]].tolist() == [
+        "0.500 s", "1.00 MiB", "10.0 ms", "20.0 ms",
+    ]  # fmt: skip
+    assert new.iloc[1]["what to know"] == "knows no new items"
+
+
+def test_a_search_without_time_is_no_none():
+    peak = Peak(rate=None, low=0, high=50, window_ms=0, largest_batch=8, why="the search ran out of time")
+    slow = make_served(peak=0.0).model_copy()
+    slow = slow.model_copy(update={"load": slow.load.model_copy(update={"peak": peak})})
+    assert "lite-llm4rec below 50.0 users/s" in answer([slow])[0]
+    assert at_the_limit([slow], []).iloc[0]["users/s within"] == "below 50.0"

@@ -236,8 +236,9 @@ def _run(record: Record) -> Hashable:
 
 
 def timed(record: Record) -> Latency | None:
-    """Return a record's latency; None where it has none."""
-    return record.latency if record.outcome is Outcome.OK else None
+    """Return a record's latency; None where it has none, and of a service whose rate was searched and so is another."""
+    searched = record.load is not None and record.load.peak is not None
+    return record.latency if record.outcome is Outcome.OK and not searched else None
 
 
 def run_ratio(other: Record, base: Record, past: Past) -> Ratio | OneRunEach | None:

@@ -68,7 +68,8 @@ class Matching:
 
 def flat(case: Case) -> Flat:
     """Return a case's fields, settings one by one; what goes without saying is left out or said as new records do."""
-    fields: Flat = case.model_dump(mode="json", exclude={"settings", "loaded_with", "search", "ranking"})
+    fields: Flat = case.model_dump(mode="json", exclude={"settings", "loaded_with", "search", "ranking", "load"})
+    fields["load"] = None if case.load is None else case.load.words
     if case.decoder is not None and case.scores is None:
         fields["scores"] = FULL_VOCAB  # records made before there was a choice
     fields |= {LOADED + name: value for name, value in case.loaded_with.items()}

@@ -16,6 +16,7 @@ from bench.report.comparing import sources as origins
 from bench.report.comparing import tables as comparison_tables
 from bench.report.comparing import words
 from bench.report.comparing.comparison import MARGIN, Comparison, Group, compare
+from bench.report.comparing.loads import loads
 from bench.report.comparing.sources import ResultSource
 from bench.report.drawing.figure import Drawing
 from bench.report.drawing.writing import write_page
@@ -36,6 +37,7 @@ class ComparedPart:
         latency: Medians and verdicts.
         quality: NDCG@10; empty where there is none.
         costs: What needs no clock.
+        loads: Services under load; empty where there are none.
         drawings: Drawings of ratios and differences.
 
     """
@@ -45,6 +47,7 @@ class ComparedPart:
     latency: pd.DataFrame
     quality: pd.DataFrame
     costs: pd.DataFrame
+    loads: pd.DataFrame
     drawings: list[Drawing]
 
 
@@ -107,6 +110,7 @@ def _part(base: ResultSource, other: ResultSource, group: Group, margin: float, 
         latency=comparison_tables.latency(base, other, group.rows),
         quality=comparison_tables.quality(base, other, group.rows),
         costs=comparison_tables.costs(base, other, group.rows),
+        loads=loads(base, other, group.rows),
         drawings=comparison_figures.draw(base, other, group.rows, margin=margin, ending=ending),
     )
 

@@ -7,12 +7,26 @@ import pytest
 from bench.measure.outcome import unwatched
 from bench.records.load import Offered
 from bench.service.peak import Batching
-from bench.service.refreshing import SHARES, refreshes, renewed
+from bench.service.refreshing import BY_NUMBER, SHARES, refreshes, renewed
 from bench.service.service import Service
 from bench.service.session import Session
 from models.errors import UserError
+from models.recommender import Recommendations
 from tests.bench.service.sleepers import Sleeper, subject
 from tests.tiny import catalogue
+
+
+class Noticing(Sleeper):
+    """A sleeper whose scores hang on the texts of the items."""
+
+    letters = 0
+
+    def index(self, catalogue):
+        self.letters = sum(len(item.title) for item in catalogue.items)
+
+    def recommend(self, inputs, k):
+        found = super().recommend(inputs, k)
+        return Recommendations(found.items, found.scores + self.letters)
 
 
 class Refusing(Sleeper):
@@ -33,7 +47,7 @@ def test_so_many_items_are_new_and_the_others_as_they_were(share, new):
     assert before.fingerprint != after.fingerprint
 
 
-@pytest.mark.parametrize(("kind", "why"), [(Sleeper, ""), (Refusing, "knows no new items")])
+@pytest.mark.parametrize(("kind", "why"), [(Noticing, ""), (Refusing, "knows no new items"), (Sleeper, BY_NUMBER)])
 def test_catalogues_are_taken_in_while_requests_go_on(kind, why):
     asked = replace(subject(kind(0.001)), catalogue=catalogue())
     with Service(asked, workers=1) as service:

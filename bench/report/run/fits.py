@@ -15,6 +15,7 @@ from bench.report.reading.labels import caption, case_labels, dataset_name, grou
 from bench.report.reading.ratios import latency_of, measured, metric
 from bench.report.reading.trained import how_trained
 from bench.report.run.front import QUALITY, peak_bytes
+from bench.report.run.load import hours_within, load_of, services
 from bench.report.run.money import hours
 
 FEW_ROUNDS = 50
@@ -26,14 +27,19 @@ MOST_SETTINGS = 24
 POINTS_PER_INCH = 72
 
 
-def choices(records: Sequence[Record]) -> dict[str, Any]:
+def choices(records: Sequence[Record], served: Sequence[Record] = ()) -> dict[str, Any]:
     """Return what the page chooses from: settings, each with its axes, and the cases measured in them.
 
     A setting is all that cases must share to be chosen between, the batch aside. Times are in milliseconds, memory in
     MiB; what was not measured is None.
+
+    Args:
+        records: Cases that one client asked.
+        served: Cases that were asked as services; each has a ``curve``, its times by the offered rate.
+
     """
     shown = measured(records)
-    looks = looks_of(shown) if shown else {}
+    looks = looks_of([*shown, *measured(served)]) if shown or served else {}
     settings: dict[str, list[Record]] = {}
     for record in shown:
         settings.setdefault(_setting(record), []).append(record)
@@ -45,6 +51,10 @@ def choices(records: Sequence[Record]) -> dict[str, Any]:
     for place, group in enumerate(settings.values()):
         names = _names(group)
         cases += [_case(record, names[id(record)], place, to_hex(looks[caption(record)][0])) for record in group]
+    for name, group in services(served).items():
+        drawn.append({"name": f"{name}, as services", "axes": None})
+        for record, label in zip(group, case_labels(group), strict=True):
+            cases.append(_service(record, label, len(drawn) - 1, to_hex(looks[caption(record)][0])))
     return {"settings": drawn, "cases": cases, "quality": QUALITY}
 
 
@@ -97,6 +107,17 @@ def _case(record: Record, name: str, setting: int, colour: str) -> dict[str, Any
     }
 
 
+def _service(record: Record, name: str, setting: int, colour: str) -> dict[str, Any]:
+    """Return a service as a case whose times hang on the rate; those at which too much arrived are left out."""
+    carried = [trial for trial in load_of(record).trials if trial.rate is not None and not trial.saturated]
+    times = [[trial.latency.p50_s, trial.latency.p95_s, trial.latency.p99_s] for trial in carried]
+    milliseconds = [[None if seconds is None else 1e3 * seconds for seconds in one] for one in times]
+    curve = [[trial.rate, *one] for trial, one in zip(carried, milliseconds, strict=True)]
+    whole = _case(record, name, setting, colour)
+    late = ["the client was late"] if load_of(record).main.invalid else []
+    return whole | {"curve": curve, "memory": None, "hours": hours_within(record), "notes": [*whole["notes"], *late]}
+
+
 def _axes(records: Sequence[Record]) -> dict[str, Any]:
     """Draw empty axes that hold all cases, and say where on them a time and a quality lie, in the SVG's units."""
     latencies = [latency_of(record) for record in records]
@@ -119,6 +140,7 @@ def _axes(records: Sequence[Record]) -> dict[str, Any]:
     return {"svg": svg[svg.index("<svg") :], **places, **limits}
 
 
-def several(records: Sequence[Record]) -> bool:
+def several(records: Sequence[Record], served: Sequence[Record] = ()) -> bool:
     """Tell whether there is anything to choose between."""
-    return any(len(group) > 1 for group in groups(measured(records)).values())
+    found = [*groups(measured(records)).values(), *services(served).values()]
+    return any(len(group) > 1 for group in found)

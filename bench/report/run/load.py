@@ -173,11 +173,17 @@ def _per_unit(record: Record) -> Quantity | str:
     return NOT_AVAILABLE if rate is None else number(rate / _units(record))
 
 
+def hours_within(record: Record) -> float | None:
+    """Return how many hours of what a price buys a million users take at the highest rate; None where there is none."""
+    rate = _rate(record)
+    return None if rate is None else _units(record) / rate / HOUR_S * MILLION
+
+
 def _money(record: Record, prices: Sequence[Price]) -> Quantity | str:
-    price, rate = price_of(record, prices), _rate(record)
-    if price is None or rate is None:
+    price, spent = price_of(record, prices), hours_within(record)
+    if price is None or spent is None:
         return NOT_AVAILABLE
-    value = price.per_hour * _units(record) / rate / HOUR_S * MILLION
+    value = price.per_hour * spent
     return Quantity(f"{significant(value, 2)} USD", value)
 
 

@@ -148,7 +148,7 @@ def _content(known: Known) -> dict[str, Any]:
         "headline": answers.headline(records),
         "answer": _answer(known),
         "front": known.drawings.get(FRONT),
-        "choices": fits.choices(records) if fits.several(records) else None,
+        "choices": fits.choices(records, known.served) if fits.several(records, known.served) else None,
         "prices": _prices(known),
         "bills": [_bill(record, known.prices) for record in measured(records)],
         "sections": known.sections,

@@ -17,6 +17,7 @@ from tests.bench.factories import (
     make_provenance,
     make_record,
     make_run,
+    make_served,
     make_studies,
     write_results,
     write_studies,
@@ -70,6 +71,7 @@ def folder(tmp_path_factory):
     failed = make_failure(HOSTILE, Outcome.ERROR, HOSTILE)
     files = [write_studies(place / "studies.json", studies)]
     timed = [*make_run(), *records, make_record(case=hostile), make_record(case=formula), failed]
+    timed += [make_served(peak=400.0), make_served("p5", peak=60.0)]
     files.append(write_results(place / "run.json", timed))
     runs, studied = store.read_all(files)
     write_report(runs, place / "report", studied)
@@ -217,6 +219,24 @@ def test_what_fits_answers_at_once(opened):
     fits.locator("input[name=budget]").fill("0.00001")
     assert fits.locator("output").inner_text() == "Nothing measured here fits."
     assert fits.locator("figure circle").count() == 4
+
+
+def test_what_fits_takes_a_rate_and_a_limit_of_services(opened):
+    page = opened()
+    fits = page.locator("#fits")
+    choices = fits.locator("select[name=setting] option").all_inner_texts()
+    fits.locator("select[name=setting]").select_option(label=next(one for one in choices if "as services" in one))
+    assert fits.locator("tr.fits").count() == 2
+    fits.locator("input[name=rate]").fill("300")
+    fits.locator("select[name=time]").select_option("p99")
+    fits.locator("input[name=budget]").fill("80")
+    assert "Best that fits: lite-llm4rec (NDCG@10" in fits.locator("output").inner_text()
+    assert "at 400 users/s" in fits.locator("tr.fits").inner_text()
+    assert fits.locator("tr.misses").count() == 1
+    fits.locator("input[name=rate]").fill("450")
+    assert fits.locator("output").inner_text() == "Nothing measured here fits."
+    fits.locator("select[name=setting]").select_option(index=0)
+    assert fits.locator("tr.fits").count() == 0, "what one client asked fits no rate"
 
 
 def test_what_fits_writes_names_beside_their_own_marks(opened):

@@ -214,12 +214,18 @@ function whatFits(section) {
     const place = Number(read("setting").value);
     const time = read("time").value;
     const bound = (name) => (read(name).value === "" ? null : Number.parseFloat(read(name).value));
-    const [budget, memory] = [bound("budget"), bound("memory")];
+    const [budget, memory, rate] = [bound("budget"), bound("memory"), bound("rate")];
     const within = (Number.parseFloat(read("within").value) || 0) / 100;
     const here = cases.filter((one) => one.setting === place && one.batch === Number(read("batch").value));
+    for (const one of here.filter((service) => service.curve)) {
+      const at = one.curve.find(([offered]) => offered >= (rate ?? 0));
+      one.carried = at ? at[0] : null;
+      [one.p50, one.p95, one.p99] = at ? at.slice(1) : [null, null, null];
+    }
     const fitting = new Set(
       here.filter(
         (one) =>
+          (rate === null || (one.carried ?? null) !== null) &&
           (budget === null || (one[time] !== null && one[time] <= budget)) &&
           (memory === null || (one.memory !== null && one.memory <= memory)),
       ),
@@ -244,7 +250,7 @@ function whatFits(section) {
     const order = [...here].sort((a, b) => fitting.has(b) - fitting.has(a) || (b.quality?.[0] ?? -1) - (a.quality?.[0] ?? -1));
     order.forEach((one, place) => (one.mark = place + 1));
     for (const one of order) {
-      const bill = paidPerHour(one.device) * one.hours;
+      const bill = one.hours === null ? Number.NaN : paidPerHour(one.device) * one.hours;
       const row = document.createElement("tr");
       row.className = fitting.has(one) ? "fits" : "misses";
       const head = document.createElement("th");
@@ -266,7 +272,7 @@ function whatFits(section) {
         row.append(data);
       }
       const cautions = document.createElement("td");
-      cautions.textContent = [fitting.has(one) ? "" : "does not fit", ...one.cautions, ...one.notes].filter(Boolean).join("; ") || "none";
+      cautions.textContent = [fitting.has(one) ? "" : "does not fit", one.carried ? `at ${digits(one.carried)} users/s` : "", ...one.cautions, ...one.notes].filter(Boolean).join("; ") || "none";
       row.append(cautions);
       made.row.add(row);
     }

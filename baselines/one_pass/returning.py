@@ -60,7 +60,7 @@ class KeptKeys:
         lengths = [len(one.items) for one in histories]
         return torch.tensor(
             [
-                NOT_KEPT if length > most or length <= 1 - newest else key_of(one, length - 1 + newest)
+                NOT_KEPT if length > most or length <= 1 - newest else key_of(one.items[: length - 1 + newest])
                 for one, length in zip(histories, lengths, strict=True)
             ]
         )

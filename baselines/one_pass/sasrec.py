@@ -23,7 +23,7 @@ from models import forward_costs, recommender
 from models.errors import UserError
 from models.item_scored import ItemScored
 from models.losses import binary_cross_entropy, catalogue_cross_entropy
-from models.recommender import PADDING, Catalogue, History
+from models.recommender import PADDING, Catalogue, History, Recommendations, phase
 from models.sequences import Windows, collate_windows, negatives_outside, request_batch
 
 SIZES: dict[str, dict[str, int]] = {

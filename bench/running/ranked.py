@@ -69,10 +69,10 @@ def ranked_beside_exact(
 
 
 def _lost(quality: object, exact: object) -> dict[str, Any]:
-    after, before = (one.metrics[METRIC].value if isinstance(one, Quality) else None for one in (quality, exact))
+    after, before = (one.metrics.get(METRIC) if isinstance(one, Quality) else None for one in (quality, exact))
     if after is None or before is None:
         return {}
-    return {"ndcg_exact": before, "ndcg_lost": None if before == 0 else 1 - after / before}
+    return {"ndcg_exact": before.value, "ndcg_lost": None if before.value == 0 else 1 - after.value / before.value}
 
 
 def _proven(subject: Subject) -> float | None:

@@ -5,7 +5,7 @@ import torch
 
 from bench.measure import flops
 from bench.measure.subject import Subject
-from bench.records.record import Quality, Unavailable
+from bench.records.record import Unavailable
 from bench.running.ranked import operator_by_operator, ranked_beside_exact, requested_lists
 from models.recommender import Serving
 from tests.bench.factories import make_quality
@@ -42,7 +42,11 @@ def test_what_is_lost_is_a_share_of_what_scoring_every_item_has(subject):
     assert ranked.ndcg_exact == pytest.approx(0.2)
     assert ranked.ndcg_lost == pytest.approx(0.01)
     assert beside(subject, (make_quality(0.0), make_quality(0.0)))[0].ndcg_lost is None
-    assert isinstance(make_quality(0.2), Quality)
+
+
+def test_lists_too_short_for_the_metric_lose_nothing_that_is_known(subject):
+    short = make_quality(0.2).model_copy(update={"metrics": {}})
+    assert beside(subject, (short, short))[0].ndcg_lost is None
 
 
 def test_what_ranks_outside_of_torch_is_not_counted_and_says_so(subject):

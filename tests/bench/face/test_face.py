@@ -194,6 +194,7 @@ def test_a_run_leaves_one_record_a_case_with_the_samples_that_were_timed(face):
 @pytest.mark.parametrize("weights", [[], ["--untrained"]], ids=["trained", "untrained"])
 def test_a_ranker_is_held_against_scoring_every_item_by_the_same_weights(face, weights):
     """For the users who were ranked, or without quality for those who asked."""
+    pytest.importorskip("faiss")  # here, or each run would load its library anew, which it does not survive
     rankers = ["--ranker=exact-fused", "--ranker=int8-rescored", "--ranker=ivf"]
     face("--recommender=sasrec", "--recommender=popularity", "--top-k=10", *rankers, *weights).assert_outcomes(passed=4)
     records = [Record.model_validate(benchmark["extra_info"]) for benchmark in saved(face.home)["benchmarks"]]

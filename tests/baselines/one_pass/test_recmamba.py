@@ -15,7 +15,7 @@ K = 12
 
 def users():
     """Histories of every length from none to beyond the convolution's reach, one of them asked for by two users."""
-    long = History(90, tuple(1 + 7 * number % ITEMS for number in range(60)))
+    long = History(90, tuple(1 + 7 * number % ITEMS for number in range(35)))
     return [History(80, ()), History(81, (3,)), History(82, (4, 9)), long, History(91, long.items), *walks(6)]
 
 
@@ -137,7 +137,7 @@ def test_as_released_a_window_stands_where_a_history_stands_when_it_is_ranked():
 
 
 def test_padding_is_not_read_otherwise():
-    """A user's list is the same beside one of sixty events."""
+    """A user's list is the same beside one of many events."""
     model = recmamba()
     assert_equal(answer(model, users()[2:3]), first_of(answer(model, users()[2:4])))
 

@@ -5,7 +5,10 @@ import torch
 
 from bench.measure import energy, memory, phases
 from bench.measure.subject import Subject
+from bench.records.load import Slo
 from bench.records.record import Memory
+from bench.service.arrivals import poisson
+from bench.service.service import Service
 from models import registry
 from models.int8 import round_weights
 from models.recommender import Serving, TrainableRecommender
@@ -63,6 +66,19 @@ def test_energy_is_read_from_the_device():
     assert found.source == "NVML"
     assert 0 < found.idle_power_w < 2000
     assert found.joules_per_1000_users > 0
+
+
+@pytest.mark.parametrize("captured", [False, True])
+def test_a_service_gives_the_lists_of_single_requests(captured):
+    asked = subject("lite-llm4rec", "cuda")
+    asked.recommender.serving = Serving(captured=captured)
+    asked.recommender.index(catalogue())
+    with Service(asked, workers=1, largest=8) as service:
+        heard = service.ask(poisson(500, count=200, seed=0), Slo(), window_s=0.002, largest=8)
+    assert (heard.ok == 1).all()
+    for place, (items, _) in heard.lists.items():
+        alone = Subject("one", asked.recommender, [[service.users[place]]], 5, asked.device, ITEMS).request(0)
+        assert items.tolist() == alone.items[0].tolist()
 
 
 @pytest.mark.parametrize("name", ["lite-llm4rec", "tiger"])

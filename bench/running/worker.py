@@ -110,7 +110,8 @@ class Worker:
         plan = TimingPlan(case_s=self._plan.case_s, min_rounds=planned.min_rounds)
         request_s = samples.warmup.request_s
         if (load := planned.case.load) is not None:
-            self._service = Service(subject, workers=load.workers or 1).__enter__()
+            largest = load.largest_batches[-1]
+            self._service = Service(subject, workers=load.workers or 1, largest=largest).__enter__()
             asked = requests_needed(load.slo)
             return {"rounds": asked, "request_s": request_s, "of_a_turn": asked, "stationary": True}
         return {"rounds": plan.rounds(request_s), "request_s": request_s, "stationary": samples.warmup.stationary}

@@ -94,7 +94,9 @@ class Served(Scenario):
         hang_s = min(HANG_S, plan.timeout_s or HANG_S)
         with (
             step(subject.name, "starting its workers", None),
-            Service(subject, workers=offered.workers or 1, hang_s=hang_s) as service,
+            Service(
+                subject, workers=offered.workers or 1, hang_s=hang_s, largest=max(offered.largest_batches)
+            ) as service,
             samples.watch or Watch(subject.device),
         ):
             alone_s = max(samples.warmup.request_s, 1e-6)

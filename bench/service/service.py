@@ -42,7 +42,10 @@ from models.contract import check_lists
 from models.recommender import History, Recommendations
 
 START_S = 120.0
-"""What starting the client and warming the workers may take."""
+"""What starting the client may take."""
+
+WARM_S = 600.0
+"""What warming the workers may take, programs of all sizes included."""
 
 DRAIN_S = 2.0
 """How long answers are waited for after the last arrival, beyond some times the limit."""
@@ -60,21 +63,24 @@ class Service:
         subject: What answers; it is indexed and warm, and lies on the CPU or on one GPU.
         workers: Processes on a CPU; on a GPU there is one, a thread.
         hang_s: After how long without an answer it counts as hanging.
+        largest: Most users of any batch that it will be asked for.
 
     """
 
-    def __init__(self, subject: Subject, *, workers: int, hang_s: float = HANG_S) -> None:
+    def __init__(self, subject: Subject, *, workers: int, hang_s: float = HANG_S, largest: int = 1) -> None:
         self.subject = subject
         self.users: list[History] = [history for batch in subject.batches for history in batch]
         self.pipelined = subject.device.type == "cuda"
         self.workers = 1 if self.pipelined else workers
         self._hang_s = hang_s
+        self._largest = largest
         self._asked = 0
         shared = np.frombuffer(mmap.mmap(-1, 16), np.float64)
         self.rules = Rules(shared)
         self._open: list[int] = []
         self._processes: list[BaseProcess] = []
         self._client: subprocess.Popen[bytes] | None = None
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         self.queue, self._requests = self._pipe(queue_pipe())
@@ -98,6 +104,12 @@ class Service:
         for process in self._processes:
             process.kill()
             process.join()
+        if self._thread is not None:
+            os.close(self._requests)  # nobody can ask any more, which ends it
+            self._open.remove(self._requests)
+            self._thread.join(self._hang_s)
+            if self._thread.is_alive():  # what it reads and writes must not become somebody else's
+                return
         for place in self._open:
             with suppress(OSError):
                 os.close(place)
@@ -177,7 +189,8 @@ class Service:
         return ends
 
     def _worker(self, answers: int, turn: Any) -> Worker:
-        return Worker(self.subject, self.users, Batcher(self.queue, turn, self.rules), answers, self._errors)
+        batcher = Batcher(self.queue, turn, self.rules)
+        return Worker(self.subject, self.users, batcher, answers, self._errors, self._largest)
 
     def _start_processes(self) -> list[int]:
         context = multiprocessing.get_context("fork")  # the weights are there, warm, and shared
@@ -203,18 +216,19 @@ class Service:
             finally:
                 os.close(writes)
 
-        threading.Thread(target=serve, daemon=True).start()
+        self._thread = threading.Thread(target=serve, daemon=True)
+        self._thread.start()
         return [reads]
 
     def _wait_for_hello(self) -> None:
-        kind, end = answer_type(self.subject.k), time.monotonic() + START_S
+        kind, end = answer_type(self.subject.k), time.monotonic() + WARM_S
         for place in self.answers:
             said = b""
             while len(said) < kind.itemsize:
                 ready, _, _ = select.select([place], [], [], max(0.0, end - time.monotonic()))
                 read = os.read(place, kind.itemsize - len(said)) if ready else b""
                 if not read:
-                    raise self._over(f"a worker was not ready after {START_S:g} s")
+                    raise self._over(f"a worker was not ready after {WARM_S:g} s")
                 said += read
             assert np.frombuffer(said, kind)["number"][0] == HELLO
 

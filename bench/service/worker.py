@@ -24,6 +24,9 @@ from models.recommender import History, Recommendations
 WARM_S, WARM_MOST = 0.3, 20
 """How long, and with how many requests at most, a worker warms up before it says that it is ready."""
 
+PROGRAM_BATCHES = 64
+"""Batches of each size that are answered where programs are made, so that all lengths of histories are met."""
+
 LAST_LETTERS = 400
 
 PR_SET_PDEATHSIG = 1
@@ -48,6 +51,7 @@ class Worker:
         batcher: Gives it batches.
         answers: Where its answers are written to.
         errors: Where it says what went wrong.
+        largest: Most users of any batch to come: programs for batches up to there are made before it is ready.
 
     """
 
@@ -56,6 +60,7 @@ class Worker:
     batcher: Batcher
     answers: int
     errors: int
+    largest: int = 1
 
     def serve(self, *, pipelined: bool) -> None:
         """Answer until nobody can ask any more.
@@ -77,6 +82,18 @@ class Worker:
             self.subject.request(number)
             if time.monotonic() - start > WARM_S:
                 break
+        if self.subject.recommender.compiles:
+            self._make_programs()
+
+    def _make_programs(self) -> None:
+        """Answer batches of each size that can come, of users with histories of all lengths."""
+        size = 1
+        while size <= len(filled_up(self.users[: self.largest])):
+            for start in range(0, min(len(self.users), PROGRAM_BATCHES * size), size):
+                users = filled_up(self.users[start : start + size])
+                inputs = self.subject.recommender.prepare(users).to(self.subject.device)
+                self.subject.recommender.recommend(inputs, self.subject.k)
+            size *= 2
 
     def _batches(self) -> Iterator[Batch]:
         while len(requests := self.batcher.take()):

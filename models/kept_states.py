@@ -21,6 +21,10 @@ class KeptStates:
         like: A state of one row: tensors [1, ...] whose shape, dtype and device the kept ones have.
         most: Rows that are kept.
 
+    Attributes:
+        hits: How often a key that was asked for was there.
+        asked: How often one was asked for.
+
     """
 
     def __init__(self, like: Sequence[Tensor], most: int) -> None:
@@ -28,6 +32,7 @@ class KeptStates:
         with torch.inference_mode(False):  # what inference mode makes could not be written to outside of it
             self._tables = [part.new_zeros(most, *part.shape[1:]) for part in like]
         self._rows: OrderedDict[int, int] = OrderedDict()
+        self.hits = self.asked = 0
 
     def __contains__(self, key: int) -> bool:
         return key in self._rows
@@ -35,6 +40,18 @@ class KeptStates:
     def __len__(self) -> int:
         """Count the rows in use."""
         return len(self._rows)
+
+    def meet(self, keys: Sequence[int]) -> list[bool]:
+        """Tell which keys are there, and count them."""
+        there = [key in self._rows for key in keys]
+        self.asked += len(there)
+        self.hits += sum(there)
+        return there
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return self.bytes // self._most
 
     @property
     def bytes(self) -> int:

@@ -181,6 +181,22 @@ class Recommendations:
     scores: Tensor
 
 
+@dataclass(frozen=True)
+class KeptUsers:
+    """What is kept of users who may come back.
+
+    Attributes:
+        user_bytes: Bytes a user.
+        hits: Users of requests who were answered by what was kept.
+        asked: Users of requests.
+
+    """
+
+    user_bytes: int
+    hits: int
+    asked: int
+
+
 class Settings(BaseModel):
     """What a recommender is built with. Unknown names are errors."""
 
@@ -284,6 +300,13 @@ class Recommender(nn.Module, ABC):
         Never within a request, and after `index`. Recommenders that keep nothing of a user do nothing.
         """
         del histories
+
+    def kept_users(self) -> KeptUsers | None:
+        """Tell what is kept of users and how often it was of use; None where nothing is kept."""
+        return None
+
+    def forget(self) -> None:
+        """Forget all users: requests read whole histories, until `remember` is called again."""
 
     def list_ages(self, histories: Sequence[History]) -> list[int] | None:
         """Return how many items each user took since the list was made that a request would get.

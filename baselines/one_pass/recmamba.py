@@ -32,7 +32,7 @@ from models.errors import UserError
 from models.item_scored import ItemScored
 from models.kept_states import KeptStates, key_of
 from models.losses import binary_cross_entropy, catalogue_cross_entropy
-from models.recommender import PADDING, Catalogue, History, Recommendations, pad, phase
+from models.recommender import PADDING, Catalogue, History, KeptUsers, Recommendations, pad, phase
 from models.sequences import Windows, collate_windows, negatives_outside, request_batch
 from models.state_space import PATH, State, StateSpace
 
@@ -164,6 +164,14 @@ class RecMamba(ItemScored):
         super().index(catalogue)
         self.kept = None
 
+    def kept_users(self) -> KeptUsers | None:
+        """See `models.recommender.Recommender.kept_users`."""
+        return None if self.kept is None else KeptUsers(self.kept.row_bytes, self.kept.hits, self.kept.asked)
+
+    def forget(self) -> None:
+        """See `models.recommender.Recommender.forget`."""
+        self.kept = None
+
     @property
     def index_parts(self) -> dict[str, int]:
         """Bytes of the users' states, once any are kept."""
@@ -231,12 +239,13 @@ class RecMamba(ItemScored):
 
     def _before(self, inputs: BatchFeature, keys: list[int], kept: KeptStates) -> State:
         """Return each user's state before the newest event; who is not known is read from the first event."""
-        unread = [row for row, key in enumerate(keys) if key not in kept]
+        there = kept.meet(keys)
+        unread = [row for row, here in enumerate(there) if not here]
         if not unread:
             return State(*kept.get(keys))
         ids = inputs["input_ids"]
         state = self.mamba.nothing(len(ids), self.items.weight)
-        known = [row for row, key in enumerate(keys) if key in kept]
+        known = [row for row, here in enumerate(there) if here]
         if known:
             state.window[known], state.space[known] = kept.get([keys[row] for row in known])
         with phase("read history"):  # up to place -1, which is nothing, where the newest event is the first

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import DynamicCache, GPT2Model
 
 from models.kept_states import KeptStates, key_of
-from models.recommender import History, phase
+from models.recommender import History, KeptUsers, phase
 
 KEPT_BYTES = 256 * 2**20
 """Memory for keys and values; the users who came least recently make room."""
@@ -30,10 +30,6 @@ class KeptKeys:
     Args:
         backbone: Makes them; its positions count from the oldest event that is read.
 
-    Attributes:
-        hits: Users of requests that were answered by one step.
-        asked: Users of requests.
-
     """
 
     def __init__(self, backbone: GPT2Model) -> None:
@@ -43,7 +39,11 @@ class KeptKeys:
         self.user_bytes = like.nbytes
         self._states = KeptStates([like], max(1, KEPT_BYTES // self.user_bytes))
         self._backbone = backbone
-        self.hits = self.asked = 0
+
+    @property
+    def users(self) -> KeptUsers:
+        """What is kept, and how often it was of use."""
+        return KeptUsers(self.user_bytes, self._states.hits, self._states.asked)
 
     @property
     def bytes(self) -> int:
@@ -87,11 +87,8 @@ class KeptKeys:
 
     def newest(self, ids: Tensor, last: Tensor, before: Sequence[int], after: Sequence[int]) -> Tensor:
         """Return what the backbone makes of newest events [B, D]: by one step where what came before is at hand."""
-        at_hand = torch.tensor([key in self._states for key in before], device=ids.device)
-        self.asked += len(before)
-        self.hits += int(at_hand.sum())
+        places = self._states.meet(before)
         found = ids.new_zeros(len(ids), self._backbone.config.n_embd, dtype=self._backbone.wte.weight.dtype)
-        places = at_hand.tolist()
         known = [place for place, here in enumerate(places) if here]
         unknown = [place for place, here in enumerate(places) if not here]
         if known:

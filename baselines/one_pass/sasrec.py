@@ -23,7 +23,7 @@ from models import forward_costs, recommender
 from models.errors import UserError
 from models.item_scored import ItemScored
 from models.losses import binary_cross_entropy, catalogue_cross_entropy
-from models.recommender import PADDING, Catalogue, History, Recommendations, phase
+from models.recommender import PADDING, Catalogue, History, KeptUsers, Recommendations, phase
 from models.sequences import Windows, collate_windows, negatives_outside, request_batch
 
 SIZES: dict[str, dict[str, int]] = {
@@ -157,6 +157,14 @@ class SASRec(ItemScored):
     def index(self, catalogue: Catalogue) -> None:
         """Check the catalogue, and forget all users."""
         super().index(catalogue)
+        self.kept = None
+
+    def kept_users(self) -> KeptUsers | None:
+        """See `models.recommender.Recommender.kept_users`."""
+        return None if self.kept is None else self.kept.users
+
+    def forget(self) -> None:
+        """See `models.recommender.Recommender.forget`."""
         self.kept = None
 
     @property

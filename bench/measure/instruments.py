@@ -12,6 +12,7 @@ from bench.measure.overhead import OverheadMeter
 from bench.measure.peaks import RooflineMeter
 from bench.measure.phases import PhaseProfiler
 from bench.measure.refresh import ListAgeMeter, RefreshMeter
+from bench.measure.returning import BreakEvenMeter, HitMeter, UserBytesMeter
 from bench.records.record import Record
 
 INSTRUMENTS: tuple[Instrument, ...] = (
@@ -24,6 +25,9 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     MemoryMeter(),
     ListAgeMeter(),
     RefreshMeter(),
+    HitMeter(),
+    UserBytesMeter(),
+    BreakEvenMeter(),
 )
 
 

@@ -53,7 +53,7 @@ def test_one_step_gives_what_the_whole_pass_gives_for_histories_of_all_lengths(p
     whole, listed = queries(model, users()), answer(model, users())
     model.remember(before(users()))
     assert (queries(model, users()) - whole).abs().max() < 1e-9
-    assert model.kept.hits == sum(2 <= len(one.items) <= LONGEST for one in users())
+    assert model.kept.users.hits == sum(2 <= len(one.items) <= LONGEST for one in users())
     assert_equal(answer(model, users()), listed)
 
 
@@ -64,7 +64,7 @@ def test_a_chain_of_events_strays_nowhere_and_each_is_one_step():
     for events in range(3, LONGEST + 1):
         sofar = [History(0, items[:events])]
         assert (queries(model, sofar) - queries(other, sofar)).abs().max() < 1e-9
-    assert (model.kept.hits, model.kept.asked) == (LONGEST - 2, LONGEST - 2)
+    assert (model.kept.users.hits, model.kept.users.asked) == (LONGEST - 2, LONGEST - 2)
 
 
 def test_a_history_longer_than_is_read_moves_all_positions_and_is_read_whole():
@@ -72,7 +72,7 @@ def test_a_history_longer_than_is_read_moves_all_positions_and_is_read_whole():
     long = [History(0, tuple(range(1, LONGEST + 4)))]
     model.remember(before(long))
     assert (queries(model, long) - queries(other, long)).abs().max() < 1e-9
-    assert (model.kept.hits, len(model.kept)) == (0, 0)
+    assert (model.kept.users.hits, len(model.kept)) == (0, 0)
 
 
 def test_memory_is_bounded_and_who_was_forgotten_is_read_again(monkeypatch):
@@ -97,9 +97,9 @@ def test_the_least_recently_used_makes_room(monkeypatch):
     queries(model, [first])
     model.remember(before([third]))
     queries(model, [first])
-    assert (model.kept.hits, model.kept.asked) == (2, 2)
+    assert (model.kept.users.hits, model.kept.users.asked) == (2, 2)
     queries(model, [second])
-    assert model.kept.hits == 2, "the second made room"
+    assert model.kept.users.hits == 2, "the second made room"
 
 
 def test_a_step_computes_less_than_the_whole_and_indexing_forgets():

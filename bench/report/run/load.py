@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records.load import Load, Offered, Percentiles, Trial
+from bench.records.load import Load, Offered, Percentiles, Trial, Verdict
 from bench.records.record import Record, WeightsKind
 from bench.report.drawing.section import Titled
 from bench.report.reading.labels import (
@@ -227,6 +227,29 @@ def _trial(name: str, trial: Trial) -> dict[str, Any]:
     }
 
 
+def batchings(records: Sequence[Record]) -> pd.DataFrame:
+    """Return a row a service, window and largest batch that its search tried: what was kept, and what was missed."""
+    rows = []
+    for name, record in zip(case_labels(records), records, strict=True):
+        tried: dict[tuple[float, int], list[Trial]] = {}
+        for trial in load_of(record).searched:
+            tried.setdefault((trial.window_ms, trial.largest_batch), []).append(trial)
+        for (window_ms, largest), trials in sorted(tried.items()):
+            kept = [one.rate for one in trials if one.verdict is Verdict.MET and one.rate is not None]
+            missed = [one.rate for one in trials if one.verdict is Verdict.MISSED and one.rate is not None]
+            rows.append(
+                {
+                    "recommender": name,
+                    "window": milliseconds(window_ms / 1e3),
+                    "batch, at most": str(largest),
+                    "kept at most, users/s": number(max(kept)) if kept else NONE,
+                    "missed at least, users/s": number(min(missed)) if missed else NONE,
+                    "trials": str(len(trials)),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
 def second_opinions(records: Sequence[Record]) -> pd.DataFrame:
     """Return a row a service that LoadGen asked, too."""
     rows = []
@@ -307,6 +330,7 @@ def _load(material: Material) -> Content:
     tables = []
     for name, group in found.items():
         tables += [Titled(name, at_the_limit(group, material.prices)), Titled(f"By rate: {name}", by_rate(group))]
+        tables.append(Titled(f"Windows and batches that were tried: {name}", batchings(group)))
         tables.append(Titled(f"MLPerf's LoadGen at the same services: {name}", second_opinions(group)))
         tables.append(Titled(f"From a cold start: {name}", cold_starts(group)))
         tables.append(Titled(f"A new catalogue beside requests: {name}", refreshed(group)))

@@ -150,6 +150,8 @@ def test_waiting_times_are_those_of_the_textbook(load):
         arrivals = poisson(load / alone.service.p50_s, count=1500, seed=1)
         heard, _ = ask(service, arrivals, slo=Slo(limit_ms=10_000))
     wait, held = heard.taken - heard.scheduled, heard.received - heard.taken
+    if held.std() > held.mean() / 2:
+        pytest.skip("other work on this machine made service times anything but equal")
     rate = len(arrivals) / arrivals[-1]
     expected = rate * np.mean(held**2) / 2 / (1 - rate * held.mean())
     means = wait[: 1500 // 25 * 25].reshape(25, -1).mean(1)

@@ -6,7 +6,7 @@ from bench.records.load import ColdStart, Offered, Peak, Refresh, SecondOpinion
 from bench.records.record import Outcome
 from bench.records.store import Run
 from bench.report.run.chapters import sections
-from bench.report.run.load import answer, at_the_limit, by_rate, services
+from bench.report.run.load import answer, at_the_limit, batchings, by_rate, services
 from bench.report.run.money import Price
 from bench.report.run.page import write_report
 from tests.bench.factories import make_case, make_material, make_record, make_served, make_trial
@@ -114,3 +114,15 @@ def test_a_search_without_time_is_no_none():
     slow = slow.model_copy(update={"load": slow.load.model_copy(update={"peak": peak})})
     assert "lite-llm4rec below 50.0 users/s" in answer([slow])[0]
     assert at_the_limit([slow], []).iloc[0]["users/s within"] == "below 50.0"
+
+
+def test_windows_and_batches_that_were_tried_say_what_each_kept_and_missed():
+    searched = [
+        make_trial(100.0), make_trial(200.0, p99_s=0.4), make_trial(150.0),
+        make_trial(220.0, window_ms=0.0, p99_s=0.4), make_trial(210.0, window_ms=0.0, largest_batch=32, p99_s=0.4),
+    ]  # fmt: skip
+    frame = batchings([make_served(searched=searched)])
+    assert frame["window"].tolist() == ["0 ms", "0 ms", "2.00 ms"]
+    assert frame["kept at most, users/s"].tolist() == ["none", "none", "150"]
+    assert frame["missed at least, users/s"].tolist() == ["220", "210", "200"]
+    assert frame["trials"].tolist() == ["1", "1", "3"]

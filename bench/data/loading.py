@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from bench.data import cache, synthetic
 from bench.data.dataset import Dataset, Source
 from bench.data.download import REMOTES, download
@@ -117,7 +119,8 @@ def _generate_vast(
             "and --split out"
         )
     prepared = vast(sizes, options.seed)
-    warnings = ("generated data", f"at most {len(prepared.flat):,} of the {sizes.items:,} items are in a history")
+    used = int((np.bincount(prepared.flat, minlength=sizes.items + 1) > 0).sum())
+    warnings = ("generated data", f"{used:,} of the {sizes.items:,} items are in a history")
     source = Source(name, digest, options.settings, unusual, synthetic=True, warnings=warnings)
     catalogue = catalogue_of(name, prepared, digest)
     return Dataset(catalogue, prepared.flat, prepared.offsets, source, options.max_history)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -21,6 +22,9 @@ from models.errors import UserError
 
 MEASURING = "measuring"
 """The resource of which each node has one that may time."""
+
+KNOCK_S = 10.0
+"""How long an address may take to answer."""
 
 LOCAL = "local"
 """The address that starts Ray on this machine alone."""
@@ -45,6 +49,18 @@ def run_worker(words: list[str], surroundings: Mapping[str, str]) -> tuple[int, 
         for line in process.stderr:
             last = line.strip() or last
         return process.wait(), last
+
+
+def _knock(address: str) -> None:
+    """See that somebody listens at HOST:PORT; Ray would try for many minutes.
+
+    Raises:
+        OSError: Nobody does.
+
+    """
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
 
 
 @dataclass(frozen=True)
@@ -90,6 +106,7 @@ class RayCrew:
         if address == LOCAL:
             quiet |= {"include_dashboard": False, "resources": {MEASURING: 1}}
         try:
+            _knock(address)
             ray.init(address=address, **quiet)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             reason = " ".join(str(error).split())[:200]

@@ -53,6 +53,7 @@ def test_the_same_settings_give_the_same_catalogue_and_others_another(monkeypatc
     assert first.catalogue.fingerprint == again.catalogue.fingerprint
     assert first.catalogue.fingerprint != other.catalogue.fingerprint
     assert first.source.synthetic
+    assert first.source.warnings[1] == f"{len(np.unique(first.flat)):,} of the 2,000 items are in a history"
 
 
 def test_readers_are_a_million_at_most_and_queries_are_theirs(loaded, monkeypatch):

@@ -1,6 +1,7 @@
 """Ray as the launcher: a local cluster of three nodes, one of them killed in the middle."""
 
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -155,6 +156,16 @@ def test_a_cluster_that_cannot_time_or_is_not_there_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", FakeRay(fails=True))
     with pytest.raises(UserError, match=r"--ray auto: there is no cluster \(nobody answers\); ray start --head"):
         RayCrew("auto", threads=1, say=print)
+
+
+def test_an_address_at_which_nobody_listens_is_refused_at_once(monkeypatch):
+    """Ray would try for minutes."""
+    monkeypatch.setitem(sys.modules, "ray", FakeRay())
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        with pytest.raises(UserError, match=rf"--ray {address}: there is no cluster"):
+            RayCrew(address, threads=1, say=print)
 
 
 def test_dashboard_and_usage_statistics_are_off(monkeypatch):

@@ -9,7 +9,7 @@ from bench.quality import evaluate
 from bench.quality.evaluate import Lists
 from bench.statistics.ranks import Ranks
 from models.recommender import History, SeenItems, Serving
-from tests.tiny import ITEMS, build, dataset, walks
+from tests.tiny import ITEMS, build, catalogue, dataset, walks
 
 CPU = torch.device("cpu")
 
@@ -62,6 +62,7 @@ def test_a_search_that_cannot_fill_longer_lists_is_not_asked_for_ever():
 
 def test_lists_come_in_the_order_of_users_whatever_the_batches():
     recommender = build("sasrec")
+    recommender.index(catalogue())
     histories, targets = dataset(20).queries(Split.VALIDATION)
     small, large = rank(recommender, histories, targets, 5, 3), rank(recommender, histories, targets, 5, 64)
     assert small.users.tolist() == list(range(20))

@@ -150,7 +150,8 @@ def test_waiting_times_are_those_of_the_textbook(load):
         arrivals = poisson(load / alone.service.p50_s, count=1500, seed=1)
         heard, _ = ask(service, arrivals, slo=Slo(limit_ms=10_000))
     wait, held = heard.taken - heard.scheduled, heard.received - heard.taken
-    if held.std() > held.mean() / 2:
+    late = heard.sent - heard.scheduled
+    if np.percentile(held, 99) > 1.2 * held.mean() or np.percentile(late, 99) > 0.001:
         pytest.skip("other work on this machine made service times anything but equal")
     rate = len(arrivals) / arrivals[-1]
     expected = rate * np.mean(held**2) / 2 / (1 - rate * held.mean())

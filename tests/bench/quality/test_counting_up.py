@@ -20,8 +20,6 @@ CPU = torch.device("cpu")
 
 LEARNS = ["sasrec", "pad", "p2rec", "semantic-convergence"]
 LEARNS += ["recmamba", "sigma", "setrec", "slmrec", "tokenrec"]
-    "deftrec", marks=pytest.mark.xfail(reason="its diffusion ends near the item, not at it, in minutes")
-)
 """Recommenders that are tried; each trains for minutes."""
 
 NEAR = pytest.param("deftrec", marks=pytest.mark.xfail(reason="in minutes its diffusion ends near an item, not at it"))

@@ -20,22 +20,40 @@ if not torch.cuda.is_available():
 SLOW = (
     "baselines/decoding/test_compiled.py",
     "baselines/decoding/test_exactness.py",
+    "baselines/diffusion/test_deftrec.py",
+    "baselines/generative/test_decoders.py",
+    "baselines/generative/test_every_item.py",
+    "baselines/generative/test_p5.py",
+    "baselines/generative/test_semantic_convergence.py",
     "baselines/item_ids/test_schemes.py",
+    "baselines/one_pass/test_p2rec.py",
+    "baselines/one_pass/test_pad.py",
+    "baselines/one_pass/test_recmamba.py",
+    "baselines/one_pass/test_returning.py",
+    "baselines/one_pass/test_tokenrec.py",
     "bench/cli/test_ending.py",
+    "bench/data/test_large.py",
     "bench/data/test_real.py",
     "bench/face/test_face.py",
+    "bench/fleet/test_ray.py",
+    "bench/fleet/test_worker.py",
     "bench/gate/test_command.py",
     "bench/gate/test_paired.py",
     "bench/gate/test_pairs.py",
     "bench/gate/test_trials.py",
+    "bench/measure/test_costs.py",
+    "bench/quality/test_identifiers.py",
     "bench/quality/test_popularity_floor.py",
     "bench/report/comparing/test_comparison.py",
+    "bench/report/growth/test_laws.py",
     "bench/report/history/test_history.py",
+    "bench/report/run/test_front.py",
     "bench/report/studies/test_studies_page.py",
     "bench/report/test_browser.py",
     "bench/report/test_command.py",
     "bench/report/test_report.py",
     "bench/report/test_shapes.py",
+    "bench/reproducing/test_packed.py",
     "bench/reproducing/test_queued.py",
     "bench/reproducing/test_reproduce.py",
     "bench/running/test_guard.py",
@@ -49,16 +67,27 @@ SLOW = (
     "bench/statistics/test_growth.py",
     "bench/test_study_commands.py",
     "bench/training/test_checkpoints.py",
+    "bench/training/test_teacher.py",
     "bench/training/test_train_evaluate.py",
+    "models/test_backbones.py",
     "models/test_forward_costs.py",
+    "models/test_item_vectors.py",
 )
 """Files that take nine tenths of the time: they start processes, render pages, trace searches, or simulate."""
 
 
+SLOW_TESTS = ("test_in_int8_weights_are_lighter", "test_the_loss_falls")
+"""Tests of every recommender that train, or count a request's operators twice."""
+
+
 def pytest_collection_modifyitems(items):
-    """Mark what is slow by its file, and what takes minutes."""
+    """Mark what is slow by its file or its name, and what takes minutes."""
     for item in items:
-        if item.path.as_posix().endswith(SLOW) or item.get_closest_marker("minutes"):
+        if (
+            item.path.as_posix().endswith(SLOW)
+            or item.name.startswith(SLOW_TESTS)
+            or item.get_closest_marker("minutes")
+        ):
             item.add_marker(pytest.mark.slow)
 
 

@@ -8,12 +8,13 @@ from bench.ground import interrupts
 
 interrupts.quit_quietly()  # what follows is imported for seconds, before pytest would catch Ctrl-C
 # isort: split
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from bench.cli import ending, loading, offering
 from bench.face.replay import Measured, Replay, save_without_benchmarks
@@ -21,6 +22,7 @@ from bench.face.session import Session
 from bench.face.storing import AtomicStorage, store_atomically
 from bench.face.summary import print_summary
 from bench.ground.home import home
+from bench.records.record import Record
 from bench.records.store import FAILED
 from models.errors import UserError
 from models.recommender import Scores, SeenItems
@@ -208,11 +210,25 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
             session.exitstatus = ending.USAGE
 
 
+def _print_answer(reporter: pytest.TerminalReporter, records: Sequence[Record]) -> None:
+    """Print the answer and the rows that matter, as `python -m bench.report --text` does."""
+    from bench.report.run.money import read_prices
+    from bench.report.run.text import print_rows
+
+    console = Console(width=max(80, reporter._tw.fullwidth), no_color=True)  # noqa: SLF001 - its public width is of the past
+    with console.capture() as capture:
+        print_rows(records, (), read_prices(), console)
+    reporter.write_line("")
+    reporter.write(capture.get())
+    reporter.write_line("python -m bench.report renders these results")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print our own table below pytest-benchmark's."""
     if SESSION in config.stash and config.stash[SESSION].records:
         ours = config.stash[SESSION]
         print_summary(terminalreporter, list(ours.records.values()), ours.speedups(), ours.attained())
+        _print_answer(terminalreporter, list(ours.records.values()))
     storage = config.stash.get(STORAGE, None)
     if storage is not None and storage.failed is not None:
         failed = storage.failed

@@ -22,7 +22,7 @@ def print_summary(
 ) -> None:
     """Print a line a case, quality beside cost; then services under load, decoders beside their reference, goals."""
     table = Table(title="quality and cost of the same weights", title_justify="left", box=None)
-    for name in ("case", "NDCG@10", "p50 ms", "users/s", "MFLOP/user", "outcome"):
+    for name in ("case", "NDCG@10", "p50 ms", "users/s", "GFLOP/user", "outcome"):
         table.add_column(name, justify="left" if name in ("case", "outcome") else "right", overflow="fold")
     loaded = [record for record in records if record.case.load is not None]
     for record in records:
@@ -36,7 +36,6 @@ def print_summary(
     reporter.write(capture.get())
     for line in _unreachable(records):
         reporter.write_line(line)
-    reporter.write_line("python -m bench.report renders these results")
 
 
 def _tables(
@@ -61,7 +60,7 @@ def _row(record: Record) -> list[str]:
         "n/a" if ndcg is None else f"{ndcg.value:.4f}",
         "n/a" if latency is None else f"{latency.p50_s * 1e3:.3g}",
         "n/a" if latency is None else f"{latency.users_per_second:.3g}",
-        f"{flops.per_user / 1e6:.4g}" if isinstance(flops, Flops) else "n/a",
+        f"{flops.per_user / 1e9:.4g}" if isinstance(flops, Flops) else "n/a",
         record.outcome.value if not record.detail else f"{record.outcome.value}: {record.detail}",
     ]
 

@@ -102,6 +102,34 @@ def stored(paths: Sequence[Path] = ()) -> list[Run]:
     return list({run.path: run for run in found}.values())
 
 
+def folders_below(root: Path) -> dict[Path, tuple[list[Run], list[StudyFile]]]:
+    """Return what each folder below a root holds of runs and studies, in order of their names.
+
+    Files of others are left alone; damaged ones are passed over, with a line.
+
+    Raises:
+        UserError: There is no such folder, or nothing of ours in it.
+
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; give the one that holds results, such as reports/")
+    found: dict[Path, tuple[list[Run], list[StudyFile]]] = {}
+    for path in sorted(root.glob("**/*.json*")):
+        if not (path.name.endswith(ENDINGS) and path.is_file() and _is_of_kind(path, (KIND, STUDIES))):
+            continue
+        try:
+            runs, studies = read_all([path])
+        except UserError as error:
+            print(f"note: passed over: {error}", file=sys.stderr)  # noqa: T201 - rich would fold the line
+            continue
+        here = found.setdefault(path.parent, ([], []))
+        here[0].extend(runs)
+        here[1].extend(studies)
+    if not found:
+        raise UserError(f"{root} holds no results: measure first, and put the files below it, one folder a run")
+    return found
+
+
 def past() -> list[Run]:
     """Return all sound runs below our home, in order of their names; damaged ones are passed over, with a line."""
     return _ours_below(home("results"), LAID_OUT)
@@ -124,8 +152,14 @@ def _if_sound(path: Path) -> Run | None:
 
 def _is_ours(path: Path) -> bool:
     """Tell whether a file holds benchmarks of requests: those of parts, such as training, lie beside them."""
+    return _is_of_kind(path, (KIND,))
+
+
+def _is_of_kind(path: Path, kinds: Sequence[str]) -> bool:
+    """Tell whether a file says of itself that it is of one of some kinds."""
     try:
-        return f'"{KIND}"' in read_text(path)
+        text = read_text(path)
+        return any(f'"{kind}"' in text for kind in kinds)
     except UserError as error:
         print(f"note: passed over: {error}", file=sys.stderr)  # noqa: T201 - as above
         return False

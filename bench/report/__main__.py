@@ -1,11 +1,12 @@
 """``python -m bench.report [FILES...]``: tables, figures and a page from results files and files of studies.
 
 ``--compare A.json B.json ...`` holds results files against the first of them; ``--history`` follows the latency of each
-case through all stored runs.
+case through all stored runs; ``--site FOLDER`` renders all results below a folder, and an index over them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +21,11 @@ from bench.report.comparing.page import write_comparison
 from bench.report.drawing.writing import page_names
 from bench.report.history.page import write_history
 from bench.report.run.formats import Format, names
+from bench.report.run.known import known_of
 from bench.report.run.money import read_prices
-from bench.report.run.page import write_report
+from bench.report.run.page import write_known
+from bench.report.run.text import print_opening, print_rows
+from bench.report.site.page import write_site
 from models.errors import UserError
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -51,6 +55,10 @@ def main(
     ] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Hold results files against the first one.")] = False,
     history: Annotated[bool, typer.Option("--history", help="Follow each case through all stored runs.")] = False,
+    site: Annotated[
+        Path | None, typer.Option(help="Render every folder of results below this one, and an index over them.")
+    ] = None,
+    text: Annotated[bool, typer.Option("--text", help="Print the rows that matter, and write nothing.")] = False,
     margin: Annotated[
         float | None,
         number(Percent, "Percent by which runs may differ and still be the same; default: 5."),
@@ -58,22 +66,47 @@ def main(
 ) -> None:
     """Render the page, Markdown, tables and figures; each `index.html` stands alone."""
     within = MARGIN if margin is None else margin / 100
-    if compare and history:
-        raise UserError("--compare and --history are two pages: give one of them")
-    if margin is not None and not (compare or history):
+    kind = _page(compare=compare, history=history, site=site, text=text)
+    if margin is not None and kind not in ("--compare", "--history"):
         raise UserError("--margin goes with --compare or --history")
-    if (kinds or figures or prices) and (compare or history):
-        raise UserError("--format, --figure and --prices go with the page of a run, not with --compare or --history")
+    if (kinds or figures) and kind:
+        raise UserError(f"--format and --figure go with the page of a run, not with {kind}")
+    if prices and kind in ("--compare", "--history"):
+        raise UserError(f"--prices goes with the page of a run, with --site or --text, not with {kind}")
+    if text:
+        runs, studies = store.read_all(results or [store.latest()])
+        print_rows([record for run in runs for record in run.records], studies, read_prices(prices))
+        return
+    if site is not None:
+        if results or out:
+            raise UserError(f"--site {site} reads and writes below that folder: give no files and no --out")
+        _say(write_site(site, read_prices(prices)))
+        return
     folder = out or Path("reports/compare" if compare else "reports/history" if history else "reports/latest")
     wanted = tuple(kinds or Format)
-    check_out_folder(folder, page_names("compare" if compare else "history") if compare or history else names(wanted))
+    check_out_folder(folder, page_names(kind[2:]) if kind else names(wanted))
     if compare:
         paths = write_comparison([store.read(path) for path in results or []], folder, margin=within, past=store.past())
     elif history:
         paths = write_history(store.stored(results or []), folder, margin=within)
     else:
         taken, studies = store.read_all(results or [store.latest()])
-        paths = write_report(taken, folder, studies, wanted=wanted, only=figures or (), prices=read_prices(prices))
+        known = known_of(taken, studies, read_prices(prices), folder)
+        paths = write_known(known, wanted=wanted, only=figures or ())
+        print_opening(known.opening, known.rows, known.prices)
+    _say(paths)
+
+
+def _page(*, compare: bool, history: bool, site: Path | None, text: bool) -> str:
+    """Return the option that asks for another page than that of a run; empty where none does."""
+    given = {"--compare": compare, "--history": history, "--site": site is not None, "--text": text}
+    found = [name for name, wanted in given.items() if wanted]
+    if len(found) > 1:
+        raise UserError(f"{' and '.join(found)} are {len(found)} pages: give one of them")
+    return "".join(found)
+
+
+def _say(paths: Sequence[Path]) -> None:
     for path in paths:
         typer.echo(path)
 

@@ -6,7 +6,6 @@ figure that `bench.report` made of them. What stands between the two markers is 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,10 @@ from bench.cli import ending
 from bench.ground.home import atomic
 from bench.ground.textfiles import either
 from bench.records import store
-from bench.records.record import Flops, Quality, Record
+from bench.records.record import Quality, Record
+from bench.records.studies import Studies
 from bench.report.drawing.rendering import md_text
+from bench.report.reading.distrust import distrust
 from bench.report.reading.findings import times
 from bench.report.reading.joining import with_whole_quality
 from bench.report.reading.labels import (
@@ -33,11 +34,12 @@ from bench.report.reading.labels import (
     metric_of,
     milliseconds,
     one_pass_ways,
-    significant,
 )
 from bench.report.reading.ladder import strongest
 from bench.report.reading.ratios import latency_of, measured, metric, ratio_of
 from bench.report.reading.trained import how_trained, not_compared
+from bench.report.run.first_rows import first_rows
+from bench.report.run.opening import opening
 from bench.statistics.latency import Ratio
 from bench.statistics.quality import quality_difference
 from models.errors import UserError
@@ -49,11 +51,13 @@ END = "<!-- /results -->"
 OF_PAPERS = "papers' decoder"
 RUN, STUDIES, PAGE, FIGURE = "run.json.gz", "studies.json.gz", "report.md", "figures/quality_latency.png"
 BEST = "NDCG@10"
+MOST_ROWS = 5
+"""Rows of the table; the page has them all."""
 
 NOTE = (
     "p50: median time of a request; of beam searches under the fastest decoder that keeps their beams, which is named, "
-    "and beside it under the papers' own. Brackets: 95 % intervals. GFLOP/user: at the smallest batch. "
-    "Of a recommender's variants: its own settings, and the best."
+    "and beside it under the papers' own. Brackets: 95 % intervals. Of a recommender's variants: its own settings, and "
+    "the best."
 )
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -146,11 +150,16 @@ def _machine(paper: Path, link: str) -> str:
     datasets = _by_dataset(records)
     machines = ", ".join(dict.fromkeys(map(machine_name, records)))
     sentences = [f"- {md_text(_sentence(dataset, rows))}" for dataset, rows in datasets.items()]
+    first, rows = next(iter(datasets.items()))
+    found = opening(records, first_rows(records), Studies(), {}, (), distrust(records))
+    told = [sentence for sentence in (found.serve, found.others, found.trust) if sentence]
     parts = [
         f"### {md_text(f'{name}: {machines}')}",
+        "\n".join(f"1. {md_text(sentence)}" for sentence in told),
         f"![{md_text(f'{BEST} against latency on ' + ', '.join(datasets) + f'; {name}')}]({link}/{FIGURE})",
-        "\n".join(sentences),
-        _markdown(_table({dataset: _shown(rows) for dataset, rows in datasets.items()})),
+        f"On {md_text(first)}:",
+        _markdown(_table({first: _shown(rows)[:MOST_ROWS]})),
+        "\n".join(["<details><summary>Dataset by dataset</summary>", "", *sentences, "", "</details>"]),
         f"{NOTE} Everything is on [the page]({link}/{PAGE}).",
     ]
     return "\n\n".join(parts)
@@ -281,27 +290,20 @@ def _table(datasets: dict[str, list[TableRow]]) -> pd.DataFrame:
     """Return one row a recommender and dataset; what was not timed is n/a."""
     sizes = {record.case.batch_size for rows in datasets.values() for row in rows for record in row.records}
     batches = sorted({min(sizes), max(sizes)})
-    frame = pd.DataFrame([_cells(dataset, row, batches) for dataset, rows in datasets.items() for row in rows])
-    empty = [f"{OF_PAPERS}, batch {batch}" for batch in batches]
+    frame = pd.DataFrame([_cells(row, batches) for rows in datasets.values() for row in rows])
+    empty = [f"{OF_PAPERS}, batch {batches[0]}"]
     return frame.drop(columns=[name for name in empty if (frame[name] == NOT_AVAILABLE).all()])
 
 
-def _cells(dataset: str, row: TableRow, batches: Sequence[int]) -> dict[str, str]:
+def _cells(row: TableRow, batches: Sequence[int]) -> dict[str, str]:
     smallest = min(row.records, key=lambda one: (one.case.batch_size, latency_of(one).p50_s))
-    training = smallest.weights.training if smallest.weights else {}
-    seconds, flops = training.get("seconds", math.nan if training else None), smallest.flops
-    epochs = training.get("epochs", math.nan if training else None)
+    least = batches[0]
     return {
-        "dataset": dataset,
         "recommender": row.name,
         BEST: row.told(),
-        "HR@10": row.told("HR@10").partition(" ")[0],
         **{f"p50, batch {batch}": _time(row.fastest(batch)) for batch in batches},
-        **{f"{OF_PAPERS}, batch {batch}": _time(row.fastest(batch, of_papers=True), told=False) for batch in batches},
-        "GFLOP/user": significant(flops.per_user / 1e9) if isinstance(flops, Flops) else NOT_AVAILABLE,
-        "training, min": significant(seconds / 60) if isinstance(seconds, (int, float)) else "none",
+        f"{OF_PAPERS}, batch {least}": _time(row.fastest(least, of_papers=True), told=False),
         "trained to the end": how_trained(smallest),
-        "epochs": significant(epochs) if isinstance(epochs, (int, float)) else "none",
     }
 
 

@@ -39,6 +39,8 @@ class ChangeVerdict(StrEnum):
     """None of these, or fewer than `VERDICT_TURNS` turns were timed."""
     ONE_RUN_EACH = "UNCLEAR (one run each)"
     """Nothing tells how far equal runs lie apart: there is a ratio, and no interval."""
+    OTHER_DATA = "OTHER DATA"
+    """The two ran on other data: there is a ratio, and nothing to judge."""
     NOT_MEASURED = "NOT MEASURED"
     """One of the two has no times."""
 
@@ -269,10 +271,14 @@ def verdict(ratio: Ratio | OneRunEach | None, other: Record, base: Record, *, ma
     """
     if ratio is None:
         return ChangeVerdict.NOT_MEASURED
+    if not same_data(other, base):
+        return ChangeVerdict.OTHER_DATA
     if isinstance(ratio, OneRunEach):
         return ChangeVerdict.ONE_RUN_EACH
-    if few_turns(other) or few_turns(base):
-        return ChangeVerdict.UNCLEAR
+    return ChangeVerdict.UNCLEAR if few_turns(other) or few_turns(base) else _by_interval(ratio, margin)
+
+
+def _by_interval(ratio: Ratio, margin: float) -> ChangeVerdict:
     if 1 / (1 + margin) < ratio.low and ratio.high < 1 + margin:
         return ChangeVerdict.SAME
     if ratio.low > 1 + margin:

@@ -37,6 +37,7 @@ LOOKS: dict[str, tuple[int, str]] = {
     QualityVerdict.WORSE: (ORANGE, "<"),
     ChangeVerdict.SAME: (GREY, "o"),
     ChangeVerdict.UNCLEAR: (PINK, "s"),
+    ChangeVerdict.OTHER_DATA: (GREY, "x"),
 }
 """Colour and marker of each verdict."""
 

@@ -20,9 +20,8 @@ from bench.report.comparing.loads import loads
 from bench.report.comparing.sources import ResultSource
 from bench.report.drawing.figure import Drawing
 from bench.report.drawing.writing import write_page
+from bench.report.reading.labels import listed
 from models.errors import UserError
-
-TITLE = "Runs compared"
 
 LEAST_FILES = 2
 
@@ -76,7 +75,7 @@ def write_comparison(
     compared = [(other, _compared(base, other, margin, known)) for other in others]
     parts = [part for other, comparison in compared for part in _parts(base, other, comparison, margin)]
     content: dict[str, Any] = {
-        "title": TITLE,
+        "title": _title(base, others),
         "parts": parts,
         "caution": words.CAUTION,
         "rule": words.rule(margin),
@@ -86,6 +85,11 @@ def write_comparison(
     }
     drawings = [drawing for part in parts for drawing in part.drawings]
     return write_page(folder, "compare", content, comparison_tables.values(base, compared), drawings)
+
+
+def _title(base: ResultSource, others: Sequence[ResultSource]) -> str:
+    """Name the files that are held against the base."""
+    return f"{listed([f'{one.letter}: {one.name}' for one in others])} against {base.letter}: {base.name}"
 
 
 def _compared(base: ResultSource, other: ResultSource, margin: float, past: Sequence[Record]) -> Comparison:

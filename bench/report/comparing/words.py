@@ -27,6 +27,9 @@ CAUTION = (
     "verdict on code use python -m bench.gate, which measures both sides in turns."
 )
 
+SELDOM = (ChangeVerdict.NOT_MEASURED, ChangeVerdict.OTHER_DATA)
+"""Verdicts that are counted only where there are any."""
+
 NAMED = 6
 """Cases that a line names."""
 
@@ -37,7 +40,8 @@ def rule(margin: float) -> str:
         f"FASTER, SLOWER: the whole 95 % interval of the ratio of medians lies beyond {margin * 100:g} %; SAME: all of "
         f"it lies within; UNCLEAR: neither, or fewer than {VERDICT_TURNS} turns were timed; one run each: no "
         "other run of the case on that machine is stored, so that nobody knows how far equal runs lie apart, and there "
-        "is no interval. Intervals hold what differs from run to run. BETTER, WORSE: the whole "
+        "is no interval; OTHER DATA: the two ran on other data, so that there is nothing to judge. "
+        "Intervals hold what differs from run to run. BETTER, WORSE: the whole "
         f"interval of the difference in NDCG@10 lies on one side of 0; SAME: all of it lies within "
         f"{margin * 100:g} % of the base's value."
     )
@@ -47,9 +51,7 @@ def summary(base: ResultSource, other: ResultSource, group: Group) -> str:
     """Say how many cases of a group are faster, slower, the same, unclear, and by how much on the whole."""
     rows = group.rows
     counts = Counter(row.verdict for row in rows)
-    told = [
-        f"{counts[one]} {one.value}" for one in ChangeVerdict if one is not ChangeVerdict.NOT_MEASURED or counts[one]
-    ]
+    told = [f"{counts[one]} {one.value}" for one in ChangeVerdict if one not in SELDOM or counts[one]]
     what = f"that differ in {changed(group)}" if group.changes else "in both files"
     text = f"{other.letter} against {base.letter}: of {_cases(len(rows))} {what}, {listed(told)}."
     if group.mean is not None:

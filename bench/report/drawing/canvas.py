@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from bench.records.record import Record
-from bench.report.reading.labels import caption, case_labels
+from bench.report.drawing.palette import looks
+from bench.report.reading.labels import Told, caption, case_labels
 
 STYLE = Path(__file__).with_name("report.mplstyle")
 WIDTH_IN = 8.0
@@ -41,13 +42,13 @@ def rendered(figure: Figure, kind: str) -> bytes:
     return target.getvalue()
 
 
-def looks_of(records: Sequence[Record]) -> dict[str, tuple[Any, str]]:
-    """Give each recommender a colour that the colour-blind can tell apart, and a marker."""
-    return looks_by_name(list(dict.fromkeys(caption(record) for record in records)))
+def looks_of(records: Sequence[Told]) -> dict[str, tuple[Any, str]]:
+    """Give each caption the colour of its kind and the mark of its decoder, the same in all figures."""
+    return looks([(caption(record), record) for record in records])
 
 
 def looks_by_name(names: Sequence[str]) -> dict[str, tuple[Any, str]]:
-    """Give each name a colour that the colour-blind can tell apart, and a marker."""
+    """Give each name that belongs to no kind a colour that the colour-blind can tell apart, and a marker."""
     palette = sns.color_palette("colorblind")
     return {name: (palette[row % len(palette)], MARKERS[row % len(MARKERS)]) for row, name in enumerate(names)}
 

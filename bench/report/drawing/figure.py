@@ -10,6 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from bench.report.drawing.canvas import STYLE, rendered
+from bench.report.drawing.live import Live
 from bench.report.drawing.spreadsheets import csv_bytes
 
 
@@ -26,6 +27,7 @@ class Drawing:
         data: What is drawn, as CSV.
         left_out: Cases that lack what it shows.
         crowded_out: How many cases it has no room for.
+        live: The same as an interactive figure; None where there is none.
 
     """
 
@@ -37,6 +39,7 @@ class Drawing:
     data: bytes
     left_out: tuple[str, ...] = ()
     crowded_out: int = 0
+    live: Live | None = None
 
 
 def drawn(
@@ -48,6 +51,7 @@ def drawn(
     *,
     left_out: Sequence[str] = (),
     crowded_out: int = 0,
+    live: Live | None = None,
 ) -> Drawing:
     """Draw one figure in our style.
 
@@ -59,6 +63,7 @@ def drawn(
         data: What is drawn.
         left_out: Cases that lack what it shows.
         crowded_out: How many cases it has no room for.
+        live: The same as an interactive figure.
 
     """
     with plt.style.context([STYLE]):
@@ -66,4 +71,4 @@ def drawn(
         svg, png = rendered(figure, "svg"), rendered(figure, "png")
         plt.close(figure)
     numbers = csv_bytes(data)
-    return Drawing(name, title, text, svg, png, numbers, tuple(left_out), crowded_out)
+    return Drawing(name, title, text, svg, png, numbers, tuple(left_out), crowded_out, live)

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -14,7 +15,11 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from bench.report.drawing import live
 from bench.report.drawing.figure import Drawing
+from bench.report.drawing.palette import as_css, on_both
+from bench.report.drawing.section import Titled
+from bench.report.reading.facets import Chosen
 from bench.report.reading.labels import Quantity
 
 SPECIAL = re.compile(r"\[[+\-\d., ]+\](?![(\[:])|[\\`*_~$|\[\]]")
@@ -38,36 +43,62 @@ def environment(*, html: bool) -> Environment:
     )
     made.filters |= {"html_table": _html_table, "md_table": _md_table, "inline_svg": _inline_svg, "md": md_text}
     made.filters |= {"md_code": _md_code, "embedded": embedded}
-    made.globals |= {"asset": _asset, "library": _library}
+    made.globals |= {"asset": _asset, "library": _library, "figures_library": live.library, "colours": _colours}
     return made
 
 
-def _html_table(frame: pd.DataFrame) -> Markup:
-    """Render a table; every cell is escaped, the first column heads its row, quantities carry what they sort by."""
+def _html_table(table: pd.DataFrame | Titled) -> Markup:
+    """Render a table; every cell is escaped, the first column heads its row, quantities carry what they sort by.
+
+    Rows carry what they are chosen by; columns behind those that are shown first are marked, and scripts unfold them.
+    """
+    table = table if isinstance(table, Titled) else Titled("", table)
+    frame, shown = table.arranged, table.shown
     numeric = [any(isinstance(cell, Quantity) for cell in frame[name]) for name in frame.columns]
     head = Markup("").join(
-        Markup('<th scope="col"{}>{}</th>').format(_class(of_numbers), name)
-        for name, of_numbers in zip(frame.columns, numeric, strict=True)
+        Markup('<th scope="col"{}>{}</th>').format(_head(name, of_numbers=of_numbers, more=place >= shown), name)
+        for place, (name, of_numbers) in enumerate(zip(frame.columns, numeric, strict=True))
     )
+    data = next((name for name in frame.columns if name in DATASETS), None)
     rows = []
-    for first, *others in frame.itertuples(index=False):
+    for row in frame.itertuples(index=False):
         cells = Markup("").join(
-            Markup("<td{}>{}</td>").format(_order(value) if of_numbers else "", value)
-            for value, of_numbers in zip(others, numeric[1:], strict=True)
+            Markup("<td{}>{}</td>").format(_cell(value, of_numbers=of_numbers, more=place >= shown), value)
+            for place, (value, of_numbers) in enumerate(zip(row[1:], numeric[1:], strict=True), start=1)
         )
-        rows.append(Markup('<tr><th scope="row">{}</th>{}</tr>').format(first, cells))
+        found = dict(table.facets) | ({} if data is None else {"dataset": str(row[frame.columns.get_loc(data)])})
+        found |= next((dict(value.facets) for value in row if isinstance(value, Chosen)), {})
+        rows.append(Markup('<tr{}><th scope="row">{}</th>{}</tr>').format(_facets(found), row[0], cells))
     return Markup('<table class="data"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>').format(
         head, Markup("\n").join(rows)
     )
 
 
-def _class(of_numbers: bool) -> Markup:
-    return Markup(' class="number"') if of_numbers else Markup("")
+DATASETS = ("data", "dataset")
+"""Columns that name a dataset, by which their rows are chosen."""
+
+MORE_IS_BETTER = re.compile(r"(HR|NDCG|MRR)@|coverage|users/s|times as fast|overlap|found|valid")
+"""Columns that are sorted with the greatest value first."""
+
+
+def _facets(found: Mapping[str, str]) -> Markup:
+    return Markup("").join(Markup(' data-{}="{}"').format(name, value) for name, value in found.items())
+
+
+def _head(name: str, *, of_numbers: bool, more: bool) -> Markup:
+    found = ["number"] * of_numbers + ["more"] * more + ["high"] * bool(of_numbers and MORE_IS_BETTER.search(name))
+    return Markup(' class="{}"').format(" ".join(found)) if found else Markup("")
+
+
+def _cell(value: object, *, of_numbers: bool, more: bool) -> Markup:
+    found = ["number"] * of_numbers + ["more"] * more
+    text = Markup(' class="{}"').format(" ".join(found)) if found else Markup("")
+    return text + (_order(value) if of_numbers else Markup(""))
 
 
 def _order(value: object) -> Markup:
     order = repr(float(value.value)) if isinstance(value, Quantity) else MISSING
-    return Markup(' class="number" data-order="{}"').format(order)
+    return Markup(' data-order="{}"').format(order)
 
 
 def _md_table(frame: pd.DataFrame) -> str:
@@ -94,13 +125,18 @@ def _inline_svg(drawing: Drawing) -> Markup:
     text = re.sub(r'\bid="', f'id="{drawing.name}-', text)
     text = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{drawing.name}-", text)
     label = Markup('<svg role="img" aria-label="{}"').format(f"{drawing.title}. {drawing.text}")
-    return label + Markup(text.removeprefix("<svg"))  # noqa: S704 - matplotlib escapes the texts it draws
+    return label + Markup(on_both(text.removeprefix("<svg")))  # noqa: S704 - matplotlib escapes the texts it draws
 
 
 def embedded(value: Any) -> Markup:
     """Write JSON inside a script element, which no text in it can end."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704 - as said
+
+
+def _colours() -> Markup:
+    """Return the colours of kinds as CSS variables."""
+    return Markup(as_css())  # noqa: S704 - ours
 
 
 @cache

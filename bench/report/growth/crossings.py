@@ -28,10 +28,10 @@ DOUBT = 0.05
 """Share of resamples from which on a crossing is told that the fitted laws do not have."""
 
 NOTE = (
-    "For each two lines of different recommenders: where their laws cross, from a tenth of the smallest value that "
-    "both were measured at (1 at least) to 10 times the largest. Interpolated: between measured values; predicted: "
-    "beyond them, where nothing says that the laws still hold. Intervals: 95 %, of the resamples of turns in which "
-    "the laws cross."
+    "For each two lines of different recommenders that have a law: where these cross, from a tenth of the smallest "
+    "value that both were measured at (1 at least) to 10 times the largest. Interpolated: between measured values; "
+    "predicted: beyond them, where nothing says that the laws still hold. Intervals: 95 %, of the resamples of turns "
+    "in which the laws cross."
 )
 
 PLACES = 400
@@ -84,7 +84,7 @@ def _of(growth: Growth) -> tuple[Crossing, ...]:
 
 def pairs(growth: Growth) -> list[tuple[FittedLine, FittedLine]]:
     """Return the lines that are held against each other: of different recommenders, not both level."""
-    every = combinations(growth.lines, 2)
+    every = combinations(growth.lawful, 2)
     return [(a, b) for a, b in every if a.recommender != b.recommender and not (a.level and b.level)]
 
 

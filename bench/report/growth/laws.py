@@ -21,11 +21,15 @@ from bench.report.reading.ratios import latency_of
 from bench.statistics.growth import Floats, Form, Laws, choose, fit, has_law, usable
 from bench.statistics.latency import medians_side_by_side
 
+LEAST_POINTS, MOST_OFF = 4, 0.1
+"""What a law takes: so many points, and none of them further from it than this share."""
+
 NOTE = (
     "t(x) is the median latency at the value x of what is swept. Each line has the simplest of a, a + b·x, b·x^c and "
-    "a + b·x^c that predicts left-out points about as well as the best, fitted on logarithms; with three points, two "
-    "parameters at most. Intervals: 95 %, from a bootstrap over turns, for the law as chosen; they hold the noise "
-    "within the run, not that another law may be right. Residual: measured over the law's, less 1; one far beyond the "
+    "a + b·x^c that predicts left-out points about as well as the best, fitted on logarithms. No law is told of fewer "
+    f"than {LEAST_POINTS} points, nor where one of them lies further from it than {MOST_OFF:.0%}. "
+    "Intervals: 95 %, from a bootstrap over turns, for the law as chosen; they hold the noise within the run, "
+    "not that another law may be right. Residual: measured over the law's, less 1; one far beyond the "
     "noise of its median says that the law does not hold all over."
 )
 
@@ -64,6 +68,16 @@ class FittedLine:
         return residuals
 
     @property
+    def refused(self) -> str:
+        """Why the points follow no law that may be told; empty where they do."""
+        if self.level:
+            return ""
+        if len(self.x) < LEAST_POINTS:
+            return f"none told: {len(self.x)} points"
+        worst = float(np.abs(self.residuals).max())
+        return f"none told: off by {worst:.0%}" if worst > MOST_OFF else ""
+
+    @property
     def noise(self) -> Floats:
         """Relative standard error of each median, [N]."""
         return _noise(self.resampled)
@@ -93,6 +107,11 @@ class Growth:
     def shown(self) -> list[FittedLine]:
         """The lines that the quantity touches."""
         return [line for line in self.lines if not line.level]
+
+    @property
+    def lawful(self) -> list[FittedLine]:
+        """The lines whose law may be told, and crossed with others."""
+        return [line for line in self.lines if not line.refused]
 
 
 def growths(found: Sequence[Sweep]) -> list[Growth]:
@@ -139,14 +158,14 @@ def laws(grown: Sequence[Growth]) -> pd.DataFrame:
 
 
 def _cells(line: FittedLine) -> dict[str, str]:
-    law, form = line.law, line.law.form
+    law, form, refused = line.law, line.law.form, line.refused
     worst = int(np.abs(line.residuals).argmax())
-    noisy = bool((line.noise > 0).all())
+    noisy = bool((line.noise > 0).all()) and not refused
     return {
-        "law of the median": law_text(law),
+        "law of the median": refused or law_text(law),
         "largest residual": Quantity(
             f"{line.residuals[worst]:+.1%} at {line.x[worst]:,.10g}"
-            + (f", noise of the median {line.noise[worst]:.1%}" if noisy else ""),
+            + (f", noise of the median {line.noise[worst]:.1%}" if (line.noise > 0).all() else ""),
             float(line.residuals[worst]),
         ),
         "interval of a": _times_between(law.a, line.laws.a) if noisy and form is not Form.POWER else NOT_AVAILABLE,
@@ -201,7 +220,7 @@ def _exponent_between(line: FittedLine) -> str:
 
 def draw_curves(grown: Sequence[Growth], axis: Axes, sweep: Sweep, looks: Mapping[str, tuple[Any, str]]) -> None:
     """Draw the laws of one sweep as thin lines over what is measured, in milliseconds."""
-    for line in (line for one in grown if one.sweep is sweep for line in one.shown):
+    for line in (line for one in grown if one.sweep is sweep for line in one.shown if not line.refused):
         place = np.geomspace(line.x[0], line.x[-1], 100)
         axis.plot(place, line.law.at(place)[0] * 1e3, color=looks[line.name][0], linewidth=0.8)
 

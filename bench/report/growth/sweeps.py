@@ -15,13 +15,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.records.record import Memory, Record
 from bench.report.drawing.canvas import WIDTH_IN, legend, looks_by_name
+from bench.report.reading.histories import HISTORY_SETTINGS, longest
 from bench.report.reading.labels import decoder_name, machine_name, one_pass_ways
 from bench.report.reading.ratios import latency_of
 
 POINTS = 3
 """Fewest values of a quantity that make a line."""
-
-HISTORY_SETTINGS = ("max_history", "max_length")
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,8 @@ class Sweep:
 
 
 def _history(record: Record) -> float | None:
-    settings = record.weights.settings if record.weights is not None else {}
-    longest = next((settings[name] for name in HISTORY_SETTINGS if name in settings), None)
-    return None if longest is None else float(longest)
+    items = longest(record)
+    return None if items is None else float(items)
 
 
 def _catalogue(record: Record) -> float | None:

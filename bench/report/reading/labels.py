@@ -10,6 +10,7 @@ from bench.records.decoders import FULL_VOCAB
 from bench.records.record import Case, Metric, Provenance, Record, Weights, WeightsKind
 
 _MIB = 2**20
+_GIGA = 1e9
 
 NOT_AVAILABLE = "n/a"
 NONE = "none"
@@ -220,11 +221,8 @@ def mebibytes(count: float) -> Quantity:
 
 
 def operations(count: float) -> Quantity:
-    """Write a number of floating-point operations with the prefix that fits."""
-    for size, unit in ((1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (1e3, "kFLOP")):
-        if count >= size:
-            return Quantity(f"{significant(count / size)} {unit}", count)
-    return Quantity(f"{significant(count)} FLOP", count)
+    """Write a number of floating-point operations, in GFLOP everywhere, so that any two can be compared at sight."""
+    return Quantity(f"{significant(count / _GIGA)} GFLOP", count)
 
 
 def share(value: float) -> Quantity:

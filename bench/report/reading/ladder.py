@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.records.decoders import FULL_VOCAB
 from bench.records.record import Quality, Record, WeightsKind
+from bench.report.reading import histories
 from bench.report.reading.labels import dataset_name, machine_name
 from bench.report.reading.ratios import latency_of, measured, metric, ratio_of
 from bench.statistics.latency import Ratio
@@ -136,6 +137,6 @@ def reference_of(record: Record, group: Sequence[Record]) -> Record | None:
 
 
 def sizes_match(first: Record, second: Record) -> bool:
-    """Tell whether two cases have one preset, or only one of them has any."""
+    """Tell whether two cases have one preset, or only one of them has any, and histories as long where that was set."""
     presets = {one.case.settings.get("preset") for one in (first, second)} - {None}
-    return len(presets) <= 1
+    return len(presets) <= 1 and histories.match(first, second)

@@ -18,8 +18,13 @@ def how_trained(told: Told) -> str:
 
 
 def verdict(weights: Weights) -> str:
-    """Say of weights that were trained whether more training would have helped."""
-    return UNTOLD if weights.ending is None else weights.ending.value
+    """Say of weights that were trained whether more training would have helped.
+
+    Without a learning curve nobody knows, but that a training that saw less than its examples was cut short.
+    """
+    if weights.ending is not None:
+        return weights.ending.value
+    return UNTOLD if weights.part_of_an_epoch is None else Ending.CUT_SHORT.value
 
 
 def to_the_end(told: Told) -> bool:

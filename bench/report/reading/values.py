@@ -8,7 +8,7 @@ import pandas as pd
 
 from bench.records.conditions import Overhead, Repeats, Roofline
 from bench.records.rankers import Ranked
-from bench.records.record import Agreement, Flops, FurtherMeasure, ListAudit, Memory, Quality, Record
+from bench.records.record import Agreement, Flops, FurtherMeasure, Latency, ListAudit, Memory, Quality, Record
 from bench.report.reading.labels import (
     NOT_AVAILABLE,
     Quantity,
@@ -17,6 +17,7 @@ from bench.report.reading.labels import (
 )
 from bench.statistics.between_runs import OneRunEach
 from bench.statistics.intervals import Estimated
+from bench.statistics.latency import latency_median
 
 
 def all_values(records: Sequence[Record]) -> pd.DataFrame:
@@ -53,6 +54,7 @@ def _values(record: Record) -> dict[str, object]:
     }
     row |= {"parameters": weights and weights.parameters, "parameter_bytes": weights and weights.parameter_bytes}
     row["checkpoint"] = weights and weights.checkpoint
+    row |= _median_between(latency)
     for name in ("rounds", "mean_s", "p50_s", "p90_s", "p95_s", "p99_s", "device_s", "users_per_second"):
         row[f"latency_{name}" if name.endswith("_s") else name] = as_number(getattr(latency, name, None))
     flops = record.flops if isinstance(record.flops, Flops) else None
@@ -77,6 +79,14 @@ def _values(record: Record) -> dict[str, object]:
     row |= {f"agreement_{name}": agreement and getattr(agreement, name) for name in Agreement.model_fields}
     source = record.provenance
     return row | {"commit": source.commit, "uncommitted_changes": source.dirty, "started": source.started}
+
+
+def _median_between(latency: Latency | None) -> dict[str, object]:
+    """Return the ends of the 95 % interval of the median, from a bootstrap over turns."""
+    if latency is None:
+        return {"latency_p50_low_s": None, "latency_p50_high_s": None}
+    found = latency_median(latency)
+    return {"latency_p50_low_s": found.low_s, "latency_p50_high_s": found.high_s}
 
 
 def _trust_values(record: Record) -> dict[str, object]:

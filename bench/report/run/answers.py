@@ -34,7 +34,7 @@ class Lead:
         ratio: Latency of `slow` over `fast`.
         reference: What the papers run in place of `slow`; None where that was not measured, or is `slow`.
         to_reference: Latency of `reference` over `fast`.
-        recall: Relative change of Recall@10 from `slow` to `fast`, in percent; None without quality, and where either
+        recall: Relative change of HR@10 from `slow` to `fast`, in percent; None without quality, and where either
             was not trained to its end.
 
     """
@@ -50,12 +50,18 @@ class Lead:
 def leads(group: Sequence[Record]) -> list[Lead]:
     """Hold the claimant of a group, or else its best one-pass case, against the strongest generative one."""
     one_pass = [record for record in group if record.case.decoder is None]
+    one_pass = [one for one in one_pass if one.claims or one.case.weights is not WeightsKind.AS_BUILT]  # no straw man
     chosen = claimants(one_pass)
     if not chosen and one_pass:
         one_pass = served_best(one_pass)
         chosen = [max(one_pass, key=lambda record: (metric(record, "NDCG@10") or 0.0, -latency_of(record).p50_s))]
     rivals = ((fast, strongest(fast, group)) for fast in chosen)
     return [_lead(fast, slow, group) for fast, slow in rivals if slow is not None]
+
+
+def leads_of(records: Sequence[Record]) -> list[Lead]:
+    """Return the leads of all groups."""
+    return [lead for group in groups(measured(records)).values() for lead in leads(group)]
 
 
 def _lead(fast: Record, slow: Record, group: Sequence[Record]) -> Lead:
@@ -67,24 +73,28 @@ def _lead(fast: Record, slow: Record, group: Sequence[Record]) -> Lead:
 
 def headline(records: Sequence[Record]) -> str | None:
     """Say in one sentence what one pass gains on beam search over all groups; None where nothing can be compared."""
-    found = [lead for group in groups(measured(records)).values() for lead in leads(group)]
+    found = leads_of(records)
     if not found:
         return None
+    text = f"{gained(found)}: {_where([lead.fast for lead in found])}."
+    both = [one for lead in found if lead.recall is None and _ranked(lead) for one in (lead.fast, lead.slow)]
+    why = not_compared(*both)
+    told = any(lead.recall is not None for lead in found)
+    return f"{text} Quality is not compared{' everywhere' if told else ''}: {why}." if why else text
+
+
+def gained(found: Sequence[Lead]) -> str:
+    """Say what one pass gains on beam search, over several groups."""
     names = dict.fromkeys(_ranked_by(lead.fast) for lead in found)
-    text = (
-        f"{listed(list(names))} answered {_span([lead.ratio for lead in found])} as fast as the strongest beam search"
-    )
+    text = f"{listed(list(names))} answered {_span([lead.ratio for lead in found])} as the strongest beam search"
     references = [lead.to_reference for lead in found if lead.to_reference is not None]
     if references:
-        text += f" and {_span(references)} as fast as the papers' decoder"
+        text += f" and {_span(references)} as the papers' decoder"
     changes = sorted(lead.recall for lead in found if lead.recall is not None)
     if changes:
         ends = [f"{change:+.0f} %" for change in (changes[0], changes[-1])]
-        text += f", with {' to '.join(dict.fromkeys(ends))} Recall@10"
-    text += f": {_where([lead.fast for lead in found])}."
-    both = [one for lead in found if lead.recall is None and _ranked(lead) for one in (lead.fast, lead.slow)]
-    why = not_compared(*both)
-    return f"{text} Quality is not compared{' everywhere' if changes else ''}: {why}." if why else text
+        text += f", with {' to '.join(dict.fromkeys(ends))} HR@10"
+    return text
 
 
 def _ranked_by(record: Record) -> str:
@@ -97,12 +107,20 @@ def _ranked(lead: Lead) -> bool:
 
 
 def _span(ratios: Sequence[Ratio]) -> str:
-    """Write one ratio with its interval, or the least and the greatest of several."""
+    """Say how fast, by one ratio with its interval, or by the least and the greatest of several."""
     if len(ratios) == 1:
-        return times(ratios[0])
+        return _beside(ratios[0])
     values = sorted(ratio.value for ratio in ratios)
-    ends = dict.fromkeys(significant(value, 2) for value in (values[0], values[-1]))
-    return f"{' to '.join(ends)} times"
+    least, most = values[0], values[-1]
+    if most < 1:
+        return f"{_ends(1 / most, 1 / least)} times as slow"
+    if least < 1:
+        return f"from {significant(1 / least, 2)} times as slow to {significant(most, 2)} times as fast"
+    return f"{_ends(least, most)} times as fast"
+
+
+def _ends(least: float, most: float) -> str:
+    return " to ".join(dict.fromkeys(significant(value, 2) for value in (least, most)))
 
 
 def _where(records: Sequence[Record]) -> str:
@@ -152,7 +170,7 @@ def _quality_and_time(record: Record) -> str:
 
 def _against_beams(lead: Lead) -> str:
     """Say how fast a one-pass case is beside the strongest generative one, and beside what the papers run."""
-    recall = "" if lead.recall is None else f", with {lead.recall:+.0f} % Recall@10"
+    recall = "" if lead.recall is None else f", with {lead.recall:+.0f} % HR@10"
     if lead.recall is None and _ranked(lead) and (why := not_compared(lead.fast, lead.slow)):
         recall = f"; their quality is not compared, for {why}"
     text = f" {caption(lead.fast)} is {_beside(lead.ratio)} as {caption(lead.slow)}"

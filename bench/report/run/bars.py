@@ -52,14 +52,14 @@ def draw_cost(records: Sequence[Record]) -> Figure:
     for row, record in enumerate(records):
         colour, _ = looks[caption(record)]
         if isinstance(record.flops, Flops) and record.flops.per_user > 0:
-            _bar(counts, row, record.flops.per_user / 1e6, colour)
+            _bar(counts, row, record.flops.per_user / 1e9, colour)
         else:
             counts.text(0.01, row, "0", transform=counts.get_yaxis_transform(), va="center", fontsize=8)
         if isinstance(record.memory, Memory) and record.memory.peak_bytes > 0:
             _bar(memory, row, record.memory.peak_bytes / 2**20, colour)
         else:
             memory.text(0.01, row, "n/a", transform=memory.get_yaxis_transform(), va="center", fontsize=8)
-    for axis, name in ((counts, "MFLOP a user"), (memory, "peak memory, MiB")):
+    for axis, name in ((counts, "GFLOP a user"), (memory, "peak memory, MiB")):
         if axis.patches:
             axis.set_xscale("log")
             axis.xaxis.set_major_locator(LogLocator(10, numticks=6))

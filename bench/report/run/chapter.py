@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from bench.records.record import Record
 from bench.records.studies import Studies
@@ -53,6 +54,16 @@ class Content:
     lead: str = ""
 
 
+class About(StrEnum):
+    """What readers ask, in the order in which they ask it: sections of one question stand together."""
+
+    WHY = "Why"
+    LOAD = "Under load"
+    QUALITY = "Quality"
+    COST = "Cost"
+    ALL = "All numbers"
+
+
 @dataclass(frozen=True)
 class Chapter:
     """One section of the page; it is left out where it has nothing to show.
@@ -63,7 +74,8 @@ class Chapter:
         make: Makes it.
         dropped: Its place among those that Markdown goes without where it is too long, the lowest first; None where it
             stays.
-        asks_price: Whether readers can put in what a device costs.
+        about: What it is about: sections about one thing stand together.
+        asks: The question that it answers, in a few words, which stand beside its folded heading.
         wide: Whether its tables take all the room there is.
 
     """
@@ -72,7 +84,8 @@ class Chapter:
     title: str
     make: Callable[[Material], Content]
     dropped: int | None = None
-    asks_price: bool = False
+    about: About = About.WHY
+    asks: str = ""
     wide: bool = False
 
     def section(self, material: Material) -> Section | None:
@@ -89,6 +102,7 @@ class Chapter:
             known.note,
             known.drawings,
             known.lead,
-            asks_price=self.asks_price,
+            asks=self.asks,
+            about=self.about.value,
             wide=self.wide,
         )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bench.records.record import Latency, Record
 from bench.report.drawing.canvas import legend, log_milliseconds, panels_of, two_lines
+from bench.report.reading.facets import chosen_labels
 from bench.report.reading.labels import (
     NOT_AVAILABLE,
     Quantity,
@@ -42,7 +43,7 @@ ROUNDS_BEYOND = 5
 def latencies(records: Sequence[Record]) -> pd.DataFrame:
     """Return one row a measured case: percentiles, the host's part, and how they were taken."""
     shown = measured(records)
-    labels = dict(zip(map(id, records), case_labels(records), strict=True))
+    labels = dict(zip(map(id, records), chosen_labels(records), strict=True))
     frame = pd.DataFrame([{"case": labels[id(record)]} | _cells(record) for record in shown], dtype=object)
     return frame.drop(columns=[name for name in frame.columns if (frame[name] == NOT_AVAILABLE).all()])
 

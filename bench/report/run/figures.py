@@ -11,9 +11,11 @@ from matplotlib.figure import Figure
 
 from bench.records.record import Flops, Record
 from bench.report.drawing.figure import Drawing, drawn
+from bench.report.drawing.live import Live
 from bench.report.reading.labels import case_labels, groups
 from bench.report.reading.ratios import measured
 from bench.report.run import bars, distributions, front, phases, roofline
+from bench.report.run.live import live_cost, live_distributions, live_latency, live_phases
 
 MOST_ROWS = 40
 """Cases that a figure with a row a case can show."""
@@ -33,6 +35,7 @@ class Kind:
         data: Returns what is drawn.
         has: Tells whether a record can be drawn.
         room: Returns those records that there is room for.
+        live: The same as an interactive figure, which has room for all; None where there is none.
 
     """
 
@@ -43,6 +46,7 @@ class Kind:
     data: Callable[[Sequence[Record]], pd.DataFrame]
     has: Callable[[Record], bool]
     room: Callable[[Sequence[Record]], list[Record]]
+    live: Callable[[Sequence[Record]], Live] | None = None
 
 
 def _rows(records: Sequence[Record]) -> list[Record]:
@@ -84,6 +88,7 @@ KINDS = (
         data=distributions.quantiles,
         has=_always,
         room=_panels,
+        live=live_distributions,
     ),
     Kind(
         name="latency",
@@ -93,6 +98,7 @@ KINDS = (
         data=distributions.quantiles,
         has=_always,
         room=_rows,
+        live=live_latency,
     ),
     Kind(
         name="phases",
@@ -102,6 +108,7 @@ KINDS = (
         data=phases.seconds,
         has=_with_phases,
         room=_rows,
+        live=live_phases,
     ),
     Kind(
         name="cost",
@@ -111,6 +118,7 @@ KINDS = (
         data=bars.costs,
         has=_with_flops,
         room=_rows,
+        live=live_cost,
     ),
     Kind(
         name="roofline",
@@ -143,5 +151,6 @@ def draw_all(records: Sequence[Record]) -> dict[str, Drawing]:
             kind.data(fitting),
             left_out=[label for label, record in zip(labels, records, strict=True) if id(record) not in known],
             crowded_out=len(able) - len(fitting),
+            live=kind.live(able) if kind.live is not None else None,
         )
     return drawings

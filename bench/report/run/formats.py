@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 
-import pandas as pd
-
 from bench.records.record import Record
+from bench.report.drawing import latex as drawing
 from bench.report.drawing.figure import Drawing
 from bench.report.drawing.section import Section
 from bench.report.drawing.spreadsheets import csv_bytes
 from bench.report.reading.values import all_values
 from bench.report.run import tables
+from bench.report.run.references import bibtex
 
 
 class Format(StrEnum):
@@ -80,17 +79,17 @@ def drawings(found: Sequence[Drawing], written: Mapping[str, Collection[str]]) -
     return made
 
 
-def latex(found: Sequence[Section]) -> dict[str, bytes]:
-    """Return the tables of the page as LaTeX, for the packages booktabs and textcomp."""
-    made = {}
-    for section in found:
-        for table in section.tables:
-            name = re.sub(r"\W+", "-", f"{section.anchor} {table.title}".lower()).strip("-")
-            made[f"tables/{name}.tex"] = _latex(table.frame).encode()
-    return made
+def latex(found: Sequence[Section], recommenders: Sequence[str]) -> dict[str, bytes]:
+    """Return the tables of the page as LaTeX, and the papers of its recommenders as BibTeX.
 
+    Args:
+        found: Sections of the page.
+        recommenders: Those that it shows.
 
-def _latex(frame: pd.DataFrame) -> str:
-    text = frame.map(str)
-    styled = text.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
-    return str(styled.to_latex(hrules=True, column_format="l" * len(frame.columns)))
+    """
+    made = {
+        f"tables/{drawing.label(section, table)}.tex": drawing.table(section, table).encode()
+        for section in found
+        for table in section.tables
+    }
+    return made | {"tables/references.bib": bibtex(recommenders).encode()}

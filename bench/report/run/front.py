@@ -29,9 +29,9 @@ def has_quality(record: Record) -> bool:
     return metric(record, QUALITY) is not None
 
 
-def statistic(group: Sequence[Record]) -> str:
-    """Return what stands for the latency of a group: the 95th percentile if all have one, or else the median."""
-    return TAIL if all(latency_of(record).p95_s is not None for record in group) else MIDDLE
+def statistic(records: Sequence[Record]) -> str:
+    """Return what stands for latency in all panels of a figure: the 95th percentile if all have one, or the median."""
+    return TAIL if all(latency_of(record).p95_s is not None for record in records) else MIDDLE
 
 
 def seconds_of(record: Record, which: str) -> float:
@@ -60,9 +60,14 @@ def front(seconds: Sequence[float], quality: Sequence[float]) -> list[int]:
     return found
 
 
-def front_of(group: Sequence[Record]) -> list[Record]:
-    """Return the cases of a group that nothing else beats, fastest first; those with a caution are left out."""
-    which = statistic(group)
+def front_of(group: Sequence[Record], which: str) -> list[Record]:
+    """Return the cases of a group that nothing else beats, fastest first; those with a caution are left out.
+
+    Args:
+        group: What is compared.
+        which: What stands for latency, see `statistic`.
+
+    """
     group = [record for record in group if not record.labels]
     places = front([seconds_of(one, which) for one in group], [metric(one, QUALITY) or 0.0 for one in group])
     return [group[place] for place in places]
@@ -77,9 +82,9 @@ def draw_front(records: Sequence[Record]) -> Figure:
         rows, columns, figsize=(WIDTH_IN, 3.1 * rows + 0.2), squeeze=False, sharey="row" if columns > 1 else False
     )
     looks = looks_of(records)
-    widths = _widths(records)
+    widths, which = _widths(records), statistic(records)
     for axis, (name, group) in zip(axes.flat, panels.items(), strict=False):
-        _panel(axis, group, looks, widths)
+        _panel(axis, group, looks, widths, which)
         axis.set_title(two_lines(name))
     for axis in axes[:, 0]:
         axis.set_ylabel(f"{QUALITY} (bar: 95 % interval)")
@@ -95,12 +100,13 @@ def draw_front(records: Sequence[Record]) -> Figure:
     return figure
 
 
-def _panel(axis: Axes, group: Sequence[Record], looks: dict[str, tuple[Any, str]], widths: dict[int, float]) -> None:
-    which = statistic(group)
+def _panel(
+    axis: Axes, group: Sequence[Record], looks: dict[str, tuple[Any, str]], widths: dict[int, float], which: str
+) -> None:
     for record in group:
         colour, marker = looks[caption(record)]
         _point(axis, record, which, colour, marker, widths[id(record)])
-    best = front_of(group)
+    best = front_of(group, which)
     if not best:
         log_milliseconds(axis)
         return
@@ -145,7 +151,8 @@ def _widths(records: Sequence[Record]) -> dict[int, float]:
 
 def points(records: Sequence[Record]) -> pd.DataFrame:
     """Return the data behind the figure, one row a case."""
-    best = {id(one) for group in groups(records).values() for one in front_of(group)}
+    which = statistic(records)
+    best = {id(one) for group in groups(records).values() for one in front_of(group, which)}
     rows = []
     for record in records:
         assert isinstance(record.quality, Quality)
@@ -168,13 +175,12 @@ def points(records: Sequence[Record]) -> pd.DataFrame:
 
 def describe_front(records: Sequence[Record]) -> str:
     """Say in words what the figure shows, with its numbers."""
-    parts = []
+    parts, which = [], statistic(records)
     for name, group in groups(records).items():
-        which = statistic(group)
         told = (
             f"{caption(one)}, {metric(one, QUALITY) or 0:.3f} at {milliseconds(seconds_of(one, which))}"
             + (f" and {mebibytes(held)}" if (held := peak_bytes(one)) is not None else "")
-            for one in front_of(group)
+            for one in front_of(group, which)
         )
         parts.append(f"On {name}, by the {which}, nothing is both faster and better than: {'; '.join(told)}")
     return f"{QUALITY} against latency. {'. '.join(parts)}."

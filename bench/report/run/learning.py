@@ -17,7 +17,7 @@ from bench.report.drawing.figure import drawn
 from bench.report.drawing.section import Titled
 from bench.report.reading.labels import NOT_AVAILABLE, Quantity, Told, case_labels, dataset_name, significant, whole
 from bench.report.reading.trained import verdict
-from bench.report.run.chapter import Chapter, Content, Material
+from bench.report.run.chapter import About, Chapter, Content, Material
 from bench.report.studies.variants import UNTOLD
 
 NOTE = (
@@ -139,4 +139,6 @@ def _learning(material: Material) -> Content:
     return Content(shown, NOTE, (drawn("learning", TITLE, partial(draw, curves), describe(curves), points(curves)),))
 
 
-LEARNING = Chapter("training", "Training", _learning, dropped=12)
+LEARNING = Chapter(
+    "training", "Training", _learning, dropped=12, about=About.QUALITY, asks="who was trained to the end"
+)

@@ -29,7 +29,7 @@ from bench.report.reading.labels import (
 )
 from bench.report.reading.ratios import measured
 from bench.report.run import served
-from bench.report.run.chapter import Chapter, Content, Material
+from bench.report.run.chapter import About, Chapter, Content, Material
 from bench.report.run.money import HOUR_S, MILLION, Price, price_of
 
 NOTE = (
@@ -136,7 +136,7 @@ def _row(name: str, record: Record, prices: Sequence[Price]) -> dict[str, Any]:
         "queue p50": _time(main.queue.p50_s),
         "service p50": _time(main.service.p50_s),
         "within the limit": NOT_AVAILABLE if main.within is None else share(main.within),
-        "per million": _money(record, prices),
+        "per million": money_within(record, prices),
         "J per 1,000 users": _joules(main),
         "what to know": "; ".join(_notes(load)) or NONE,
     }
@@ -179,7 +179,8 @@ def hours_within(record: Record) -> float | None:
     return None if rate is None else _units(record) / rate / HOUR_S * MILLION
 
 
-def _money(record: Record, prices: Sequence[Price]) -> Quantity | str:
+def money_within(record: Record, prices: Sequence[Price]) -> Quantity | str:
+    """Write what a million users cost at the highest rate."""
     price, spent = price_of(record, prices), hours_within(record)
     if price is None or spent is None:
         return NOT_AVAILABLE
@@ -337,4 +338,11 @@ def _load(material: Material) -> Content:
     return Content(tuple(tables), NOTE, tuple(served.drawings(found)), lead=" ".join(answer(material.served)))
 
 
-LOAD = Chapter("load", "Under load", _load, wide=True)
+LOAD = Chapter(
+    "load",
+    "Under load",
+    _load,
+    about=About.LOAD,
+    asks="users a second that keep a limit, and what happens beyond",
+    wide=True,
+)

@@ -68,5 +68,7 @@ def _setting(record: Record) -> str:
     return ", ".join(word for word in words if word)
 
 
-RANKERS = Chapter("rankers", "Rankers", _rankers, dropped=12)
+RANKERS = Chapter(
+    "rankers", "Rankers", _rankers, dropped=12, asks="what one pass saves and loses where not every item is scored"
+)
 """Ways to serve one-pass recommenders."""

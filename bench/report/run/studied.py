@@ -6,7 +6,7 @@ from functools import partial
 
 from bench.report.drawing.figure import drawn
 from bench.report.drawing.section import Titled
-from bench.report.run.chapter import Chapter, Content, Material
+from bench.report.run.chapter import About, Chapter, Content, Material
 from bench.report.studies import ablations, beams, leaks, quality, shortcuts, tradeoff
 from bench.report.studies.published import published_beside
 
@@ -43,8 +43,15 @@ SHORTCUTS_NOTE = (
     "of last item and target, and of other users' targets. Where a recommender ranks as well by the last item or two, "
     "the dataset asks for no more; what a user has seen is not in the lists, known to it or not."
 )
+QUALITY_FIRST = ("NDCG@10", "HR@10", quality.SMALLEST, "trained to the end", "cautions")
+BEAMS_FIRST = ("data", "beams", "HR@10", "HR@10, all items", "overlap")
+PUBLISHED_FIRST = ("published", "their NDCG@10", "our NDCG@10", "ours / theirs", "ours")
+"""Columns that stand there before the others unfold."""
+
 ABLATIONS_NOTE = (
-    "Each was trained for the minutes shown, by one recipe: at equal time, not to where each ends. "
+    "Each was trained for the minutes shown, by one recipe: at equal time, not to where each ends. What was cut "
+    "short is not held against the base, nor another recommender unless both were trained to their ends: that would be "
+    "a difference of training. "
     "Change of NDCG@10 against the base: of means over the same users, 95 % intervals from a paired bootstrap. Latency "
     "over the base's: of medians, below 1 where the variation is faster, intervals from a bootstrap over turns."
 )
@@ -52,12 +59,15 @@ ABLATIONS_NOTE = (
 
 def _quality(material: Material) -> Content:
     places = material.places.items()
-    tables = tuple(Titled(dataset, quality.beside_cost(group, material.records)) for dataset, group in places)
+    tables = tuple(
+        Titled(dataset, quality.beside_cost(group, material.records), QUALITY_FIRST, {"dataset": dataset})
+        for dataset, group in places
+    )
     return Content(tables, QUALITY_NOTE)
 
 
 def _published(material: Material) -> Content:
-    return Content((Titled("", published_beside(material.studies.evaluations)),), PUBLISHED_NOTE)
+    return Content((Titled("", published_beside(material.studies.evaluations), PUBLISHED_FIRST),), PUBLISHED_NOTE)
 
 
 def _seeds(material: Material) -> Content:
@@ -70,7 +80,7 @@ def _beams(material: Material) -> Content:
         return Content()
     title, text = "HR@10 against the number of beams", beams.describe(shown)
     drawing = drawn("beams", title, partial(beams.draw, shown), text, beams.points(shown))
-    return Content((Titled("", beams.table(shown)),), BEAMS_NOTE, (drawing,))
+    return Content((Titled("", beams.table(shown), BEAMS_FIRST),), BEAMS_NOTE, (drawing,))
 
 
 def _leaks(material: Material) -> Content:
@@ -88,7 +98,10 @@ def _shortcuts(material: Material) -> Content:
 
 def _ablations(material: Material) -> Content:
     parts = ablations.parts(material.studies.ablations, material.variants, material.records)
-    tables = tuple(Titled(f"{part.title}, {part.dataset}", ablations.table(part)) for part in parts)
+    tables = tuple(
+        Titled(f"{part.title}, {part.dataset}", ablations.table(part), facets={"dataset": part.dataset})
+        for part in parts
+    )
     if not any(tradeoff.drawn(part) for part in parts):
         return Content(tables, ABLATIONS_NOTE)
     title, text, missing = "Quality lost against latency saved", tradeoff.describe(parts), tradeoff.left_out(parts)
@@ -96,10 +109,28 @@ def _ablations(material: Material) -> Content:
     return Content(tables, ABLATIONS_NOTE, (drawn("ablations", title, draw, text, data, left_out=missing),))
 
 
-QUALITY = Chapter("quality", "Quality beside cost", _quality)
-PUBLISHED = Chapter("published", "Published numbers beside ours", _published, dropped=1)
-SEEDS = Chapter("seeds", "Seeds", _seeds, dropped=7)
-BEAMS = Chapter("beams", "Beam search against all items", _beams, dropped=10)
-LEAKS = Chapter("leaks", "Leaks", _leaks, dropped=8)
-SHORTCUTS = Chapter("shortcuts", "Shortcuts", _shortcuts, dropped=9)
-ABLATIONS = Chapter("ablations", "Ablations", _ablations, dropped=3)
+QUALITY = Chapter(
+    "quality", "Quality beside cost", _quality, about=About.QUALITY, asks="who ranks best, and who is told apart"
+)
+PUBLISHED = Chapter(
+    "published",
+    "Published numbers beside ours",
+    _published,
+    dropped=1,
+    about=About.QUALITY,
+    asks="what others report, and why it differs",
+)
+SEEDS = Chapter(
+    "seeds", "Seeds", _seeds, dropped=7, about=About.QUALITY, asks="how far another training of the same lies apart"
+)
+BEAMS = Chapter("beams", "Beam search against all items", _beams, dropped=10, asks="what beams miss")
+LEAKS = Chapter("leaks", "Leaks", _leaks, dropped=8, about=About.QUALITY, asks="which numbers give the answer away")
+SHORTCUTS = Chapter(
+    "shortcuts",
+    "Shortcuts",
+    _shortcuts,
+    dropped=9,
+    about=About.QUALITY,
+    asks="how far the data is solved without training",
+)
+ABLATIONS = Chapter("ablations", "Ablations", _ablations, dropped=3, asks="what each part gives, and costs")

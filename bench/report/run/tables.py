@@ -9,12 +9,13 @@ import pandas as pd
 from bench.records.conditions import Roofline
 from bench.records.record import Flops, Memory, Quality, Record
 from bench.records.studies import Evaluation
-from bench.report.reading.findings import FULL_PRECISION, comparisons, percent_saved, recall_change
+from bench.report.reading.distrust import FULL_PRECISION
+from bench.report.reading.facets import Chosen, chosen_labels, facets_of
+from bench.report.reading.findings import comparisons, percent_saved, recall_change
 from bench.report.reading.labels import (
     NOT_AVAILABLE,
     Quantity,
     caption,
-    case_labels,
     dataset_name,
     decoder_name,
     mebibytes,
@@ -41,7 +42,7 @@ PHASE_COLUMNS = [
 
 def results(records: Sequence[Record]) -> pd.DataFrame:
     """Return one row a case for readers: quality with intervals beside cost, units in the cells."""
-    labels = case_labels(records)
+    labels = chosen_labels(records)
     rows = [{"case": label} | _cells(record) for label, record in zip(labels, records, strict=True)]
     return pd.DataFrame(rows, dtype=object)
 
@@ -71,7 +72,7 @@ def _cells(record: Record) -> dict[str, str]:
 
 def costs(records: Sequence[Record], prices: Sequence[Price]) -> pd.DataFrame:
     """Return one row a measured case: operations, bytes, energy and money; columns that nobody fills are left out."""
-    shown = [(label, one) for label, one in zip(case_labels(records), records, strict=True) if is_measured(one)]
+    shown = [(label, one) for label, one in zip(chosen_labels(records), records, strict=True) if is_measured(one)]
     rows = [{"case": label} | _cost_cells(record, prices) for label, record in shown]
     frame = pd.DataFrame(rows, dtype=object).fillna(NOT_AVAILABLE)
     return frame.drop(columns=[name for name in frame.columns if (frame[name] == NOT_AVAILABLE).all()])
@@ -110,7 +111,7 @@ PAPER = [
         "setting": "ML-1M; hardware and batch size not known to us",
         "time saved": saved,
         "times as fast": times_as_fast,
-        "Recall@10 change": "+46.8 %",
+        "HR@10 change": "+46.8 %",
     }
     for version, saved, times_as_fast in (("first version", "97.28 %", "36.8"), ("published version", "99.48 %", "192"))
 ]
@@ -122,12 +123,12 @@ def claims(records: Sequence[Record]) -> pd.DataFrame:
     rows = [
         {
             "source": "measured here",
-            "one pass": caption(one.fast),
+            "one pass": Chosen(caption(one.fast), facets_of(one.fast) | facets_of(one.slow)),
             "beam search": caption(one.slow),
             "setting": one.group,
             "time saved": Quantity(percent_saved(one.ratio), one.ratio.saved_percent[0]),
             "times as fast": ratio_cell(one.ratio),
-            "Recall@10 change": recall_change(one),
+            "HR@10 change": recall_change(one),
         }
         for one in comparisons(records)
     ]
@@ -142,7 +143,7 @@ def ladder(records: Sequence[Record]) -> pd.DataFrame:
 def _rung_cells(rung: Rung) -> dict[str, str]:
     record = rung.record
     return {
-        "recommender and setting": rung.setting,
+        "recommender and setting": Chosen(rung.setting, facets_of(record)),
         "decoder": decoder_name(record),
         "p50": milliseconds(latency_of(record).p50_s),
         "times as fast as reference": ratio_cell(rung.to_reference),
@@ -198,7 +199,10 @@ def failures(records: Sequence[Record]) -> pd.DataFrame:
     """Return the cases without numbers, and why."""
     failed = [record for record in records if not is_measured(record)]
     return pd.DataFrame(
-        [{"case": record.case.name, "outcome": record.outcome.value, "detail": record.detail} for record in failed]
+        [
+            {"case": Chosen(one.case.name, facets_of(one)), "outcome": one.outcome.value, "detail": one.detail}
+            for one in failed
+        ]
     )
 
 

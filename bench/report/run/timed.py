@@ -15,7 +15,7 @@ from bench.report.growth.sweeps import Sweep
 from bench.report.reading import findings
 from bench.report.reading.ratios import measured
 from bench.report.run import money, tables
-from bench.report.run.chapter import Chapter, Content, Material
+from bench.report.run.chapter import About, Chapter, Content, Material
 from bench.report.run.distributions import latencies
 from bench.report.run.figures import MOST_PANELS
 from bench.report.run.roofline import limits
@@ -52,6 +52,11 @@ RESULTS_NOTE = (
     "results.parquet; phases: phases.csv."
 )
 
+COSTS_FIRST = ("per million users", "FLOPs/user", "peak memory", "process memory", "J/1000 users")
+CLAIM_FIRST = ("one pass", "beam search", "times as fast", "time saved", "HR@10 change")
+RESULTS_FIRST = ("NDCG@10", "HR@10", "p50", "training", "outcome")
+"""Columns that stand there before the others unfold."""
+
 MOST_GROWING = 12
 """Lines of a sweep that are drawn, fitted, and crossed with each other."""
 
@@ -59,7 +64,8 @@ MOST_GROWING = 12
 def _claim(material: Material) -> Content:
     compared = bool(findings.comparisons(material.records))
     note = CLAIM_NOTE if compared else NO_PAIR
-    return Content((Titled("", tables.claims(material.records)),), note, lead=findings.CLAIM)
+    shown = Titled("", tables.claims(material.records), CLAIM_FIRST)
+    return Content((shown,), note, lead=findings.CLAIM)
 
 
 def _decoders(material: Material) -> Content:
@@ -67,13 +73,13 @@ def _decoders(material: Material) -> Content:
 
 
 def _latency(material: Material) -> Content:
-    shown = Titled("", latencies(material.records))
+    shown = Titled("", latencies(material.records), ("p50", "p95", "p99", "users/s", "unstable"))
     return Content((shown,), LATENCY_NOTE, material.drawn("distribution", "latency", "phases"))
 
 
 def _cost(material: Material) -> Content:
     spent = (
-        Titled("", tables.costs(material.records, material.prices)),
+        Titled("", tables.costs(material.records, material.prices), COSTS_FIRST),
         Titled("Prices", money.used(material.records, material.prices)),
         Titled("Against the machine's limits", limits(material.records)),
     )
@@ -85,7 +91,7 @@ def _results(material: Material) -> Content:
         f" Quality of {material.replaced} of these cases is of more users than were ranked beside the timing: that of "
         "an evaluation of the same weights serving the same lists."
     )
-    shown = Titled("", tables.results(material.records))
+    shown = Titled("", tables.results(material.records), RESULTS_FIRST)
     return Content((shown,), RESULTS_NOTE + (more if material.replaced else ""))
 
 
@@ -128,10 +134,38 @@ def _if_timed(make: Callable[[Material], Content]) -> Callable[[Material], Conte
     return lambda material: make(material) if material.records else Content()
 
 
-CLAIM = Chapter("claim", "The paper's claim", _if_timed(_claim))
-DECODERS = Chapter("decoders", "Decoders", _if_timed(_decoders), dropped=11)
-LATENCY = Chapter("latency", "Latency", _if_timed(_latency), dropped=4)
-GROWTH = Chapter("growth", "How cost grows", _if_timed(_growth), dropped=5)
-COST = Chapter("cost", "Cost", _if_timed(_cost), dropped=2, asks_price=True)
-RESULTS = Chapter("results", "All cases", _if_timed(_results), dropped=6)
-FAILED = Chapter("failed", "What failed", _failed, wide=True)
+CLAIM = Chapter("claim", "The paper's claim", _if_timed(_claim), dropped=0, asks="how much of it holds on this machine")
+DECODERS = Chapter(
+    "decoders",
+    "Decoders",
+    _if_timed(_decoders),
+    dropped=11,
+    asks="where a beam search loses its time, and whether lists stay the same",
+)
+LATENCY = Chapter(
+    "latency",
+    "Latency",
+    _if_timed(_latency),
+    dropped=4,
+    about=About.COST,
+    asks="how it is distributed, and where the time of a request goes",
+)
+GROWTH = Chapter(
+    "growth",
+    "How cost grows",
+    _if_timed(_growth),
+    dropped=5,
+    asks="with beams, batch, history and catalogue, and where one pass loses",
+)
+COST = Chapter(
+    "cost",
+    "Cost",
+    _if_timed(_cost),
+    dropped=2,
+    about=About.COST,
+    asks="operations, memory, energy, money, and the machine's limits",
+)
+RESULTS = Chapter(
+    "results", "All cases", _if_timed(_results), dropped=6, about=About.ALL, asks="quality beside cost, every case"
+)
+FAILED = Chapter("failed", "What failed", _failed, about=About.ALL, asks="cases without numbers, and why", wide=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bench.records.learning import Ending
 from bench.records.record import Quality, Record, Weights
 from bench.records.studies import Ablation, Evaluation
 from bench.report.reading.joining import TEST, same_weights
@@ -22,11 +23,15 @@ from bench.report.reading.labels import (
     with_interval,
 )
 from bench.report.reading.ratios import latency_of, measured, ratio_of
+from bench.report.reading.trained import how_trained
 from bench.report.studies.quality import training_of
 from bench.report.studies.variants import Variant
 from bench.statistics.intervals import Interval
 from bench.statistics.latency import Ratio
 from bench.statistics.quality import relative_change
+
+ENDED = (NONE, Ending.FINISHED.value)
+"""Verdicts on a training that let its quality be held against another's."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,10 @@ class Variation:
         ratio: Its latency over the base's; None as `change`.
         weights: None where nothing is known of the variation.
         labels: Cautions.
+        trained: Whether more training would have helped.
+        comparable: Whether a change of quality is one of the variation: neither was cut short, and another recommender
+            was trained to its end, as was the base; else the change is one of training.
+        recommender: What recommends.
 
     """
 
@@ -51,6 +60,9 @@ class Variation:
     ratio: Ratio | None
     weights: Weights | None
     labels: tuple[str, ...]
+    trained: str = NONE
+    comparable: bool = True
+    recommender: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,8 +126,24 @@ def _variation(name: str, base: Variation | None, found: Sequence[Evaluation], t
         change = relative_change(quality, base.quality)
     if base is not None and base.record is not None and record is not None:
         ratio = ratio_of(record, base.record)
-    labels = () if source is None else tuple(source.labels)
-    return Variation(name, quality, change, record, ratio, source.weights if source is not None else None, labels)
+    if source is None:
+        return Variation(name, quality, change, record, ratio, None, ())
+    both = base is None or base.trained in ENDED
+    other = base is not None and base.recommender != source.case.recommender
+    cut = Ending.CUT_SHORT.value in (how_trained(source), "" if base is None else base.trained)
+    comparable = not cut and (not other or (both and how_trained(source) in ENDED))
+    return Variation(
+        name,
+        quality,
+        change,
+        record,
+        ratio,
+        source.weights,
+        tuple(source.labels),
+        how_trained(source),
+        comparable,
+        source.case.recommender,
+    )
 
 
 def _beside(own: Sequence[Record], base: Record | None) -> Record | None:
@@ -148,16 +176,24 @@ def _cells(one: Variation, *, is_base: bool) -> dict[str, str]:
     return {
         "recommender": one.name,
         "NDCG@10": metric_of(quality, "NDCG@10"),
-        "change of NDCG@10": percent(change) if change is not None else empty if quality else NOT_AVAILABLE,
+        "change of NDCG@10": _change(one) if change is not None else empty if quality else NOT_AVAILABLE,
         "p50": time or NOT_AVAILABLE,
         "p50 over the base's": with_interval(ratio.value, ratio.low, ratio.high)
         if ratio is not None
         else empty
         if time
         else NOT_AVAILABLE,
+        "trained to the end": one.trained,
         "training": NOT_AVAILABLE if one.weights is None else training_of(one.weights),
         "cautions": "; ".join(one.labels) or NONE,
     }
+
+
+def _change(one: Variation) -> str:
+    """Write a change of quality, or why it is none of the variation."""
+    if not one.comparable:
+        return f"not told: training {one.trained}"
+    return NOT_AVAILABLE if one.change is None else percent(one.change)
 
 
 def percent(change: Interval) -> str:

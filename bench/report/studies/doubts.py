@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-from bench.records.learning import Ending
 from bench.records.record import Provenance
 from bench.records.studies import Studies
-from bench.report.reading.trained import how_trained
+from bench.report.reading.distrust import Doubt, Severity, cut_short, few
 
 
-def doubts(studies: Studies) -> list[str]:
-    """List what weakens the figures of studies."""
+def doubts(studies: Studies) -> list[Doubt]:
+    """List what weakens the figures of studies, the gravest first."""
     sources = studied(studies)
-    found = []
+    found = [Doubt(text, Severity.UNUSABLE) for text in _labelled(studies)]
+    found += [Doubt(text, Severity.COMPARED) for text in cut_short(studies.evaluations)]
     if any(source.dataset.get("synthetic") for source in sources):
-        found.append("Synthetic data: orderings of quality need not hold on real data.")
-    if any(source.dirty for source in sources):
-        found.append("The code was changed after its last commit; the commit alone does not give these numbers again.")
-    ranked = [(one.case, one.labels) for one in studies.evaluations] + [(one.case, one.labels) for one in studies.beams]
-    found += [f"{case.variant}: {label}." for case, labels in ranked for label in labels]
-    for one in studies.evaluations:
-        seen = one.weights.part_of_an_epoch
-        where = f"{one.case.variant} on {one.case.dataset_variant}"
-        if how_trained(one) == Ending.CUT_SHORT.value:
-            found.append(f"The training of {where} was cut short: more of it would rank better.")
-        elif seen is not None:
-            found.append(f"{where} saw {seen:.0%} of the training examples once: more training would rank better.")
+        found.append(Doubt("Synthetic data: orderings of quality need not hold on real data.", Severity.COMPARED))
     found += [
-        f"{one.case.recommender} on {one.case.dataset_variant}: its beams were studied on {one.users:,} of "
-        f"{one.all_users:,} users."
+        Doubt(
+            f"{one.case.recommender} on {one.case.dataset_variant}: its beams were studied on {one.users:,} of "
+            f"{one.all_users:,} users.",
+            Severity.NOISY,
+        )
         for one in studies.beams
         if one.users < one.all_users
     ]
+    if any(source.dirty for source in sources):
+        text = "The code was changed after its last commit; the commit alone does not give these numbers again."
+        found.append(Doubt(text, Severity.TRACED))
     return list(dict.fromkeys(found))
+
+
+def _labelled(studies: Studies) -> list[str]:
+    """Name what is labelled, each label once."""
+    names: dict[str, list[str]] = {}
+    told = [(one.case, one.labels) for one in studies.evaluations] + [(one.case, one.labels) for one in studies.beams]
+    for case, labels in told:
+        for label in labels:
+            names.setdefault(label, []).append(case.variant)
+    return [f"{few(found)}: {label}." for label, found in names.items()]
 
 
 def studied(studies: Studies) -> list[Provenance]:

@@ -29,8 +29,8 @@ NARROWEST = 1.25
 
 
 def drawn(part: AblationPart) -> list[Variation]:
-    """Return the variations whose quality and latency are both known against the base's."""
-    return [one for one in part.others if one.change is not None and one.ratio is not None]
+    """Return the variations whose quality and latency are both known against the base's, and may be held against it."""
+    return [one for one in part.others if one.comparable and one.change is not None and one.ratio is not None]
 
 
 def left_out(parts: Sequence[AblationPart]) -> list[str]:

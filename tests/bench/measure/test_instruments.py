@@ -9,7 +9,7 @@ from bench.measure.clock import Clock
 from bench.measure.instrument import Instrument, Request
 from bench.measure.subject import Subject
 from bench.records.record import FurtherMeasure, Record
-from bench.report.reading.findings import distrust
+from bench.report.reading.distrust import distrust
 from bench.report.reading.values import all_values
 from bench.report.run import tables
 from tests.bench.factories import make_record

@@ -2,6 +2,7 @@
 
 import shutil
 from functools import partial
+from urllib.parse import urlencode
 
 import pytest
 
@@ -11,6 +12,7 @@ from bench.report.comparing.page import write_comparison
 from bench.report.history.page import write_history
 from bench.report.run.page import write_report
 from tests.bench.factories import (
+    LEAKY,
     make_case,
     make_failure,
     make_latency,
@@ -53,6 +55,10 @@ TOO_WIDE = """() => [...document.querySelectorAll('body *')]
   .map((one) => `${one.tagName} ${one.textContent.trim().slice(0, 40)}`)"""
 
 
+DRAWN = """() => [...document.querySelectorAll('details.chapter[open] .scroll > table.data')]
+  .every((one) => one.classList.contains('dataTable'))"""
+
+
 @pytest.fixture(scope="module")
 def browser():
     with api.sync_playwright() as playwright:
@@ -70,7 +76,8 @@ def folder(tmp_path_factory):
     formula = make_case("=SUM(A1)", dataset="films")
     failed = make_failure(HOSTILE, Outcome.ERROR, HOSTILE)
     files = [write_studies(place / "studies.json", studies)]
-    timed = [*make_run(), *records, make_record(case=hostile), make_record(case=formula), failed]
+    leaky = [make_record(case=make_case(name, dataset="leaky"), labels=labels) for name, labels in LEAKING]
+    timed = [*make_run(), *records, *leaky, make_record(case=hostile), make_record(case=formula), failed]
     timed += [make_served(peak=400.0), make_served("p5", peak=60.0)]
     files.append(write_results(place / "run.json", timed))
     runs, studied = store.read_all(files)
@@ -79,6 +86,9 @@ def folder(tmp_path_factory):
     write_comparison([*runs, slower], place / "compare")
     write_history([*runs, slower], place / "history")
     return place
+
+
+LEAKING = (("sasrec", []), ("p5", [LEAKY]))
 
 
 def _slowed(record):
@@ -93,7 +103,7 @@ def opened(browser, folder):
     """Opens the page, and holds it to being silent and alone."""
     contexts, said = [], []
 
-    def opens(width=WIDE, scheme="light", name="report"):
+    def opens(width=WIDE, scheme="light", name="report", *, query="", unfolded=False):
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
         contexts.append(context)
         page = context.new_page()
@@ -101,8 +111,11 @@ def opened(browser, folder):
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("dialog", lambda dialog: said.append(f"dialog: {dialog.message}"))
         page.on("request", lambda one: None if one.url.startswith(("file:", "data:")) else said.append(one.url))
-        page.goto((folder / name / "index.html").as_uri())
+        page.goto((folder / name / "index.html").as_uri() + query)
         page.wait_for_selector("html[data-ready]")
+        if unfolded:
+            page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+            page.wait_for_function(DRAWN)
         return page
 
     yield opens
@@ -116,9 +129,12 @@ def opened(browser, folder):
 @pytest.mark.parametrize("name", PAGES)
 def test_nothing_overlaps_or_overflows(opened, width, scheme, name):
     page = opened(width, scheme, name)
-    assert page.evaluate(TOO_WIDE) == []
-    assert page.evaluate(OVERLAPPING, TEXTS) == []
-    assert page.evaluate("document.documentElement.scrollWidth") == width
+    for _ in range(2):
+        assert page.evaluate(TOO_WIDE) == []
+        assert page.evaluate(OVERLAPPING, TEXTS) == []
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+        page.wait_for_function(DRAWN)
     assert page.evaluate("document.documentElement.classList.contains('dark')") is (scheme == "dark")
 
 
@@ -127,7 +143,7 @@ def test_nothing_overlaps_or_overflows(opened, width, scheme, name):
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_no_serious_fault(opened, width, scheme, name):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    found = axe.run(opened(width, scheme, name)).response["violations"]
+    found = axe.run(opened(width, scheme, name, unfolded=True)).response["violations"]
     grave = [(one["id"], [node["html"][:120] for node in one["nodes"][:3]]) for one in found if _is_grave(one)]
     assert grave == []
 
@@ -150,7 +166,7 @@ def sort(page, table, name, order):
 
 
 def test_a_table_sorts_by_value_and_not_by_text(opened):
-    page = opened()
+    page = opened(unfolded=True)
     values = partial(column, page, "p50")
     before = values()
     sort(page, "#latency table", "p50", "ascending")
@@ -159,6 +175,14 @@ def test_a_table_sorts_by_value_and_not_by_text(opened):
     sort(page, "#latency table", "p50", "descending")
     assert values() != before
     assert [float(text.split()[0].replace(",", "")) for text in values()] == sorted(rising, reverse=True)
+
+
+def test_quality_sorts_best_first(opened):
+    page = opened(unfolded=True)
+    sort(page, "#results table", "NDCG@10", "descending")
+    known = [float(text.split()[0]) for text in column(page, "NDCG@10", "#results table") if text != "n/a"]
+    assert known == sorted(known, reverse=True)
+    assert len(set(known)) > 1
 
 
 @pytest.mark.parametrize(("name", "label", "head"), [("compare", "Latency", "p50 A"), ("history", "All runs", "p50")])
@@ -176,25 +200,84 @@ def test_tables_of_several_runs_sort_and_filter(opened, name, label, head):
 
 
 def test_a_table_filters(opened):
-    page = opened()
-    whole = len(column(page, "case"))
+    page = opened(unfolded=True)
     page.get_by_label("Filter Latency", exact=True).fill("popularity")
-    assert 0 < len(column(page, "case")) < whole
-    assert all("popularity" in name for name in column(page, "case"))
+    names = column(page, "case")
+    assert names
+    assert all("popularity" in name for name in names)
+
+
+def test_a_dataset_and_a_batch_are_found_whatever_is_chosen(opened):
+    """Numbers of other columns are not what was asked for."""
+    page = opened(unfolded=True)
+    page.get_by_label("Filter All cases", exact=True).fill("synthetic batch 32")
+    names = column(page, "case", "#results table")
+    assert len(names) > 3
+    assert all("batch 32" in name and "synthetic" in name for name in names)
+    page.get_by_label("Filter All cases", exact=True).fill("batch 3")
+    assert column(page, "case", "#results table") == ["No row of this choice."]
+
+
+def test_a_choice_filters_every_table_and_stands_in_the_address(opened):
+    page = opened(unfolded=True)
+    page.locator("#choice").get_by_text("synthetic", exact=True).click()
+    page.locator("#choice").get_by_text("32 users").click()
+    for table in ("#latency table", "#results table"):
+        names = column(page, "case", table)
+        assert names
+        assert all("synthetic" in name and "batch 32" in name for name in names), table
+    assert "dataset=synthetic&batch=32" in page.url
+    again = opened(query=page.url.partition("index.html")[2])
+    assert again.locator("#choice input:checked").evaluate_all("all => all.map((one) => one.value)")[:2] == [
+        "synthetic",
+        "32",
+    ]
+    assert names_of_first(again) == ["sasrec", "lite-llm4rec", "p5 (beam 20)", "popularity"]
+
+
+def test_a_table_says_how_much_of_it_is_shown_and_shows_the_rest(opened):
+    page = opened(unfolded=True)
+    told = page.locator("#results .told")
+    shown = len(column(page, "case", "#results table"))
+    every = page.locator("#results table").evaluate(
+        "one => Number(one.closest('.dt-container').textContent.match(/of (\\d+) rows/)[1])"
+    )
+    assert told.inner_text().startswith(f"{shown} of {every} rows: ")
+    told.get_by_role("button", name="all rows").click()
+    assert len(column(page, "case", "#results table")) == every > shown
+
+
+def test_columns_unfold(opened):
+    page = opened(unfolded=True)
+    heads = page.locator("#results table thead th:visible")
+    assert heads.count() == 6
+    page.locator("#results .told").get_by_role("button", name="more columns").click()
+    assert heads.count() > 10
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_no_table_is_cut_without_a_sign(opened, width):
+    page = opened(width, unfolded=True)
+    page.wait_for_timeout(200)
+    unsigned = page.evaluate("""() => [...document.querySelectorAll('.scroll')]
+      .filter((one) => one.checkVisibility() && one.scrollWidth > one.clientWidth + 1 && !one.hasAttribute('data-cut'))
+      .map((one) => one.getAttribute('aria-label'))""")
+    assert unsigned == []
 
 
 @pytest.mark.parametrize(
     ("kind", "starts", "holds"),
     [
-        ("CSV", "case,data,", '"popularity, synthetic'),
-        ("CSV", "case,data,", "\"'=SUM(A1)"),
-        ("Markdown", "| case | data |", "\\|\\`\\*\\_$x^$"),
+        ("CSV", "case,NDCG@10,", '"popularity, synthetic'),
+        ("CSV", "case,NDCG@10,", "\"'=SUM(A1)"),
+        ("Markdown", "| case | NDCG@10 |", "\\|\\`\\*\\_$x^$"),
         ("LaTeX", "\\begin{tabular}{l", "\\$x\\^{}\\$"),
     ],
 )
 def test_a_table_is_copied_whole_and_escaped(opened, kind, starts, holds):
-    page = opened()
+    page = opened(unfolded=True)
     page.evaluate("() => addEventListener('copy', (event) => { window.copied = event.target.value; }, true)")
+    page.locator("#results .told").get_by_role("button", name="all rows").click()
     page.locator("#results").get_by_role("button", name=kind).click()
     copied = page.wait_for_function("window.copied").json_value()
     assert copied.startswith(starts)
@@ -202,68 +285,90 @@ def test_a_table_is_copied_whole_and_escaped(opened, kind, starts, holds):
     assert copied.count("popularity") == sum("popularity" in name for name in column(page, "case", "#results table"))
 
 
+def names_of_first(page):
+    return page.locator("#first tbody th").evaluate_all("all => all.map((one) => one.childNodes[1].textContent)")
+
+
+SYNTHETIC = "?dataset=synthetic&batch=32"
+
+
 def test_what_fits_answers_at_once(opened):
-    page = opened()
+    page = opened(query=SYNTHETIC)
     fits = page.locator("#fits")
-    choices = fits.locator("select[name=setting] option").all_inner_texts()
-    assert len(choices) > 1
-    fits.locator("select[name=setting]").select_option(label=next(one for one in choices if "synthetic" in one))
-    fits.locator("select[name=batch]").select_option("32")
     assert "Best that fits: sasrec (NDCG@10 0.2100" in fits.locator("output").inner_text()
     fits.locator("input[name=within]").fill("90")
     assert "Fastest within 90 % of it: popularity" in fits.locator("output").inner_text()
     fits.locator("input[name=budget]").fill("1")
     assert "Best that fits: popularity" in fits.locator("output").inner_text()
-    assert fits.locator("tr.fits").count() == 1
-    assert fits.locator("tr.misses").count() == 3
+    assert page.locator("#first tr.fits").count() == 1
+    assert page.locator("#first tr.misses").count() == 3
+    fits.locator("input[name=budget]").fill("")
+    fits.locator("input[name=users]").fill("30000")
+    assert "Best that fits: popularity" in fits.locator("output").inner_text()
     fits.locator("input[name=budget]").fill("0.00001")
     assert fits.locator("output").inner_text() == "Nothing measured here fits."
-    assert fits.locator("figure circle").count() == 4
 
 
 def test_what_fits_takes_a_rate_and_a_limit_of_services(opened):
     page = opened()
+    service = page.locator("#choice input[name=asked]").nth(1).get_attribute("value")
+    page = opened(query=f"?{urlencode({'asked': service})}")
     fits = page.locator("#fits")
-    choices = fits.locator("select[name=setting] option").all_inner_texts()
-    fits.locator("select[name=setting]").select_option(label=next(one for one in choices if "as services" in one))
-    assert fits.locator("tr.fits").count() == 2
-    fits.locator("input[name=rate]").fill("300")
+    assert len(names_of_first(page)) == 2
+    fits.locator("input[name=users]").fill("300")
     fits.locator("select[name=time]").select_option("p99")
     fits.locator("input[name=budget]").fill("80")
     assert "Best that fits: lite-llm4rec (NDCG@10" in fits.locator("output").inner_text()
-    assert "at 400 users/s" in fits.locator("tr.fits").inner_text()
-    assert fits.locator("tr.misses").count() == 1
-    fits.locator("input[name=rate]").fill("450")
+    assert "at 400 users/s" in page.locator("#first tr.fits").inner_text()
+    assert page.locator("#first tr.misses").count() == 1
+    fits.locator("input[name=users]").fill("450")
     assert fits.locator("output").inner_text() == "Nothing measured here fits."
-    fits.locator("select[name=setting]").select_option(index=0)
-    assert fits.locator("tr.fits").count() == 0, "what one client asked fits no rate"
 
 
-def test_what_fits_writes_names_beside_their_own_marks(opened):
-    page = opened()
-    page.locator("#fits select[name=batch]").wait_for()
-    far = page.evaluate("""() => {
-      const marks = [...document.querySelectorAll('#fits circle')];
-      const names = [...document.querySelectorAll('#fits svg g text')].filter((one) => !/^\\d+$/.test(one.textContent));
-      const own = (name) => marks.find((mark) => mark.textContent.startsWith(`${name.textContent}: `));
-      const number = (one, what) => Number(one.getAttribute(what));
-      return [names.filter(own).length, names.filter(own).filter((name) =>
-        Math.abs(number(name, 'y') - number(own(name), 'cy')) > 12).map((name) => name.textContent)];
-    }""")
-    assert far[0] > 0
-    assert far[1] == []
+def test_what_leaks_never_fits(opened):
+    page = opened(query="?dataset=leaky+(synthetic)")
+    page.locator("#fits input[name=budget]").fill("1000")
+    assert names_of_first(page) == ["sasrec", "p5"]
+    assert page.locator("#first tr.fits th").evaluate_all("all => all.map((one) => one.childNodes[1].textContent)") == [
+        "sasrec"
+    ]
+
+
+def test_the_figure_draws_what_is_chosen_and_a_click_marks_its_row(opened):
+    page = opened(query=SYNTHETIC)
+    drawn = page.locator("figure[data-live=quality_latency] .live")
+    page.wait_for_selector("figure[data-live=quality_latency] .live svg")
+    assert drawn.get_attribute("data-marks") == "4"
+    assert {"sasrec", "popularity"} <= set(drawn.locator("svg text").all_text_contents())
+    page.locator("#choice").get_by_text("1 user", exact=True).click()
+    page.locator("figure[data-live=quality_latency] .mark-symbol.role-mark path").first.click(force=True)
+    page.wait_for_selector("tr.picked")
+    assert page.locator("#first tr.picked").count() == 1
 
 
 COSTS = ".scroll[aria-label='Cost'] table"
 
 
 def test_a_price_changes_the_cost(opened):
-    page = opened()
+    page = opened(unfolded=True)
     before = column(page, "per million users", COSTS)
     page.locator("#prices input").first.fill("0")
     after = column(page, "per million users", COSTS)
     assert all(text == "0 USD" for text in after if text != "n/a")
     assert before != after
+    assert set(column(page, "USD per million users", "#first")) == {"0 USD"}
+
+
+def test_a_link_unfolds_what_it_leads_to(opened):
+    page = opened()
+    assert not page.locator("#distrust ul").first.is_visible()
+    page.locator(".trust a").click()
+    page.locator("#distrust ul").first.wait_for(state="visible")
+
+
+def test_few_words_stand_there_before_anything_unfolds(opened):
+    page = opened()
+    assert page.evaluate("document.body.innerText.split(/\\s+/).length") < 6000
 
 
 def test_the_keyboard_reaches_the_answer_first(opened):
@@ -274,14 +379,12 @@ def test_the_keyboard_reaches_the_answer_first(opened):
     assert page.url.endswith("#answer")
 
 
-def test_what_fits_sorts_by_value_with_gaps_last(opened):
-    page = opened()
-    fits = page.locator("#fits")
-    label = next(one for one in fits.locator("select[name=setting] option").all_inner_texts() if "synthetic" in one)
-    fits.locator("select[name=setting]").select_option(label=label)
+def test_first_rows_sort_by_value_with_gaps_last(opened):
+    page = opened(query=SYNTHETIC)
+    page.locator(".told button", has_text="more columns").first.click()
     for order, sign in (("ascending", 1), ("descending", -1)):
-        sort(page, "#fits table", "p99", order)
-        times = column(page, "p99", "#fits table")
+        sort(page, "#first", "p99", order)
+        times = column(page, "p99", "#first")
         known = [float(text.split()[0].replace(",", "")) for text in times if text != "n/a"]
         assert known == sorted(known, key=lambda value: sign * value), order
         assert times[: len(known)] == [text for text in times if text != "n/a"]

@@ -84,7 +84,7 @@ def test_each_file_with_a_fixed_name_is_looked_for_before_any_work(tmp_path, mon
         (["html"], {".html"}),
         (["markdown", "png"], {".md", ".png"}),
         (["csv"], {".csv"}),
-        (["parquet", "latex"], {".parquet", ".tex"}),
+        (["parquet", "latex"], {".parquet", ".tex", ".bib"}),
     ],
     ids=lambda found: "+".join(sorted(found)),
 )

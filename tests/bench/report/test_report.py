@@ -13,7 +13,8 @@ from bench.records.learning import Ending
 from bench.records.phases import KINDS
 from bench.records.record import Outcome, Phase, Quality, Unavailable, WeightsKind
 from bench.records.store import read
-from bench.report.reading.findings import comparisons, distrust
+from bench.report.reading.distrust import distrust
+from bench.report.reading.findings import comparisons
 from bench.report.reading.labels import case_labels, groups, operations, significant
 from bench.report.run.answers import answer, headline, leads
 from bench.report.run.page import write_report
@@ -54,7 +55,7 @@ class Page(HTMLParser):
             (self.links if tag == "a" or found[name].startswith("#") else self.loaded).append(found[name])
         if "id" in found:
             self.ids.append(found["id"])
-        if tag == "script":
+        if tag == "script" and (found["type"] != "application/json" or "id" in found):
             self.scripts.append(found.get("id", "ours"))
 
     def handle_data(self, data):
@@ -71,8 +72,11 @@ class Page(HTMLParser):
         return [name for name in files if not (folder / name).exists()]
 
 
-SCRIPTS = ["fits-data", "prices-data", "datatables", "ours"]
-"""All scripts of a page, in their order."""
+SCRIPTS = ["choices-data", "prices-data", "datatables", "vega", "ours"]
+"""All scripts of a page, in their order, but the numbers of figures."""
+
+PLAIN = ["datatables", "ours"]
+"""Those of a page without figures that answer to choices."""
 
 
 @pytest.mark.parametrize("name", ["report.md", "results.csv"])
@@ -122,7 +126,7 @@ def test_equal_results_give_equal_bytes(tmp_path):
         outs.append(render(folder, make_run()))
     files = sorted(path.relative_to(outs[0]) for path in outs[0].rglob("*") if path.is_file())
     suffixes = {path.suffix for path in files if path.name != MANIFEST}
-    assert suffixes == {".html", ".md", ".csv", ".parquet", ".tex", ".svg", ".png"}
+    assert suffixes == {".html", ".md", ".csv", ".parquet", ".tex", ".bib", ".svg", ".png"}
     for name in files:
         assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes(), name
 
@@ -135,7 +139,7 @@ def test_hostile_names_stay_text(tmp_path):
     records = [make_record(case=case, labels=[HOSTILE]), make_failure(HOSTILE, Outcome.ERROR, HOSTILE)]
     out = render(tmp_path, records)
     page = Page((out / "index.html").read_text())
-    assert page.scripts == SCRIPTS[1:]
+    assert page.scripts == SCRIPTS
     assert "<script" not in (out / "report.md").read_text()
     assert "\\$x\\textasciicircum " in (out / "tables" / "results.tex").read_text()
     assert any(HOSTILE in text for text in page.text)
@@ -221,7 +225,7 @@ def test_without_the_papers_recommender_the_best_one_pass_case_is_compared():
 def test_one_sentence_says_what_one_pass_gains_over_all_groups():
     fast, slow = pair()
     assert headline([fast, slow]) == (
-        "lite-llm4rec answered 40.0 times [40.0, 40.0] as fast as the strongest beam search, with +33 % Recall@10: "
+        "lite-llm4rec answered 40.0 times [40.0, 40.0] as fast as the strongest beam search, with +33 % HR@10: "
         "synthetic, batch 32, a processor (2 cores)."
     )
     alone = [one.model_copy(update={"case": one.case.model_copy(update={"batch_size": 1})}) for one in pair()]
@@ -229,7 +233,7 @@ def test_one_sentence_says_what_one_pass_gains_over_all_groups():
     exact = make_record(case=slow.case.model_copy(update={"decoder": "exact"}), median_s=0.02, ndcg=0.15)
     assert headline([fast, slow, exact, *alone]) == (
         "lite-llm4rec answered 5.0 to 10 times as fast as the strongest beam search and 40.0 times [40.0, 40.0] as "
-        "fast as the papers' decoder, with -20 % to +33 % Recall@10: synthetic, batch 1 to 32, a processor (2 cores)."
+        "fast as the papers' decoder, with -20 % to +33 % HR@10: synthetic, batch 1 to 32, a processor (2 cores)."
     )
     three = [
         one.model_copy(update={"case": one.case.model_copy(update={"dataset": name})})
@@ -252,11 +256,11 @@ def test_no_gain_is_told_over_a_search_that_was_not_trained_to_its_end(verdict, 
     records = [fast, slow.model_copy(update={"weights": slow.weights.model_copy(update={"ending": verdict})})]
     assert headline(records).endswith(f" Quality is not compared: {words}.")
     assert f"; their quality is not compared, for {words}." in answer(records)[0]
-    assert claims(records)["Recall@10 change"].tolist()[-1] == words
+    assert claims(records)["HR@10 change"].tolist()[-1] == words
     for text in (headline(records), *answer(records)):
-        assert "Recall@10" not in text
-    assert any("p5 on" in line and ("Cut short" in line or "nobody knows" in line) for line in distrust(records))
-    assert "% Recall@10" in headline([fast, slow])
+        assert "HR@10" not in text
+    assert any("p5" in line and ("cut short" in line or "nobody knows" in line) for line in distrust(records))
+    assert "% HR@10" in headline([fast, slow])
 
 
 def test_a_case_without_phases_has_no_time_beside_its_bar():
@@ -329,13 +333,13 @@ def test_three_significant_digits(value, text):
     assert significant(value) == text
 
 
-def test_operations_have_the_prefix_that_fits():
+def test_operations_have_one_unit_everywhere():
     assert [operations(value) for value in (12, 3.2e4, 5e6, 7.5e9, 2e12)] == [
-        "12.0 FLOP",
-        "32.0 kFLOP",
-        "5.00 MFLOP",
+        "0.0000000120 GFLOP",
+        "0.0000320 GFLOP",
+        "0.00500 GFLOP",
         "7.50 GFLOP",
-        "2.00 TFLOP",
+        "2,000 GFLOP",
     ]
 
 

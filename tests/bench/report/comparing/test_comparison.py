@@ -30,7 +30,7 @@ from tests.bench.factories import (
     make_run,
     write_results,
 )
-from tests.bench.report.test_report import HOSTILE, SCRIPTS, Page
+from tests.bench.report.test_report import HOSTILE, PLAIN, Page
 
 LATER = "2026-02-03T04:05:06+00:00"
 
@@ -443,7 +443,7 @@ def test_hostile_names_stay_text(tmp_path):
     dtype = make_record(case=case.model_copy(update={"dtype": HOSTILE}), labels=[HOSTILE])
     html, text, _ = page(tmp_path, [record, make_failure(HOSTILE, Outcome.ERROR, HOSTILE)], [dtype])
     found = Page(html)
-    assert found.scripts == SCRIPTS[2:]
+    assert found.scripts == PLAIN
     assert "<script" not in text
     assert any(HOSTILE in words for words in found.text)
 

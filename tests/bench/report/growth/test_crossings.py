@@ -123,7 +123,7 @@ def test_lines_of_one_recommender_are_not_held_against_each_other():
 def test_a_level_line_crosses_what_grows_with_beams():
     beams = [
         make_record(case=make_case("tiger", decoder="exact", beam_width=width), median_s=0.0001 * width)
-        for width in (20, 100, 500)
+        for width in (20, 50, 100, 500)
     ]
     (found,) = find(grown([*beams, make_record(median_s=0.02), make_record("sasrec", median_s=1.0)]))
     assert (found.below, found.beyond) == ("tiger, exact", "lite-llm4rec")

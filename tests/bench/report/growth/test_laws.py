@@ -141,7 +141,7 @@ def test_the_page_has_the_section_where_there_are_sweeps(tmp_path):
     records = [*SASREC, *LITE, *line(hostile, lambda x: 0.002 * x)]
     write_report([read(write_results(tmp_path / "run.json", records))], tmp_path / "report")
     page, text = ((tmp_path / "report" / name).read_text() for name in ("index.html", "report.md"))
-    assert '<section id="growth">' in page
+    assert '<details class="chapter" id="growth">' in page
     assert "## How cost grows" in text
     assert "### Where laws cross" in text
     assert hostile not in page

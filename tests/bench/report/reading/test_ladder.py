@@ -4,7 +4,7 @@ import pytest
 
 from bench.records.phases import kind_of, seconds_by_kind
 from bench.records.record import Agreement, Phase
-from bench.report.reading.findings import distrust
+from bench.report.reading.distrust import distrust
 from bench.report.reading.ladder import ladders, reference_of, strongest
 from bench.report.run.answers import answer
 from bench.report.run.tables import ladder
@@ -59,7 +59,7 @@ def test_the_headline_holds_the_one_pass_against_the_strongest_and_names_the_ref
     assert text.startswith("synthetic data: best NDCG@10 ")
     assert text.endswith(
         "lite-llm4rec is 10.0 times [10.0, 10.0] as fast as p5 (exact, beam 20) and 40.0 times [40.0, 40.0] as fast as "
-        "p5 (reference, beam 20), the papers' decoder, with +0 % Recall@10."
+        "p5 (reference, beam 20), the papers' decoder, with +0 % HR@10."
     )
 
 

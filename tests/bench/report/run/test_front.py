@@ -1,9 +1,7 @@
 """What nothing else is both faster and better than, and what it is drawn and chosen from."""
 
 import json
-import re
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +11,7 @@ from bench.report.drawing import rendering
 from bench.report.reading.findings import MOST_CLAIMANTS, claimants, comparisons
 from bench.report.reading.labels import with_interval
 from bench.report.run import bars, distributions, figures, fits, money
+from bench.report.run.first_rows import first_rows
 from bench.report.run.front import MIDDLE, TAIL, front, front_of, points, seconds_of, statistic
 from bench.statistics.latency import latency_median
 from tests.bench.factories import make_case, make_failure, make_latency, make_provenance, make_record, make_run
@@ -48,47 +47,33 @@ def test_the_numbers_behind_the_front_say_who_is_on_it():
     group = [record for record in make_run() if record.case.batch_size == 1 and record.latency is not None]
     frame = points(group)
     assert frame.loc[frame["on_front"], "recommender"].tolist() == ["popularity", "sasrec"]
-    assert [record.case.recommender for record in front_of(group)] == ["popularity", "sasrec"]
-
-
-@pytest.mark.drawn
-def test_axes_say_where_a_time_and_a_quality_lie():
-    """Ticks that matplotlib drew stand where the page will put equal values."""
-    records = [make_record("sasrec", median_s=0.001), make_record("p5", median_s=0.1, ndcg=0.1)]
-    (setting,) = fits.choices(records)["settings"]
-    axes = setting["axes"]
-    ticks = re.findall(
-        r'<use xlink:href="#[^"]+" x="([\d.]+)" y="([\d.]+)" style="stroke: #\w+; stroke-width: 0.8', axes["svg"]
-    )
-    x = [float(one) for one, _ in ticks]
-    log = np.log(axes["ms"])
-    for decade in (1.0, 10.0, 100.0):
-        place = axes["x"][0] + (np.log(decade) - log[0]) / (log[1] - log[0]) * (axes["x"][1] - axes["x"][0])
-        assert min(abs(place - one) for one in x) < 0.01
-    assert axes["quality"][0] == 0
-    assert axes["y"][0] > axes["y"][1]
+    assert [record.case.recommender for record in front_of(group, TAIL)] == ["popularity", "sasrec"]
 
 
 def test_choices_hold_every_measured_case_and_only_numbers():
     records = [*make_run(), make_record(HOSTILE, case=make_case(HOSTILE), quality=Unavailable(unavailable="none"))]
-    found = fits.choices(records)
+    found = fits.choices(first_rows(records))
     assert len(found["cases"]) == sum(record.latency is not None for record in records)
     assert "<" not in rendering.embedded(found)
     assert json.loads(rendering.embedded(found)) == json.loads(json.dumps(found))
-    assert found["cases"][-1]["quality"] is None
-    assert {case["batch"] for case in found["cases"]} == {1, 32}
+    (unranked,) = (case for case in found["cases"] if case["name"] == HOSTILE)
+    assert unranked["quality"] is None
+    assert {case["facets"]["batch"] for case in found["cases"]} == {"1", "32"}
+    assert found["offered"]["batch"] == ["1", "32"]
 
 
-def test_a_setting_is_all_that_cases_share_but_the_batch():
+def test_what_is_chosen_at_first_was_measured():
     other = make_provenance(machine={"processor": "another", "cores": 8})
     records = [
-        make_record("a"),
-        make_record("b", case=make_case("b", batch_size=1)),
-        make_record("a", provenance=other),
+        make_record("a", case=make_case("a", batch_size=8)),
+        make_record("b", case=make_case("b", batch_size=8)),
+        make_record("a", case=make_case("a", batch_size=1, dtype="int8"), provenance=other),
     ]
-    found = fits.choices(records)
-    assert [case["setting"] for case in found["cases"]] == [0, 0, 1]
-    assert fits.several(records) is False
+    found = fits.choices(first_rows(records))
+    assert found["chosen"]["batch"] == "1"
+    assert [found["chosen"][name] for name in fits.COMBINED] in found["combined"]
+    assert fits.several(records) is True
+    assert fits.several(records[1:]) is False
 
 
 def test_a_median_has_the_interval_that_a_history_gives_it():

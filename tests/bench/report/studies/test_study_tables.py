@@ -203,6 +203,7 @@ def test_an_ablation_of_nothing_known_is_a_table_of_gaps():
     (part,) = ablations.parts([Ablation(title="x", dataset="nowhere", base="a", others=["b"])], [], [])
     assert part.dataset == "nowhere"
     frame = ablations.table(part).set_index("recommender")
+    assert frame.pop("trained to the end").tolist() == ["none"] * len(frame)
     assert (frame == "n/a").all(axis=None)
 
 

@@ -112,7 +112,11 @@ def test_costs_stand_beside_quality():
     assert frame.loc["sasrec", [SMALLEST, LARGEST]].tolist() == ["1.01 ms (batch 1)", "32.2 ms (batch 32)"]
     name = "p5 (exact, beam 20)"
     assert frame.loc[name, [SMALLEST, LARGEST]].tolist() == ["50.3 ms (batch 1, reference)", "n/a"]
-    assert frame.loc[name, ["FLOPs/user", "peak memory", "training"]].tolist() == ["4.00 MFLOP", "3.00 MiB", "10.0 min"]
+    assert frame.loc[name, ["FLOPs/user", "peak memory", "training"]].tolist() == [
+        "0.00400 GFLOP",
+        "3.00 MiB",
+        "10.0 min",
+    ]
     assert frame.loc["popularity", [SMALLEST, "FLOPs/user", "peak memory"]].tolist() == ["n/a"] * 3
 
 

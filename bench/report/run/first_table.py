@@ -1,0 +1,142 @@
+"""The table of the first screen: one row a recommender, with what it gives, what it takes and whether to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bench.records.learning import Ending
+from bench.records.record import Quality, Record
+from bench.report.reading.facets import ANY, Facets
+from bench.report.reading.labels import (
+    NOT_AVAILABLE,
+    Quantity,
+    mebibytes,
+    metric_of,
+    milliseconds,
+    number,
+)
+from bench.report.reading.ratios import latency_of, metric
+from bench.report.reading.trained import how_trained
+from bench.report.run import money
+from bench.report.run.first_rows import QUALITY, FirstRow, notes, training_told
+from bench.report.run.fits import peak_bytes
+from bench.report.run.load import money_within as served_cell
+from bench.report.run.money import Price
+
+
+@dataclass(frozen=True)
+class ShownRow:
+    """One row as it stands on the page.
+
+    Attributes:
+        row: What it is about.
+        quality: Value alone; the interval stands below it.
+        interval: Half of its 95 % interval.
+        share: Quality as a share of the best of the setting, for the bar below it, in percent.
+        cells: Further cells by column: time, money, training, and what unfolds.
+        ended: Whether its training went to its end, or it needs none.
+        hidden: Whether it waits for another choice.
+
+    """
+
+    row: FirstRow
+    quality: Quantity | str
+    interval: str
+    share: float
+    cells: dict[str, Quantity | str]
+    ended: bool
+    hidden: bool
+
+
+MONEY = "USD per million users"
+TRAINED = "trained to the end?"
+COLUMNS = ("latency, p50", MONEY, TRAINED)
+MORE = ("p95", "p99", "users/s", "peak memory", "HR@10", "cautions")
+"""Columns that unfold."""
+
+
+def shown_rows(rows: Sequence[FirstRow], chosen: Facets, prices: Sequence[Price]) -> list[ShownRow]:
+    """Return all rows of all settings; those that were not chosen at first are hidden.
+
+    Args:
+        rows: What was measured.
+        chosen: What is chosen at first.
+        prices: Prices of devices.
+
+    """
+    best: dict[tuple[str, ...], float] = {}
+    for row in rows:
+        key = _setting(row)
+        best[key] = max(best.get(key, 0.0), metric(row.record, QUALITY) or 0.0)
+    return [_shown(row, chosen, prices, best[_setting(row)]) for row in rows]
+
+
+def _setting(row: FirstRow) -> tuple[str, ...]:
+    return tuple(value for name, value in row.facets.items() if name != "decoder")
+
+
+def _shown(row: FirstRow, chosen: Facets, prices: Sequence[Price], best: float) -> ShownRow:
+    record = row.record
+    value = metric(record, QUALITY)
+    mine = all(row.facets.get(name) == wanted for name, wanted in chosen.items() if name != "decoder")
+    return ShownRow(
+        row,
+        NOT_AVAILABLE if value is None else Quantity(f"{value:.4f}", value),
+        _half(record),
+        0.0 if value is None or not best else 100 * value / best,
+        _cells(record, prices),
+        how_trained(record) != Ending.CUT_SHORT.value,
+        not (mine and row.few and ANY in row.under),
+    )
+
+
+def _half(record: Record) -> str:
+    found = record.quality.metrics.get(QUALITY) if isinstance(record.quality, Quality) else None
+    return "" if found is None else f"± {(found.high - found.low) / 2:.4f}"
+
+
+def _money(record: Record, prices: Sequence[Price]) -> Quantity | str:
+    """Write what a million users cost: asked one after the other, or of a service at the highest rate that it kept."""
+    return money.cell(record, prices) if record.case.load is None else served_cell(record, prices)
+
+
+def _cells(record: Record, prices: Sequence[Price]) -> dict[str, Quantity | str]:
+    latency, held = latency_of(record), peak_bytes(record)
+    times = {name: getattr(latency, f"{name}_s") for name in ("p95", "p99")}
+    metrics = record.quality.metrics if isinstance(record.quality, Quality) else {}
+    return {
+        "latency, p50": milliseconds(latency.p50_s),
+        MONEY: _money(record, prices),
+        TRAINED: training_told(record),
+        **{name: NOT_AVAILABLE if seconds is None else milliseconds(seconds) for name, seconds in times.items()},
+        "users/s": number(latency.users_per_second),
+        "peak memory": NOT_AVAILABLE if held is None else mebibytes(held),
+        "HR@10": metric_of(metrics, "HR@10"),
+        "cautions": "; ".join([*record.labels, *notes(record)]) or "none",
+    }
+
+
+def frame(rows: Sequence[FirstRow], chosen: Facets, prices: Sequence[Price]) -> pd.DataFrame:
+    """Return the rows that are shown at first, and their first columns, as a table.
+
+    Args:
+        rows: What was measured.
+        chosen: What is chosen at first.
+        prices: Prices of devices.
+
+    """
+    shown = [one for one in shown_rows(rows, chosen, prices) if not one.hidden]
+    return pd.DataFrame(
+        [
+            {
+                "recommender": "; ".join(word for word in (one.row.name, one.row.said, *one.row.record.labels) if word),
+                QUALITY: f"{one.quality} {one.interval}".rstrip(),
+                **{name: one.cells[name] for name in COLUMNS},
+            }
+            for one in shown
+        ],
+        dtype=object,
+    )

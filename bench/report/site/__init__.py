@@ -1,0 +1,1 @@
+"""One page over all committed results, with links to each and back."""

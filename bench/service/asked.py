@@ -44,7 +44,7 @@ class Heard:
         size: Users of that batch.
         ok: Whether the answer is a list.
         ended: When the trial ended.
-        items, scores: Lists of requests, by number modulo `users`.
+        lists: Items and scores of the last list of each user, by the request's number modulo the number of users.
         saturated: Why it was stopped since too much arrived; empty where it was not.
         lost: Why it was stopped since nobody answered any more; empty where it was not.
 

@@ -65,9 +65,9 @@ def add_to(add: Callable[..., None]) -> None:
         add: Its ``addoption``.
 
     """
-    for one in OPTIONS:
-        more = {"action": "append"} if one.several else {}
-        add(one.name, metavar=one.metavar, help=one.told, **more)
+    for option in OPTIONS:
+        more = {"action": "append"} if option.several else {}
+        add(option.name, metavar=option.metavar, help=option.told, **more)
     add("--loadgen", action="store_true", help=LOADGEN_TOLD)
     add("--refresh", action="store_true", help=REFRESH_TOLD)
 
@@ -83,24 +83,24 @@ def offered_of(words: Mapping[str, Any]) -> dict[str, Any]:
 
     """
     named: dict[str, Any] = {}
-    for one in OPTIONS:
-        value = words.get(one.key)
+    for option in OPTIONS:
+        value = words.get(option.key)
         if value is None or value == []:
             continue
-        value = str(value) if one.field == "trace" else value
+        value = str(value) if option.field == "trace" else value
         try:
-            named[one.field] = getattr(Offered.model_validate({one.field: value}), one.field)
+            named[option.field] = getattr(Offered.model_validate({option.field: value}), option.field)
         except ValidationError as error:
-            shown = ", ".join(map(str, value)) if one.several else value
-            raise UserError(f"{one.name} {shown}: {in_words(error)}; change it") from None
+            shown = ", ".join(map(str, value)) if option.several else value
+            raise UserError(f"{option.name} {shown}: {in_words(error)}; change it") from None
     return named | {name: True for name in FLAGS if words.get(name)}
 
 
 def words_of(offered: Mapping[str, Any]) -> list[str]:
     """Return the options that say the same, as a command line names them."""
     words: list[str] = []
-    for one in OPTIONS:
-        values: Iterable[Any] = offered.get(one.field) or []
-        for value in values if one.several else [offered.get(one.field)]:
-            words += [] if value is None else [one.name, str(value)]
+    for option in OPTIONS:
+        values: Iterable[Any] = offered.get(option.field) or []
+        for value in values if option.several else [offered.get(option.field)]:
+            words += [] if value is None else [option.name, str(value)]
     return words + [f"--{name}" for name in FLAGS if offered.get(name)]

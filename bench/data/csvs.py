@@ -114,7 +114,7 @@ def _check_header(source: FileContent, header: list[str], used: Sequence[str], s
     missing = [name for name in used if name not in header]
     if missing:
         first = source.data.partition(b"\n")[0].decode("utf-8", "replace")
-        other = next((one for one in SEPARATORS if one != separator and set(used) <= set(first.split(one))), None)
+        other = next((char for char in SEPARATORS if char != separator and set(used) <= set(first.split(char))), None)
         if other:
             raise source.fault(1, wrong_separator(other, separator), "replace them, throughout the file")
         there = ", ".join(header)[:200]

@@ -123,8 +123,8 @@ class Dataset:
             places, asked = self.before - 1, self.before >= MIN_INTERACTIONS
         users = np.flatnonzero(asked)
         ends = (starts + places)[users]
-        known = places[users] if self.max_history is None else np.minimum(places[users], self.max_history)
-        return Histories(self.flat, users, ends - known, ends), self.flat[ends].tolist()
+        history_lengths = places[users] if self.max_history is None else np.minimum(places[users], self.max_history)
+        return Histories(self.flat, users, ends - history_lengths, ends), self.flat[ends].tolist()
 
     def _cut(self, items: tuple[int, ...]) -> tuple[int, ...]:
         return items if self.max_history is None else items[-self.max_history :]

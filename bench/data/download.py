@@ -67,16 +67,16 @@ def download(name: str, remote: Remote) -> Path:
     return folder
 
 
-def _fetch(folder: Path, url: str, known: str | None, name: str) -> None:
+def _fetch(folder: Path, url: str, checksum: str | None, name: str) -> None:
     import pooch
 
     pooch.get_logger().setLevel(logging.WARNING)
     file = folder / url.rpartition("/")[2]
     record = file.with_name(f"{file.name}.sha256")
-    if known is None and record.is_file():
-        known = f"sha256:{record.read_text().strip()}"
+    if checksum is None and record.is_file():
+        checksum = f"sha256:{record.read_text().strip()}"
     fetcher = pooch.create(
-        path=folder, base_url="", registry={file.name: known}, urls={file.name: url}, retry_if_failed=RETRIES
+        path=folder, base_url="", registry={file.name: checksum}, urls={file.name: url}, retry_if_failed=RETRIES
     )
     try:
         fetcher.fetch(
@@ -87,7 +87,7 @@ def _fetch(folder: Path, url: str, known: str | None, name: str) -> None:
         remedy = (
             f"if its publisher changed it, delete {record} and run again" if record.is_file() else "run again later"
         )
-        raise UserError(f"{url}: what arrived is not {file.name} as it is known ({known}); {remedy}") from error
+        raise UserError(f"{url}: what arrived is not {file.name} as it is known ({checksum}); {remedy}") from error
     except OSError as error:  # requests' errors are OSErrors
         reason = " ".join(str(error).split())[:160]
         raise UserError(

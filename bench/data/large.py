@@ -81,10 +81,10 @@ def categories(column: Any) -> pd.Categorical:
         column: A ``pyarrow.ChunkedArray``.
 
     """
-    whole = pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
-    numbers = whole.indices.fill_null(-1) if whole.null_count else whole.indices
+    categorical = pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
+    numbers = categorical.indices.fill_null(-1) if categorical.null_count else categorical.indices
     return pd.Categorical.from_codes(
-        numbers.to_numpy(zero_copy_only=False), whole.dictionary.to_pandas(), validate=False
+        numbers.to_numpy(zero_copy_only=False), categorical.dictionary.to_pandas(), validate=False
     )
 
 

@@ -49,15 +49,15 @@ def cut_of(split: str) -> float | datetime:
         ValueError: It is written otherwise.
 
     """
-    found = AT_TIME.fullmatch(split)
-    if found is None:
+    match = AT_TIME.fullmatch(split)
+    if match is None:
         raise ValueError(f"write {LEAVE_ONE_OUT}, time=0.9 or time=2018-01-31")
-    if found["share"] is not None:
-        share = float(found["share"])
+    if match["share"] is not None:
+        share = float(match["share"])
         if share == 0:
             raise ValueError("nothing comes before time=0; give a share such as time=0.9")
         return share
-    return datetime.fromisoformat(found["date"]).replace(tzinfo=UTC)
+    return datetime.fromisoformat(match["date"]).replace(tzinfo=UTC)
 
 
 def _at_least_5(length: int) -> int:

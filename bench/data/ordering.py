@@ -39,10 +39,10 @@ def in_time_order(users: Numbers, times: Times) -> Rows:
 def tied(users: Numbers, times: Times) -> NDArray[np.bool_]:
     """Tell which rows have a neighbour of the same user and time; both sorted, [interactions]."""
     same = (users[1:] == users[:-1]) & (times[1:] == times[:-1])
-    found = np.zeros(len(users), dtype=bool)
-    found[1:] |= same
-    found[:-1] |= same
-    return found
+    is_tied = np.zeros(len(users), dtype=bool)
+    is_tied[1:] |= same
+    is_tied[:-1] |= same
+    return is_tied
 
 
 def distinct_in_time_order(raw: Raw) -> Rows:

@@ -65,13 +65,13 @@ class DataPlace:
 
         Where a file was given, only that one.
         """
-        found = {}
+        paths = {}
         for name, path in self.names.items():
             if self.chosen is None or name == self.chosen.name:
                 match = pattern.fullmatch(name.removesuffix(".gz"))
                 if match is not None:
-                    found[match["NAME"]] = path
-        return found
+                    paths[match["NAME"]] = path
+        return paths
 
     def one(self, pattern: re.Pattern[str], what: str) -> tuple[str, Path] | None:
         """Return the one file that `matching` finds, and what its group NAME holds; None where it finds none.
@@ -82,14 +82,14 @@ class DataPlace:
             UserError: There are several, and none is called like the folder.
 
         """
-        found = self.matching(pattern)
-        own = found.get(self.path.stem if is_zip(self.path) else self.path.name)
+        paths = self.matching(pattern)
+        own = paths.get(self.path.stem if is_zip(self.path) else self.path.name)
         if own is not None:
-            return next((name, path) for name, path in found.items() if path == own)
-        if len(found) > 1:
-            names = ", ".join(path.name for path in found.values())
+            return next((name, path) for name, path in paths.items() if path == own)
+        if len(paths) > 1:
+            names = ", ".join(path.name for path in paths.values())
             raise UserError(f"{self.path}: several {what} ({names}); give the path of one of them")
-        return next(iter(found.items()), None)
+        return next(iter(paths.items()), None)
 
     def zips(self) -> list[Path]:
         """Return the zips of a folder."""
@@ -127,7 +127,7 @@ def _listed(folder: Path) -> dict[str, Path]:
 
 def _members(path: Path) -> dict[str, Path]:
     """Return the files of a zip. Nothing is unpacked, and still no member may climb out."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -138,5 +138,5 @@ def _members(path: Path) -> dict[str, Path]:
         if member.is_absolute() or ".." in member.parts or ":" in "".join(member.parts[:1]):
             raise UserError(f"{path}: member {name!r} climbs out of its folder; do not trust this file, fetch it anew")
         if not name.endswith("/") and not any(part.startswith(LITTER) for part in member.parts):
-            found.setdefault(member.name, path / name)
-    return found
+            paths.setdefault(member.name, path / name)
+    return paths

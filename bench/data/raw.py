@@ -61,8 +61,8 @@ class Raw:
         """
         if self.texts is None:
             return
-        known = np.array([identifier in self.texts for identifier in self.item_ids], dtype=bool)
-        unknown = np.flatnonzero(~known[self.items])
+        described = np.array([identifier in self.texts for identifier in self.item_ids], dtype=bool)
+        unknown = np.flatnonzero(~described[self.items])
         if len(unknown):
             row = unknown[0]
             raise UserError(

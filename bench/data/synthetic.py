@@ -162,8 +162,8 @@ def walk_together(world: World, lengths: NDArray[np.int64], rng: np.random.Gener
         past = walks[active, :step]
         walks[active, step] = _step(world, past, rng)
         for _ in range(ATTEMPTS):
-            known = (past == walks[active, step, None]).any(axis=1)
-            again = active[known]
+            repeated = (past == walks[active, step, None]).any(axis=1)
+            again = active[repeated]
             if len(again):
                 walks[again, step] = _step(world, walks[again, :step], rng)
     return walks

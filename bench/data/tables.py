@@ -86,7 +86,7 @@ def read_columns(path: Path, columns: Mapping[str, str], unpacker: Unpacker) -> 
 
 def _read_text(source: FileContent, columns: Mapping[str, str]) -> Cells:
     wanted = set(columns.values())
-    separator = next((one for one in ONE_CHARACTER if wanted <= set(header_of(source, one))), ",")
+    separator = next((char for char in ONE_CHARACTER if wanted <= set(header_of(source, char))), ",")
     needed = [columns[role] for role in ("user", "item") if role in columns]
     further = [name for role, name in columns.items() if role not in {"user", "item", "time"}]
     table = read_csv(source, needed, optional=further, time=columns.get("time"), separator=separator)

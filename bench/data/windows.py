@@ -68,7 +68,7 @@ def _following(
 ) -> list[Window] | None:
     """Return the windows whose history is the sequence so far, or its end."""
     ends = [tuple(sequence), *(tuple(sequence[-width:]) for width in widths if 0 < width < len(sequence))]
-    return next((found for end in ends if (found := after.get(end))), None)
+    return next((windows for end in ends if (windows := after.get(end))), None)
 
 
 def _with_the_rest(sequence: list[str], rest: Sequence[Window]) -> tuple[tuple[str, ...], int]:
@@ -78,9 +78,9 @@ def _with_the_rest(sequence: list[str], rest: Sequence[Window]) -> tuple[tuple[s
         if _is_part(items, sequence):
             continue
         shared = next((n for n in range(len(items) - 1, 0, -1) if sequence[-n:] == list(items[:n])), 0)
-        known = len(items) - 1 if _is_part(items[:-1], sequence) else shared
-        loose += not known and len(items) > 1
-        sequence.extend(items[known:])
+        overlap = len(items) - 1 if _is_part(items[:-1], sequence) else shared
+        loose += not overlap and len(items) > 1
+        sequence.extend(items[overlap:])
     return tuple(sequence), loose
 
 

@@ -90,8 +90,8 @@ def find_layout(path: Path, reading: Reading) -> tuple[Layout, tuple[Path, ...]]
         return find_layout(zips[0], reading)
     if len(zips) > 1:
         raise UserError(f"{path}: several zips ({', '.join(file.name for file in zips)}); give the path of one of them")
-    known = "; ".join(layout.files for layout in LAYOUTS)
+    readable = "; ".join(layout.files for layout in LAYOUTS)
     raise UserError(
-        f"{path}: no data in a layout that can be read; put one of these there: {known}; "
+        f"{path}: no data in a layout that can be read; put one of these there: {readable}; "
         "or name the columns of a table by --columns user=..,item=..,time=.."
     )

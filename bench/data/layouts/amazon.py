@@ -61,10 +61,10 @@ def find(place: DataPlace) -> tuple[Path, ...]:
         UserError: There are reviews but no metadata.
 
     """
-    found = place.one(REVIEWS, "files of reviews")
-    if found is None:
+    chosen = place.one(REVIEWS, "files of reviews")
+    if chosen is None:
         return ()
-    category, reviews = found
+    category, reviews = chosen
     metadata = place.beside(f"meta_{category}.json")
     if metadata is None:
         raise UserError(f"{place.path}: meta_{category}.json.gz is missing; put it beside {reviews.name}")

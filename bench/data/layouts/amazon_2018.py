@@ -39,9 +39,9 @@ def find_reviews(place: DataPlace, pattern: re.Pattern[str], fields: Fields, met
         metadata: The name of the metadata, with ``{}`` for that of the category.
 
     """
-    found = place.matching(pattern)
+    paths = place.matching(pattern)
     names = [f'"{name}"'.encode() for name in fields.of_reviews]
-    kept = {category: path for category, path in found.items() if all(name in _first_line(path) for name in names)}
+    kept = {category: path for category, path in paths.items() if all(name in _first_line(path) for name in names)}
     chosen = place.only(kept).one(pattern, "files of reviews")
     if chosen is None:
         return ()

@@ -40,15 +40,15 @@ def find(place: DataPlace) -> tuple[Path, ...]:
         UserError: There are files of several categories.
 
     """
-    found = place.matching(INTERACTIONS)
-    kept = {category: path for category, path in found.items() if _fits(path)}
+    paths = place.matching(INTERACTIONS)
+    kept = {category: path for category, path in paths.items() if _fits(path)}
     chosen = place.only(kept).one(INTERACTIONS, "categories")
     if chosen is None:
         return ()
     category, _ = chosen
-    whole = place.beside(f"{category}.csv")
+    unsplit = place.beside(f"{category}.csv")
     parts = [place.beside(f"{category}.{part}.csv") for part in PARTS]
-    files = [whole] if whole and place.chosen in (None, whole) else [part for part in parts if part]
+    files = [unsplit] if unsplit and place.chosen in (None, unsplit) else [part for part in parts if part]
     described = place.beside(METADATA.format(category))
     return tuple(files) + ((described,) if described else ())
 

@@ -48,13 +48,13 @@ def ratings_and_movies(place: DataPlace, ratings: re.Pattern[str], movies: str) 
         UserError: There are ratings but no movies.
 
     """
-    found = place.one(ratings, "files of ratings")
-    if found is None:
+    chosen = place.one(ratings, "files of ratings")
+    if chosen is None:
         return ()
     described = place.beside(movies)
     if described is None:
-        raise UserError(f"{place.path}: {movies} is missing; put it beside {found[1].name}")
-    return found[1], described
+        raise UserError(f"{place.path}: {movies} is missing; put it beside {chosen[1].name}")
+    return chosen[1], described
 
 
 def read(files: tuple[Path, ...], reading: Reading) -> Raw:

@@ -42,9 +42,9 @@ def find(place: DataPlace) -> tuple[Path, ...]:
         UserError: There are ratings but no items.
 
     """
-    found = ratings_and_movies(place, RATINGS, MOVIES)
+    files = ratings_and_movies(place, RATINGS, MOVIES)
     genres = place.beside(GENRES)
-    return (*found, genres) if found and genres else found
+    return (*files, genres) if files and genres else files
 
 
 def read(files: tuple[Path, ...], reading: Reading) -> Raw:

@@ -35,13 +35,13 @@ def find(place: DataPlace) -> tuple[Path, ...]:
         UserError: There are interactions but no items.
 
     """
-    found = place.one(INTERACTIONS, "files of interactions")
-    if found is None:
+    chosen = place.one(INTERACTIONS, "files of interactions")
+    if chosen is None:
         return ()
     items = place.beside(ITEMS)
     if items is None:
-        raise UserError(f"{place.path}: {ITEMS}.gz is missing; put it beside {found[1].name}")
-    return found[1], items
+        raise UserError(f"{place.path}: {ITEMS}.gz is missing; put it beside {chosen[1].name}")
+    return chosen[1], items
 
 
 def read(files: tuple[Path, ...], reading: Reading) -> Raw:

@@ -31,10 +31,10 @@ def find(place: DataPlace) -> tuple[Path, ...]:
         UserError: The folder holds several ``.inter`` files, none of which has the folder's name.
 
     """
-    found = place.one(INTERACTIONS, ".inter files")
-    if found is None:
+    chosen = place.one(INTERACTIONS, ".inter files")
+    if chosen is None:
         return ()
-    name, interactions = found
+    name, interactions = chosen
     items = place.beside(f"{name}.item")
     return (interactions, items) if items else (interactions,)
 

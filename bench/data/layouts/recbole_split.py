@@ -34,11 +34,11 @@ def find(place: DataPlace) -> tuple[Path, ...]:
         UserError: There are parts of several datasets, none of which has the folder's name.
 
     """
-    found = place.one(INTERACTIONS, "datasets in parts")
-    if found is None:
+    chosen = place.one(INTERACTIONS, "datasets in parts")
+    if chosen is None:
         return ()
-    items = place.beside(f"{found[0]}.item")
-    return (*parts_of(place, found[0]), *((items,) if items else ()))
+    items = place.beside(f"{chosen[0]}.item")
+    return (*parts_of(place, chosen[0]), *((items,) if items else ()))
 
 
 def parts_of(place: DataPlace, name: str) -> tuple[Path, ...]:

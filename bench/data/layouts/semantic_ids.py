@@ -36,8 +36,8 @@ def find(place: DataPlace) -> tuple[Path, ...]:
         UserError: There are several datasets, none of which has the folder's name.
 
     """
-    found = {name: path for name, path in place.matching(ANY).items() if _interactions(place, name)}
-    chosen = place.only(found).one(ANY, "datasets with semantic IDs")
+    paths = {name: path for name, path in place.matching(ANY).items() if _interactions(place, name)}
+    chosen = place.only(paths).one(ANY, "datasets with semantic IDs")
     if chosen is None:
         return ()
     name = chosen[0]
@@ -51,8 +51,8 @@ def _interactions(place: DataPlace, name: str) -> tuple[Path, ...]:
         return (sequences,)
     if not place.beside(f"{name}{INDEX}") and not place.beside(f"{name}{ITEMS}"):
         return ()
-    whole = place.beside(f"{name}.inter")
-    return (whole,) if whole else parts_of(place, name)
+    unsplit = place.beside(f"{name}.inter")
+    return (unsplit,) if unsplit else parts_of(place, name)
 
 
 def read(files: tuple[Path, ...], reading: Reading) -> Raw:
@@ -76,7 +76,7 @@ def _entries(source: FileContent) -> Iterator[tuple[str, Any]]:
     try:
         entries = from_json(source.data)
     except ValueError as error:  # it says line and column
-        line = int(found[1]) if (found := re.search(r"line (\d+)", str(error))) else 1
+        line = int(match[1]) if (match := re.search(r"line (\d+)", str(error))) else 1
         raise source.fault(line, f"invalid JSON ({error})", "fetch a whole copy") from error
     if not isinstance(entries, Mapping):
         raise source.fault(1, "no object, {...}", "fetch a whole copy")

@@ -40,8 +40,8 @@ def find_text(place: DataPlace, *, pairs: bool) -> tuple[Path, ...]:
         UserError: There are several.
 
     """
-    found = {name: path for name, path in place.matching(FILE).items() if _holds_pairs(path) is pairs}
-    chosen = place.only(found).one(FILE, "texts with sequences")
+    paths = {name: path for name, path in place.matching(FILE).items() if _holds_pairs(path) is pairs}
+    chosen = place.only(paths).one(FILE, "texts with sequences")
     return (chosen[1],) if chosen else ()
 
 
@@ -78,12 +78,12 @@ def numbers(source: FileContent) -> list[tuple[int, str, list[str]]]:
         UserError: A line has fewer than two words, or one that is no number.
 
     """
-    found = []
+    rows = []
     for line, row in source.lines:
         if row.strip():
             if not LINE.fullmatch(row):
                 said = row.decode("utf-8", "replace").strip()[:40]
                 raise source.fault(line, f"{said!r} is no user with items, all of them numbers", "correct or delete it")
             user, *items = row.decode().split()
-            found.append((line, user, items))
-    return found
+            rows.append((line, user, items))
+    return rows

@@ -61,9 +61,9 @@ def find(place: DataPlace) -> tuple[Path, ...]:
         if not named and not _found(column_names(table), NEEDED):
             return ()
     else:
-        found = place.matching(FILE)
+        paths = place.matching(FILE)
         wanted = list(reading.columns.values()) if reading.columns else None
-        kept = {name: path for name, path in found.items() if path != reading.items and _fits(path, wanted)}
+        kept = {name: path for name, path in paths.items() if path != reading.items and _fits(path, wanted)}
         chosen = place.only(kept).one(FILE, "tables")
         if chosen is None and named:
             what = f"with the columns {', '.join(wanted)}" if wanted else "with columns for users, items and times"
@@ -148,7 +148,7 @@ def _found(names: list[str], roles: tuple[str, ...]) -> dict[str, str] | None:
     """Return the columns for some roles by their names, None unless there is one for each."""
     columns = {}
     for role in roles:
-        called = [name for known in KNOWN[role] for name in names if name.lower() == known]
+        called = [name for usual in KNOWN[role] for name in names if name.lower() == usual]
         if not called or (len(called) > 1 and called[0].lower() != KNOWN[role][0]):
             return None
         columns[role] = called[0]

@@ -45,18 +45,18 @@ def attained(records: Sequence[Record], goals: Mapping[str, Mapping[int, float]]
         goals: Share of the bound by side and batch size.
 
     """
-    found: dict[tuple[str, ...], Attained] = {}
+    strongest: dict[tuple[str, ...], Attained] = {}
     for record in records:
         side, case = _side(record), record.case
         goal = goals.get(side, {}).get(case.batch_size)
         bound, latency = record.roofline, record.latency
         if goal is None or not isinstance(bound, Roofline) or latency is None:
             continue
-        one = Attained(side, record, bound.bound_s / latency.p50_s, goal)
+        result = Attained(side, record, bound.bound_s / latency.p50_s, goal)
         key = case.dataset_variant, case.dtype, str(case.batch_size), side
-        if key not in found or latency.p50_s < _latency(found[key].record).p50_s:
-            found[key] = one
-    return list(found.values())
+        if key not in strongest or latency.p50_s < _latency(strongest[key].record).p50_s:
+            strongest[key] = result
+    return list(strongest.values())
 
 
 def _side(record: Record) -> str:
@@ -70,41 +70,41 @@ def _latency(record: Record) -> Latency:
     return record.latency
 
 
-def attained_table(found: Sequence[Attained]) -> Table:
+def attained_table(results: Sequence[Attained]) -> Table:
     """Lay them out, one row each."""
     table = Table(title="the strongest of each side against the machine's bound", title_justify="left", box=None)
     for name in ("side", "case", "batch"):
         table.add_column(name, overflow="fold")
     for name in ("p50 ms", "bound ms", "share", "goal", ""):
         table.add_column(name, justify="right", no_wrap=True)
-    for one in found:
-        seconds = _latency(one.record).p50_s
+    for result in results:
+        seconds = _latency(result.record).p50_s
         table.add_row(
-            one.side,
-            one.record.case.variant,
-            str(one.record.case.batch_size),
+            result.side,
+            result.record.case.variant,
+            str(result.record.case.batch_size),
             f"{seconds * 1e3:.3g}",
-            f"{one.share * seconds * 1e3:.3g}",
-            f"{one.share:.1%}",
-            f"{one.goal:.0%}",
-            "missed" if one.missed else "reached",
+            f"{result.share * seconds * 1e3:.3g}",
+            f"{result.share:.1%}",
+            f"{result.goal:.0%}",
+            "missed" if result.missed else "reached",
         )
     return table
 
 
-def profile_of_missed(found: Sequence[Attained]) -> Table | None:
+def profile_of_missed(results: Sequence[Attained]) -> Table | None:
     """Lay out, for each missed goal, the milliseconds of a profiled request by kind of step; None where none is."""
-    shown = [one for one in found if one.missed and isinstance(one.record.phases, list)]
+    shown = [result for result in results if result.missed and isinstance(result.record.phases, list)]
     if not shown:
         return None
-    times = [seconds_by_kind(one.record) for one in shown]
+    times = [seconds_by_kind(result.record) for result in shown]
     kinds = sorted({kind for row in times for kind in row}, key=place_of)
     table = Table(title="where the bound was missed: ms of one profiled request", title_justify="left", box=None)
     for name in ("case", "batch"):
         table.add_column(name, overflow="fold")
     for kind in kinds:
         table.add_column(kind, justify="right", no_wrap=True)
-    for one, row in zip(shown, times, strict=True):
+    for missed_result, row in zip(shown, times, strict=True):
         cells = [f"{row[kind] * 1e3:.3g}" if kind in row else "" for kind in kinds]
-        table.add_row(one.record.case.variant, str(one.record.case.batch_size), *cells)
+        table.add_row(missed_result.record.case.variant, str(missed_result.record.case.batch_size), *cells)
     return table

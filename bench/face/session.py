@@ -93,7 +93,7 @@ class Session:
             )
             what = [layout.suite.model_dump(mode="json"), str(layout.device), option.case_timeout, option.quality_users]
             what += [layout.threads, job.chosen, job.untrained, machine.code_identity(), dataset.source]
-            what += [machine.sources({one.case.recommender for group in piece.groups for one in group})]
+            what += [machine.sources({planned.case.recommender for group in piece.groups for planned in group})]
             guard = Guard(options, dataset, what, self._progress, in_process=option.in_process)
             if option.retry_failed:
                 guard.unfinished.forget_failures()
@@ -117,7 +117,7 @@ class Session:
     def speedups(self) -> list[Speedup]:
         """Compare the decoders of a suite in parts with the reference that was timed beside them."""
         groups = {id(group): group for _, group in self._groups.values()}
-        return [found for group in groups.values() for found in speedups(group, self.records)]
+        return [speedup for group in groups.values() for speedup in speedups(group, self.records)]
 
     def attained(self) -> list[Attained]:
         """Hold the strongest of each side against the machine's bound, where the suite has goals."""
@@ -166,7 +166,9 @@ def read_numbers(option: Any) -> None:
     for name, kind in NUMBERS.items():
         word = getattr(option, name)
         several = isinstance(word, list)
-        numbers = [checked(option_name(name), kind, one) for one in (word if several else [word]) if one is not None]
+        numbers = [
+            checked(option_name(name), kind, value) for value in (word if several else [word]) if value is not None
+        ]
         if numbers:
             setattr(option, name, numbers if several else numbers[0])
 

@@ -48,17 +48,21 @@ def speedups(group: Sequence[Planned], records: Mapping[str, Record]) -> list[Sp
 
     """
     first: dict[str, Planned] = {}
-    found = []
-    for one in group:
-        if not one.part or one.case.decoder is None:
+    results = []
+    for planned in group:
+        if not planned.part or planned.case.decoder is None:
             continue
-        base = first.setdefault(_in_common(one), one)
-        slow, fast = records.get(base.case.name), records.get(one.case.name)
-        if base is one or slow is None or fast is None or slow.latency is None or fast.latency is None:
+        base = first.setdefault(_in_common(planned), planned)
+        slow, fast = records.get(base.case.name), records.get(planned.case.name)
+        if base is planned or slow is None or fast is None or slow.latency is None or fast.latency is None:
             continue
-        goal = one.goal if base.case.is_reference and one.case.is_exact and one.case.dtype == base.case.dtype else None
-        found.append(Speedup(one.part, slow, fast, latency_ratio(slow.latency, fast.latency), goal))
-    return found
+        goal = (
+            planned.goal
+            if base.case.is_reference and planned.case.is_exact and planned.case.dtype == base.case.dtype
+            else None
+        )
+        results.append(Speedup(planned.part, slow, fast, latency_ratio(slow.latency, fast.latency), goal))
+    return results
 
 
 def _in_common(planned: Planned) -> str:
@@ -71,37 +75,44 @@ def _decoder(record: Record) -> str:
     return ", ".join([str(case.decoder), *filter(None, unusual)])
 
 
-def speedup_table(found: Sequence[Speedup]) -> Table:
+def speedup_table(results: Sequence[Speedup]) -> Table:
     """Lay speedups out, one row each."""
     table = Table(title="decoders timed in turns [95 % interval]", title_justify="left", box=None)
     for name in ("part", "beam", "batch", "slow", "fast"):
         table.add_column(name, overflow="fold")
     for name in ("slow ms", "fast ms", "slow / fast", "goal", ""):
         table.add_column(name, justify="right", no_wrap=True)
-    for one in found:
-        case, ratio = one.fast.case, one.ratio
-        reached = "" if one.goal is None else "missed" if one.missed else "reached"
-        times = [f"{record.latency.p50_s * 1e3:.3g}" for record in (one.slow, one.fast) if record.latency is not None]
+    for speedup in results:
+        case, ratio = speedup.fast.case, speedup.ratio
+        reached = "" if speedup.goal is None else "missed" if speedup.missed else "reached"
+        times = [
+            f"{record.latency.p50_s * 1e3:.3g}" for record in (speedup.slow, speedup.fast) if record.latency is not None
+        ]
         table.add_row(
-            one.part,
+            speedup.part,
             str(case.beam_width),
             str(case.batch_size),
-            _decoder(one.slow),
-            _decoder(one.fast),
+            _decoder(speedup.slow),
+            _decoder(speedup.fast),
             *times,
             f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]",
-            "" if one.goal is None else f"{one.goal:g}",
+            "" if speedup.goal is None else f"{speedup.goal:g}",
             reached,
         )
     return table
 
 
-def where_time_goes(found: Sequence[Speedup]) -> Table | None:
+def where_time_goes(results: Sequence[Speedup]) -> Table | None:
     """Lay out, for each missed goal, the milliseconds of both sides by kind of step; None where none is missed."""
-    missed = [one for one in found if one.missed]
+    missed = [result for result in results if result.missed]
     if not missed:
         return None
-    sides = [(one, record) for one in missed for record in (one.slow, one.fast) if isinstance(record.phases, list)]
+    sides = [
+        (result, record)
+        for result in missed
+        for record in (result.slow, result.fast)
+        if isinstance(record.phases, list)
+    ]
     times = [seconds_by_kind(record) for _, record in sides]
     kinds = sorted({kind for row in times for kind in row}, key=place_of)
     table = Table(
@@ -111,7 +122,7 @@ def where_time_goes(found: Sequence[Speedup]) -> Table | None:
         table.add_column(name, overflow="fold")
     for kind in kinds:
         table.add_column(kind, justify="right", no_wrap=True)
-    for (one, record), row in zip(sides, times, strict=True):
+    for (speedup, record), row in zip(sides, times, strict=True):
         cells = [f"{row[kind] * 1e3:.3g}" if kind in row else "" for kind in kinds]
-        table.add_row(one.part, str(record.case.batch_size), _decoder(record), *cells)
+        table.add_row(speedup.part, str(record.case.batch_size), _decoder(record), *cells)
     return table

@@ -30,8 +30,8 @@ def print_summary(
             table.add_row(*_row(record))
     console = Console(width=max(132, reporter._tw.fullwidth), no_color=True)  # noqa: SLF001 - its public width is of the past
     with console.capture() as capture:
-        for number, one in enumerate(filter(None, _tables(table, loaded, speedups, near))):
-            console.print(*[""] * (number > 0), one, sep="\n")
+        for number, block in enumerate(filter(None, _tables(table, loaded, speedups, near))):
+            console.print(*[""] * (number > 0), block, sep="\n")
     reporter.write_line("")
     reporter.write(capture.get())
     for line in _unreachable(records):

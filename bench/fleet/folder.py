@@ -68,8 +68,8 @@ class Attempt:
     @classmethod
     def read(cls, name: str) -> Self | None:
         """Read a file's name; None where it is that of something else."""
-        found = NAME.fullmatch(name)
-        return None if found is None else cls(int(found[1]), int(found[2]), found[3] or "")
+        match = NAME.fullmatch(name)
+        return None if match is None else cls(int(match[1]), int(match[2]), match[3] or "")
 
 
 def worker_name(machine: str) -> str:
@@ -211,7 +211,7 @@ class QueueFolder:
 
     def losses(self, number: int) -> int:
         """Return how many holders of a ticket died."""
-        return sum(one.number == number for one in self._names(LOST))
+        return sum(attempt.number == number for attempt in self._names(LOST))
 
     def reopen(self, closed: Attempt) -> bool:
         """Let a ticket that was done be tried again; what was handed in stays in ``records/``."""
@@ -227,13 +227,13 @@ class QueueFolder:
         if not (held := self.claimed()):
             return []
         now = self._now()
-        found = []
-        for one in held:
+        buried = []
+        for attempt in held:
             with suppress(FileNotFoundError):
-                silent_s = now - (self.root / CLAIMED / one.name).stat().st_mtime
-                if silent_s > dead_after_s and self.bury(one):
-                    found.append(one)
-        return found
+                silent_s = now - (self.root / CLAIMED / attempt.name).stat().st_mtime
+                if silent_s > dead_after_s and self.bury(attempt):
+                    buried.append(attempt)
+        return buried
 
     def bury(self, held: Attempt) -> bool:
         """Let others have what somebody had who is known to be dead; False as for `put_back`."""
@@ -264,4 +264,4 @@ class QueueFolder:
             names = [path.name for path in (self.root / place).iterdir()]
         except FileNotFoundError as error:
             raise UserError(f"{self.root}: there is no queue of cases any more") from error
-        return (found for name in names if (found := Attempt.read(name)) is not None)
+        return (attempt for name in names if (attempt := Attempt.read(name)) is not None)

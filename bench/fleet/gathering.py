@@ -37,7 +37,7 @@ def wait(folder: QueueFolder, sweep: Sweep, say: Callable[[str], None], look: Ca
         for lost in folder.put_back_dead(sweep.dead_after_s):
             say(f"{lost.number}: {lost.worker} was not heard of for {sweep.dead_after_s:g} s: others may have it")
         done, total = len(folder.done()), len(sweep.tickets)
-        holders = ", ".join(f"{one.number} by {one.worker}" for one in folder.claimed())
+        holders = ", ".join(f"{attempt.number} by {attempt.worker}" for attempt in folder.claimed())
         if (line := f"{done} of {total} tickets done" + (f"; {holders}" if holders else "")) != shown:
             say(line)
             shown = line
@@ -64,8 +64,8 @@ def gather(folder: QueueFolder, sweep: Sweep, out: Path, command: str, *, render
         UserError: What was handed in is damaged, or nothing was.
 
     """
-    found = [(one, HandedIn.read(folder, one)) for one in folder.done()]
-    runs = by_machine(part for _, part in found)
+    handed_in = [(attempt, HandedIn.read(folder, attempt)) for attempt in folder.done()]
+    runs = by_machine(part for _, part in handed_in)
     studies = _studies(folder, sweep, command)
     if not runs and studies is None:
         raise UserError(f"{folder.root}: nothing is done yet; start python -m bench.worker --queue {folder.root}")
@@ -74,9 +74,11 @@ def gather(folder: QueueFolder, sweep: Sweep, out: Path, command: str, *, render
         places[out if len(runs) == 1 else out / fit_name(machine)] = run
     for place, content in (places or {out: None}).items():
         _write(place, content, studies, render=render)
-    failed = [f"{sweep.ticket(one.number).what}: {part.failure}" for one, part in found if part.failure]
-    cases = [record for _, part in found for record in part.records if part.failed]
-    return failed + [f"{one.case.name}: {one.outcome}: {one.detail}" for one in cases if one.latency is None]
+    failed = [f"{sweep.ticket(attempt.number).what}: {part.failure}" for attempt, part in handed_in if part.failure]
+    cases = [record for _, part in handed_in for record in part.records if part.failed]
+    return failed + [
+        f"{record.case.name}: {record.outcome}: {record.detail}" for record in cases if record.latency is None
+    ]
 
 
 def _studies(folder: QueueFolder, sweep: Sweep, command: str) -> Studies | None:

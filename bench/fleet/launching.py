@@ -56,9 +56,9 @@ def sweep_of(
     trains = not _is_timed_as_it_is(suite)
     if not trains and (size or only):
         raise UserError(f"suite {name} has random weights or sizes of its own; leave --size and --only out")
-    known = dict.fromkeys(source for _, part in suite.pieces() for source in part.datasets)
-    if strange := [one for one in sources if one not in known]:
-        raise UserError(f"--datasets {strange[0]}: suite {name} has {', '.join(known)}")
+    in_suite = dict.fromkeys(source for _, part in suite.pieces() for source in part.datasets)
+    if strange := [source for source in sources if source not in in_suite]:
+        raise UserError(f"--datasets {strange[0]}: suite {name} has {', '.join(in_suite)}")
     return Sweep(
         name=Path(name).stem,
         suite=suite,

@@ -129,8 +129,8 @@ class RayCrew:
     def look(self, folder: QueueFolder, sweep: Sweep) -> None:
         """See to the workers: what dead ones held is free again, and there are as many as have something to do."""
         self._see_who_ended(folder)
-        done = {one.number for one in folder.done()}
-        ready = [sweep.ticket(one.number) for one in folder.waiting()]
+        done = {attempt.number for attempt in folder.done()}
+        ready = [sweep.ticket(attempt.number) for attempt in folder.waiting()]
         ready = [ticket for ticket in ready if done.issuperset(ticket.after)]
         timing = sum(ticket.kind is TicketKind.CASES for ticket in ready)
         self._start(folder, "training", len(ready) - timing)
@@ -139,20 +139,20 @@ class RayCrew:
     def _see_who_ended(self, folder: QueueFolder) -> None:
         references = [task.reference for task in self._tasks]
         ended, _ = self._ray.wait(references, num_returns=len(references), timeout=0) if references else ([], [])
-        for task in [one for one in self._tasks if one.reference in ended]:
+        for task in [running for running in self._tasks if running.reference in ended]:
             self._tasks.remove(task)
             try:
                 status, said = self._ray.get(task.reference)
             except self._ray.exceptions.RayError as error:  # its node is gone
                 status, said = None, " ".join(str(error).split())[:120]
-            held = [one for one in folder.claimed() if one.worker == task.name]
+            held = [claim for claim in folder.claimed() if claim.worker == task.name]
             if status and not held:
                 raise UserError(f"a worker could not begin on a node: {said}; the same command goes on")
             if status != 0:
                 self._say(f"worker {task.name} is gone: {said}")
-            for one in held:
-                if folder.bury(one):
-                    self._say(f"{one.number}: tried again")
+            for attempt in held:
+                if folder.bury(attempt):
+                    self._say(f"{attempt.number}: tried again")
 
     def _start(self, folder: QueueFolder, kind: str, wanted: int) -> None:
         running = sum(task.kind == kind for task in self._tasks)

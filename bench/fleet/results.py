@@ -72,11 +72,11 @@ def machine_facts() -> dict[str, Any]:
 
 def by_machine(handed_in: Iterable[HandedIn]) -> dict[str, dict[str, Any]]:
     """Return the content of a results file for each machine, by its name; nothing of two machines is pooled."""
-    found: dict[str, list[HandedIn]] = {}
-    for one in handed_in:
-        if one.records:
-            found.setdefault(one.machine, []).append(one)
-    return {machine: _run(parts) for machine, parts in sorted(found.items())}
+    grouped: dict[str, list[HandedIn]] = {}
+    for part in handed_in:
+        if part.records:
+            grouped.setdefault(part.machine, []).append(part)
+    return {machine: _run(parts) for machine, parts in sorted(grouped.items())}
 
 
 def _run(parts: list[HandedIn]) -> dict[str, Any]:

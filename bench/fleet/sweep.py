@@ -201,8 +201,8 @@ def fill(sweep: Sweep, root: Path) -> QueueFolder:
         with FileLock(root / FILLING):
             if not (root / SWEEP).is_file():
                 tickets = _tickets(sweep, root)
-                whole = sweep.model_copy(update={"tickets": tickets})
-                folder.open(whole.model_dump_json(indent=1) + "\n", len(tickets))
+                filled = sweep.model_copy(update={"tickets": tickets})
+                folder.open(filled.model_dump_json(indent=1) + "\n", len(tickets))
     there = Sweep.read(folder)
     names = [name for name in Sweep.model_fields if name != "tickets"]
     if differ := [name for name in names if getattr(there, name) != getattr(sweep, name)]:
@@ -219,8 +219,8 @@ def _tickets(sweep: Sweep, root: Path) -> list[Ticket]:
     tickets = [] if plan is None else _training(plan)
     suite = sweep.timed(root)
     sources = dict.fromkeys(name for _, piece in sweep.suite.pieces() for name in piece.datasets)
-    for source in (one for one in sources if not sweep.sources or one in sweep.sources):
-        before = [number for number, one in enumerate(tickets, 1) if one.kind is not TicketKind.CASES]
+    for source in (name for name in sources if not sweep.sources or name in sweep.sources):
+        before = [number for number, ticket in enumerate(tickets, 1) if ticket.kind is not TicketKind.CASES]
         own = [number for number in before if tickets[number - 1].source in ("", source)]
         for piece in lay_out(sweep.job(suite, source)).pieces:  # one dataset in memory at a time
             tickets += [
@@ -244,6 +244,6 @@ def _training(plan: Plan) -> list[Ticket]:
 def in_words(group: Sequence[Planned]) -> str:
     """Say what a group of cases is."""
     case = group[0].case
-    names = ", ".join(dict.fromkeys(one.case.recommender for one in group))
+    names = ", ".join(dict.fromkeys(planned.case.recommender for planned in group))
     part = f"{group[0].part}: " if group[0].part else ""
     return f"{part}{case.dataset_variant}, {case.dtype}, batch {case.batch_size}: {names}"

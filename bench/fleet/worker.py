@@ -127,15 +127,15 @@ class QueueWorker:
 
     def _next(self) -> Attempt | None:
         """Return the first ticket of our kinds before which all that must be is done."""
-        done = {one.number for one in self._folder.done()}
-        for one in self._folder.waiting():
-            ticket = self._sweep.ticket(one.number)
+        done = {ended.number for ended in self._folder.done()}
+        for attempt in self._folder.waiting():
+            ticket = self._sweep.ticket(attempt.number)
             if ticket.kind in self._options.kinds and done.issuperset(ticket.after):
-                return one
+                return attempt
         return None
 
     def _nothing_left(self) -> bool:
-        done = {one.number for one in self._folder.done()}
+        done = {attempt.number for attempt in self._folder.done()}
         return all(
             number in done for number, ticket in enumerate(self._sweep.tickets, 1) if ticket.kind in self._options.kinds
         )
@@ -171,11 +171,11 @@ def retry_failed(folder: QueueFolder, sweep: Sweep) -> int:
 
     """
     again = 0
-    for one in folder.done():
-        found = HandedIn.read(folder, one)
-        if found.failed and folder.reopen(one):
+    for attempt in folder.done():
+        handed_in = HandedIn.read(folder, attempt)
+        if handed_in.failed and folder.reopen(attempt):
             again += 1
-            after = [number for number, ticket in enumerate(sweep.tickets, 1) if one.number in ticket.after]
+            after = [number for number, ticket in enumerate(sweep.tickets, 1) if attempt.number in ticket.after]
             for later in folder.done():
                 if later.number in after:
                     folder.reopen(later)

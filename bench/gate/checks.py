@@ -54,7 +54,7 @@ def unsteady(first: Facts, second: Facts, *, dtype: str) -> set[Check]:
         compare_facts(first, second, dtype=dtype, accepted=()),
         compare_facts(second, first, dtype=dtype, accepted=()),
     )
-    return {violation.check for found in both for violation in found}
+    return {violation.check for violations in both for violation in violations}
 
 
 def _growth(before: float, after: float) -> str:
@@ -83,4 +83,4 @@ def _lists_differ(base: Sequence[RankedUser], head: Sequence[RankedUser], tolera
 
 
 def _listed(lists: Sequence[RankedUser]) -> Listed:
-    return {one.user: (np.array(one.items, dtype=np.int64), np.array(one.scores)) for one in lists}
+    return {listed.user: (np.array(listed.items, dtype=np.int64), np.array(listed.scores)) for listed in lists}

@@ -61,8 +61,8 @@ class Judge:
             for name in head
             if name in base and name not in ledger.failures and _pairs_of(ledger, name) > 1
         }
-        slower = _adjusted({name: one.p_slower for name, (one, _) in compared.items()})
-        faster = _adjusted({name: one.p_faster for name, (one, _) in compared.items()})
+        slower = _adjusted({name: comparison.p_slower for name, (comparison, _) in compared.items()})
+        faster = _adjusted({name: comparison.p_faster for name, (comparison, _) in compared.items()})
         risk = process_pairs.risk_at(number)
         results = []
         for name in dict.fromkeys([*head, *base]):
@@ -108,12 +108,12 @@ class Judge:
     def _verdict(
         self,
         name: str,
-        found: tuple[ProcessComparison, ProcessComparison],
+        comparisons: tuple[ProcessComparison, ProcessComparison],
         adjusted: tuple[float, float],
         margin: float,
         risk: float,
     ) -> dict[str, object]:
-        comparison, noise = found
+        comparison, noise = comparisons
         if self.stored and self.stored.foreign:
             return {"verdict": Verdict.AMBIGUOUS, "why": self.stored.foreign}
         if self.stored:
@@ -149,7 +149,7 @@ class Judge:
             )
             itself = facts[SideRole.HEAD if self.stored else SideRole.BASE]
             shaky = unsteady(itself, facts[SideRole.AGAIN], dtype=case.dtype) if SideRole.AGAIN in facts else set()
-            violations = [_forgiven(one) if one.check in shaky else one for one in violations]
+            violations = [_forgiven(violation) if violation.check in shaky else violation for violation in violations]
         processes = dict(ledger.processes.get(name, {}))
         if self.stored and name in self.stored.processes:
             processes[SideRole.BASE] = self.stored.processes[name]
@@ -158,7 +158,7 @@ class Judge:
             verdict=Verdict.NOT_MEASURED if absent else Verdict.AMBIGUOUS,
             why="" if absent else "too few processes were measured",
             margin=self._margin(ledger, name),
-            facts={role: known for role, known in facts.items() if role is not SideRole.AGAIN},
+            facts={role: side_facts for role, side_facts in facts.items() if role is not SideRole.AGAIN},
             processes=processes,
             violations=violations,
         )
@@ -169,7 +169,7 @@ def _pairs_of(ledger: Ledger, name: str) -> int:
 
 
 def _timing(
-    found: tuple[ProcessComparison, ProcessComparison],
+    comparisons: tuple[ProcessComparison, ProcessComparison],
     slower: float,
     faster: float,
     *,
@@ -177,7 +177,7 @@ def _timing(
     cases: int,
     margin: float,
 ) -> dict[str, object]:
-    comparison, noise = found
+    comparison, noise = comparisons
     spread = float(np.sqrt((comparison.spread**2 + noise.spread**2) / 2))
     return {
         "latency": comparison.estimate,

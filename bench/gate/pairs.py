@@ -145,18 +145,18 @@ class Pairs:
             for worker in workers.values():
                 worker.tell("plan", job=self._job)
             for role, worker in workers.items():
-                found = worker.answer("plan")
-                if found["protocol"] != PROTOCOL:
+                plan = worker.answer("plan")
+                if plan["protocol"] != PROTOCOL:
                     raise UserError(
                         f"{self._sides[role].name} speaks another version of the gate's protocol: update it"
                     )
-                self._check_origins(role, found["code"])
-                origins[role] = found["code"]
-                listed = [(Case.model_validate(case), margin) for case, margin in found["cases"]]
+                self._check_origins(role, plan["code"])
+                origins[role] = plan["code"]
+                listed = [(Case.model_validate(case), margin) for case, margin in plan["cases"]]
                 self.ledger.cases[role] = {case.name: (case, margin) for case, margin in listed}
                 if role is SideRole.HEAD:
-                    self.ledger.machine, self.ledger.software = found["machine"], found["software"]
-                    self.ledger.warnings = found.get("warnings", [])
+                    self.ledger.machine, self.ledger.software = plan["machine"], plan["software"]
+                    self.ledger.warnings = plan.get("warnings", [])
         except WorkerDiedError as error:
             self._deaths["", role] += 1
             if self._deaths["", role] >= TRIES:
@@ -218,8 +218,8 @@ class Pairs:
         facts = self.ledger.facts.setdefault(name, {})
         for role in asking.roles:
             if role not in facts:
-                found = asking.ask(role, "facts", quality_users=self._quality_users)
-                facts[role] = Facts.model_validate(found)
+                reply = asking.ask(role, "facts", quality_users=self._quality_users)
+                facts[role] = Facts.model_validate(reply)
         warmed = asking.ask_all("warm")
         rounds, turns = self._dealt.setdefault(name, _deal(list(warmed.values())))
         timed: dict[SideRole, list[tuple[int, float]]] = {role: [] for role in asking.roles}
@@ -255,11 +255,11 @@ def _deal(warmed: Sequence[dict[str, Any]]) -> tuple[int, int]:
 
     A service says itself how many requests one of its turns has, which are a trial with arrivals of their own.
     """
-    if of_a_turn := max(found.get("of_a_turn", 0) for found in warmed):
+    if of_a_turn := max(reply.get("of_a_turn", 0) for reply in warmed):
         return of_a_turn, len(ORDERS[3])
-    request_s = max(found["request_s"] for found in warmed)
+    request_s = max(reply["request_s"] for reply in warmed)
     rounds = max(1, round(TURN_S / request_s))
-    wanted = math.ceil(max(found["rounds"] for found in warmed) / rounds)
+    wanted = math.ceil(max(reply["rounds"] for reply in warmed) / rounds)
     least, most = TURNS
     cycle = len(ORDERS[3])
     return rounds, cycle * math.ceil(min(max(wanted, least), most) / cycle)

@@ -105,12 +105,12 @@ class WorkerProcess:
             WorkerDiedError: There is no answer, or none in time.
 
         """
-        found = json.loads(self._line(what))
-        if "ok" in found:
-            return found["ok"]
+        reply = json.loads(self._line(what))
+        if "ok" in reply:
+            return reply["ok"]
         if what == "plan":
-            raise UserError(f"{self._side.name}: {found.get('refused') or found.get('failed')}")
-        raise CaseFailedError(found.get("refused") or found.get("failed"))
+            raise UserError(f"{self._side.name}: {reply.get('refused') or reply.get('failed')}")
+        raise CaseFailedError(reply.get("refused") or reply.get("failed"))
 
     def ask(self, what: str, **details: Any) -> Any:
         """Tell, and wait for the answer; raises what these raise."""

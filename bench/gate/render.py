@@ -41,17 +41,17 @@ def table(result: GateResult) -> Table:
     return laid
 
 
-def row(one: CaseResult) -> list[str]:
+def row(case: CaseResult) -> list[str]:
     """Return the cells of a case, under `COLUMNS`."""
-    base, head = one.facts.get(SideRole.BASE), one.facts.get(SideRole.HEAD)
+    base, head = case.facts.get(SideRole.BASE), case.facts.get(SideRole.HEAD)
     return [
-        one.case.name,
-        one.verdict.value,
-        _ratio(one.latency),
-        f"{one.margin:.0%}",
-        _ratio(one.p95),
-        _ratio(one.noise),
-        "" if one.detectable is None else f"{one.detectable:+.1%}",
+        case.case.name,
+        case.verdict.value,
+        _ratio(case.latency),
+        f"{case.margin:.0%}",
+        _ratio(case.p95),
+        _ratio(case.noise),
+        "" if case.detectable is None else f"{case.detectable:+.1%}",
         *(_change(base, head, name) for name in ("flops_per_user", "operators", "peak_bytes")),
     ]
 
@@ -70,13 +70,13 @@ def _change(base: Facts | None, head: Facts | None, name: str) -> str:
 def findings(result: GateResult) -> list[str]:
     """Say what fails, what is forgiven and what could not be told, a line each."""
     lines = []
-    for one in result.cases:
-        name = one.case.name
-        if one.verdict is Verdict.SLOWER and one.latency is not None:
-            lines.append(f"{name}: SLOWER, {one.latency.ratio - 1:+.1%}, p {one.p_slower:.2g}")
-        if one.verdict is Verdict.AMBIGUOUS:
-            lines.append(f"{name}: AMBIGUOUS: {one.why or 'neither a difference nor sameness could be shown'}")
-        for violation in one.violations:
+    for case in result.cases:
+        name = case.case.name
+        if case.verdict is Verdict.SLOWER and case.latency is not None:
+            lines.append(f"{name}: SLOWER, {case.latency.ratio - 1:+.1%}, p {case.p_slower:.2g}")
+        if case.verdict is Verdict.AMBIGUOUS:
+            lines.append(f"{name}: AMBIGUOUS: {case.why or 'neither a difference nor sameness could be shown'}")
+        for violation in case.violations:
             forgiven = " (accepted)" if violation.accepted else ""
             lines.append(f"{name}: {violation.check}{forgiven}: {violation.said}")
     return lines
@@ -84,7 +84,7 @@ def findings(result: GateResult) -> list[str]:
 
 def power(result: GateResult) -> str:
     """Say how small a slow-down the run could have seen."""
-    seen = [one.detectable for one in result.cases if one.detectable is not None]
+    seen = [case.detectable for case in result.cases if case.detectable is not None]
     if not seen:
         return "No latency was compared."
     most, least = max(seen), min(seen)
@@ -109,8 +109,8 @@ def _escaped(line: str) -> str:
 def junit(result: GateResult) -> str:
     """Write the result as JUnit XML: a test case a case; what is ambiguous is an error, what fails a failure."""
     cases = result.cases
-    failed = [one for one in cases if one.fails]
-    ambiguous = [one for one in cases if one.verdict is Verdict.AMBIGUOUS and not one.fails]
+    failed = [judged for judged in cases if judged.fails]
+    ambiguous = [judged for judged in cases if judged.verdict is Verdict.AMBIGUOUS and not judged.fails]
     suite = ET.Element(
         "testsuite",
         name="bench.gate",
@@ -120,14 +120,14 @@ def junit(result: GateResult) -> str:
         time=f"{result.seconds:.1f}",
         timestamp=result.started,
     )
-    for one in cases:
-        test = ET.SubElement(suite, "testcase", classname="bench.gate", name=one.case.name)
-        lines = findings(result.model_copy(update={"cases": [one]}))
-        kind = "failure" if one in failed else "error" if one in ambiguous else "system-out"
+    for case in cases:
+        test = ET.SubElement(suite, "testcase", classname="bench.gate", name=case.case.name)
+        lines = findings(result.model_copy(update={"cases": [case]}))
+        kind = "failure" if case in failed else "error" if case in ambiguous else "system-out"
         element = ET.SubElement(test, kind)
         if kind != "system-out":
-            message = lines[0] if lines else one.verdict.value
+            message = lines[0] if lines else case.verdict.value
             element.set("message", "".join(filter(str.isprintable, message)))
-        text = "\n".join([*lines, *(f"{name}: {cell}" for name, cell in zip(COLUMNS, row(one), strict=True))])
+        text = "\n".join([*lines, *(f"{name}: {cell}" for name, cell in zip(COLUMNS, row(case), strict=True))])
         element.text = "".join(letter for letter in text if letter.isprintable() or letter == "\n")
     return ET.tostring(suite, encoding="unicode", xml_declaration=True)

@@ -128,7 +128,7 @@ class Gate:
     def result(self, interrupted: str = "") -> GateResult:
         """Judge what is known by now."""
         ledger = self._pairs.ledger
-        known = SideRole.HEAD in ledger.cases
+        has_head = SideRole.HEAD in ledger.cases
         return GateResult(
             base=self._names[0],
             head=self._names[1],
@@ -140,7 +140,7 @@ class Gate:
             pairs=ledger.pairs,
             machine=ledger.machine,
             software=ledger.software,
-            cases=self._judge.look(ledger, self._look) if known else [],
+            cases=self._judge.look(ledger, self._look) if has_head else [],
             notes=[*self._notes, *([EQUAL] if self._equal else []), *ledger.warnings],
             interrupted=interrupted,
         )
@@ -166,7 +166,9 @@ class Gate:
             partial = self.result("it was stopped while measuring")
             self._judge.given = given  # verdicts are given at looks, not in between
             self._keep(partial)
-            if self._limits.fail_fast and any(not one.accepted for case in partial.cases for one in case.violations):
+            if self._limits.fail_fast and any(
+                not violation.accepted for case in partial.cases for violation in case.violations
+            ):
                 break
             if not self._undecided(self._pairs.ledger):
                 break

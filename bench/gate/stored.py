@@ -39,11 +39,11 @@ def read_stored(path: Path, device: str | None) -> Stored:
         result = GateResult.model_validate_json(text)
     except ValidationError as error:
         raise UserError(f"{path}: {fault(error)}: damaged, or written by a newer version") from error
-    cases = [one for one in result.cases if SideRole.HEAD in one.processes]
+    cases = [case for case in result.cases if SideRole.HEAD in case.processes]
     return Stored(
-        cases={one.case.name: one.case for one in cases},
-        processes={one.case.name: one.processes[SideRole.HEAD] for one in cases},
-        facts={one.case.name: one.facts[SideRole.HEAD] for one in cases if SideRole.HEAD in one.facts},
+        cases={case.case.name: case.case for case in cases},
+        processes={case.case.name: case.processes[SideRole.HEAD] for case in cases},
+        facts={case.case.name: case.facts[SideRole.HEAD] for case in cases if SideRole.HEAD in case.facts},
         foreign=_foreign(result.machine, here),
     )
 

@@ -86,16 +86,16 @@ def live(
     kind = {"recommender": recommender, "slow_down_percent": slow_down, "budget_minutes": budget_minutes}
     kind |= {"commit": base.folder.name} | ({} if rate is None else {"rate": rate})
     served = [] if rate is None else ["--scenario", "open", "--rate", f"{rate:g}"]
-    before = sum(all(one.get(name) == value for name, value in kind.items()) for one in done)
+    before = sum(all(earlier.get(name) == value for name, value in kind.items()) for earlier in done)
     os.environ["BENCH_HOME"] = str(home().resolve())
     for number in range(before, trials):
         with _slowed_copy(base, recommender, slow_down / 100) as head:
             result = _gate(head, base, recommender, budget_minutes, served)
-        found = kind | {"trial": number, "exit_status": result.exit_status, "pairs": result.pairs}
-        found |= {"seconds": round(result.seconds, 1), "cases": [_outcome(case) for case in result.cases]}
+        trial = kind | {"trial": number, "exit_status": result.exit_status, "pairs": result.pairs}
+        trial |= {"seconds": round(result.seconds, 1), "cases": [_outcome(case) for case in result.cases]}
         with atomic(out) as path:
-            path.write_text("".join(json.dumps(one) + "\n" for one in [*done, found]))
-        done.append(found)
+            path.write_text("".join(json.dumps(row) + "\n" for row in [*done, trial]))
+        done.append(trial)
         typer.echo(f"gate {number + 1} of {trials}: {[case.verdict.value for case in result.cases]}")
 
 
@@ -145,25 +145,25 @@ def table(found: Annotated[Path, typer.Argument(help="What `live` kept.")]) -> N
     typer.echo("| recommender | slow-down | gates | SLOWER | SAME | AMBIGUOUS | FASTER | pairs | minutes a gate |")
     typer.echo("| --- " * 9 + "|")
     for (recommender, percent), group in _grouped(trials).items():
-        counts = Counter(_gravest({case["verdict"] for case in one["cases"]}) for one in group)
+        counts = Counter(_gravest({case["verdict"] for case in gate["cases"]}) for gate in group)
         shown = [str(counts[name]) for name in (Verdict.SLOWER, Verdict.SAME, Verdict.AMBIGUOUS, Verdict.FASTER)]
-        pairs, minutes = [one["pairs"] for one in group], sum(one["seconds"] for one in group) / 60 / len(group)
+        pairs, minutes = [gate["pairs"] for gate in group], sum(gate["seconds"] for gate in group) / 60 / len(group)
         cells = [recommender, f"{percent:g} %", str(len(group)), *shown, f"{min(pairs)} to {max(pairs)}"]
         typer.echo(f"| {' | '.join([*cells, f'{minutes:.1f}'])} |")
     typer.echo("\n| slow-down | gate | batch | verdict | head / base | itself | could have seen |")
     typer.echo("| --- " * 7 + "|")
-    for one in trials:
-        for case in one["cases"]:
+    for trial in trials:
+        for case in trial["cases"]:
             ratios = [_ratio(case[name]) for name in ("latency", "noise")]
             seen = "" if case["detectable"] is None else f"{case['detectable']:+.1%}"
-            cells = [f"{one['slow_down_percent']:g} %", str(one["trial"] + 1), str(case["case"]["batch_size"])]
+            cells = [f"{trial['slow_down_percent']:g} %", str(trial["trial"] + 1), str(case["case"]["batch_size"])]
             typer.echo(f"| {' | '.join([*cells, case['verdict'], *ratios, seen])} |")
 
 
 def _grouped(trials: Sequence[dict[str, Any]]) -> dict[tuple[str, float], list[dict[str, Any]]]:
     groups: dict[tuple[str, float], list[dict[str, Any]]] = {}
-    for one in trials:
-        groups.setdefault((one["recommender"], one["slow_down_percent"]), []).append(one)
+    for trial in trials:
+        groups.setdefault((trial["recommender"], trial["slow_down_percent"]), []).append(trial)
     return groups
 
 
@@ -172,7 +172,7 @@ def _ratio(estimate: dict[str, float] | None) -> str:
 
 
 def _gravest(verdicts: Collection[str]) -> str:
-    return next(one.value for one in GRAVEST if one in verdicts)
+    return next(verdict.value for verdict in GRAVEST if verdict in verdicts)
 
 
 @app.command()
@@ -181,14 +181,14 @@ def record(
     out: Annotated[Path, typer.Option(help="The recording, .npz.")],
 ) -> None:
     """Keep the samples of a gate's processes, in single precision."""
-    found = GateResult.model_validate_json(result.read_text())
+    gate_result = GateResult.model_validate_json(result.read_text())
     arrays: dict[str, Any] = {
         f"{number}/{role}/{kind}": np.array([getattr(process, kind) for process in processes], dtype=dtype)
-        for number, case in enumerate(found.cases)
+        for number, case in enumerate(gate_result.cases)
         for role, processes in case.processes.items()
         for kind, dtype in (("samples_s", np.float32), ("turns", np.int16))
     }
-    names = [case.case.model_dump_json() for case in found.cases]
+    names = [case.case.model_dump_json() for case in gate_result.cases]
     with atomic(out) as path, path.open("wb") as file:
         np.savez_compressed(file, **arrays, cases=np.array(names))
 

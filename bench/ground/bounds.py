@@ -127,14 +127,14 @@ def checked(name: str, kind: Any, value: Any) -> Any:
         raise UserError(f"{name} {value}: {in_words(error)}; change it") from None
 
 
-def place_of(error: ValidationError, whole: str = "") -> str:
-    """Return where the first fault that pydantic found lies, as a dotted path; `whole` where it is no field's."""
-    return ".".join(map(str, error.errors()[0]["loc"])) or whole
+def place_of(error: ValidationError, otherwise: str = "") -> str:
+    """Return where the first fault that pydantic found lies, as a dotted path; `otherwise` where it is no field's."""
+    return ".".join(map(str, error.errors()[0]["loc"])) or otherwise
 
 
-def fault(error: ValidationError, whole: str = "the whole") -> str:
+def fault(error: ValidationError, otherwise: str = "the whole") -> str:
     """Return the first fault that pydantic found, with its place: ``recipe.epochs: input should be ...``."""
-    return f"{place_of(error, whole)}: {in_words(error)}"
+    return f"{place_of(error, otherwise)}: {in_words(error)}"
 
 
 def in_words(error: ValidationError) -> str:

@@ -86,10 +86,10 @@ def _plain(path: Path) -> bytes:
     if path.suffix != PACKED:
         return path.read_bytes()
     with gzip.open(path) as file:
-        found = file.read(MOST_UNPACKED + 1)
-    if len(found) > MOST_UNPACKED:
+        content = file.read(MOST_UNPACKED + 1)
+    if len(content) > MOST_UNPACKED:
         raise UserError(f"{path}: unpacks to more than {MOST_UNPACKED >> 30} GiB, and is no results file of ours")
-    return found
+    return content
 
 
 def read_json(path: Path) -> Any:

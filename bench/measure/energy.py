@@ -247,8 +247,8 @@ class EnergyMeter(Instrument):
 
     def measure(self, request: Request) -> Energy | None:
         """Read the device's counter; None where there is none, of which `JoulesMeter` tells the reason."""
-        found = request.once(_of)
-        return None if isinstance(found, Unavailable) else found
+        energy = request.once(_of)
+        return None if isinstance(energy, Unavailable) else energy
 
 
 class JoulesMeter(Instrument):
@@ -258,5 +258,5 @@ class JoulesMeter(Instrument):
 
     def measure(self, request: Request) -> float | Unavailable:
         """Take the joules of `EnergyMeter`, or its reason why there are none."""
-        found = request.once(_of)
-        return found if isinstance(found, Unavailable) else found.joules_per_1000_users
+        energy = request.once(_of)
+        return energy if isinstance(energy, Unavailable) else energy.joules_per_1000_users

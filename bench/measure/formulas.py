@@ -134,13 +134,13 @@ _FORMULAS: dict[str, Callable[..., int]] = {
 
 def _operators(formulas: dict[str, Callable[..., int]]) -> dict[Any, Callable[..., int]]:
     """Look operators up by name; what this version of torch does not have is left out."""
-    found: dict[Any, Callable[..., int]] = {}
+    by_packet: dict[Any, Callable[..., int]] = {}
     for path, formula in formulas.items():
         namespace, _, name = path.partition(".")
         packet = getattr(getattr(torch.ops, namespace), name, None)
         if packet is not None:
-            found[packet] = formula
-    return found
+            by_packet[packet] = formula
+    return by_packet
 
 
 MENDED = _operators(_FORMULAS)

@@ -37,8 +37,8 @@ class Request:
         """Return what several instruments need, which the first one works out."""
         if work not in self._worked_out:
             self._worked_out[work] = work(self)
-        found: Worked = self._worked_out[work]
-        return found
+        worked_out: Worked = self._worked_out[work]
+        return worked_out
 
 
 class Instrument(ABC):

@@ -33,6 +33,6 @@ INSTRUMENTS: tuple[Instrument, ...] = (
 
 def measure_all(request: Request) -> dict[str, Any]:
     """Ask every instrument; returns fields of the record."""
-    found = {instrument.name: instrument.measure(request) for instrument in INSTRUMENTS}
-    fields = {name: value for name, value in found.items() if name in Record.model_fields}
-    return fields | {"further": {name: value for name, value in found.items() if name not in fields}}
+    measured = {instrument.name: instrument.measure(request) for instrument in INSTRUMENTS}
+    fields = {name: value for name, value in measured.items() if name in Record.model_fields}
+    return fields | {"further": {name: value for name, value in measured.items() if name not in fields}}

@@ -245,7 +245,7 @@ def summarise(samples: Samples, batch_size: int, clock: Clock) -> Latency:
 
 def _host_overhead(timed: Sequence[Timed], clock: Clock) -> float | Unavailable:
     """Return the median of what a request takes beyond the device's own time."""
-    gaps = [one.wall_s - one.device_s for one in timed if one.device_s is not None]
+    gaps = [request.wall_s - request.device_s for request in timed if request.device_s is not None]
     return float(np.median(gaps)) if gaps else clock.no_device_time()
 
 

@@ -62,8 +62,8 @@ def request_memory(subject: Subject, *, weight_bytes: int, alone: bool) -> Memor
     made_of: dict[str, Any] = {"parts": {name: size for name, size in parts.items() if size}, "phases": held.phases}
     if device.type == "cuda":
         return _cuda_memory(call, device).model_copy(update=made_of)
-    found = Memory(peak_bytes=weight_bytes + recommender.index_bytes + held.peak, request_bytes=held.peak, **made_of)
-    return found.model_copy(update=_resident(call)) if alone else found
+    memory = Memory(peak_bytes=weight_bytes + recommender.index_bytes + held.peak, request_bytes=held.peak, **made_of)
+    return memory.model_copy(update=_resident(call)) if alone else memory
 
 
 def _resident(call: Callable[[], Any]) -> dict[str, Any]:

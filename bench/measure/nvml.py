@@ -86,12 +86,12 @@ def process_bytes(device: torch.device, process: int) -> int | Unavailable:
         running = pynvml.nvmlDeviceGetComputeRunningProcesses(handle(device))
     except NVMLError as error:
         return Unavailable(unavailable=f"NVML does not tell what processes hold: {error}")
-    found = next((one.usedGpuMemory for one in running if one.pid == process), None)
-    if found is None:
+    used = next((listed.usedGpuMemory for listed in running if listed.pid == process), None)
+    if used is None:
         return Unavailable(
             unavailable="NVML knows no such process: a container hides its number, or memory is not told"
         )
-    return int(found)
+    return int(used)
 
 
 def condition(gpu: Any) -> dict[str, Any]:

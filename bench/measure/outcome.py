@@ -75,9 +75,9 @@ def failure(error: BaseException) -> Failure:
         return Failure(Outcome.CRASHED, f"ended its process by {type(error).__name__}: {message}"[:300])
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in message:
         return Failure(Outcome.OUT_OF_MEMORY, message[:300])
-    known = next((outcome for kind, outcome in _OUTCOMES.items() if isinstance(error, kind)), None)
-    if known is not None:
-        return Failure(known, message)
+    matched = next((outcome for kind, outcome in _OUTCOMES.items() if isinstance(error, kind)), None)
+    if matched is not None:
+        return Failure(matched, message)
     return Failure(Outcome.ERROR, f"{type(error).__name__}: {message}"[:300])
 
 

@@ -52,9 +52,9 @@ def harness_overhead(subject: Subject, clock: Clock, *, seconds: float = 1.0) ->
         else:
             harness[block], bare[block] = _harness(subject, clock, numbers), _bare(subject, clock, numbers)
     gaps = harness - bare
-    found = bootstrap(gaps, statistic=np.median)
+    interval = bootstrap(gaps, statistic=np.median)
     allowed = max(ALLOWED_SHARE * float(np.median(bare)), ALLOWED_S)
-    return Overhead(seconds=found.value, low=found.low, high=found.high, allowed_s=allowed)
+    return Overhead(seconds=interval.value, low=interval.low, high=interval.high, allowed_s=allowed)
 
 
 def _bare(subject: Subject, clock: Clock, numbers: range) -> float:

@@ -86,15 +86,15 @@ def peaks(device: torch.device, dtype: str, threads: int) -> Peaks:
     if dtype == "float32":
         with _threads(threads):
             flops_per_s, bytes_per_s = _product_flops_per_s(dtype, device, clock), _memory_bytes_per_s(device, clock)
-        found = Peaks(flops_per_s, bytes_per_s, _cache_bytes(device))
+        measured = Peaks(flops_per_s, bytes_per_s, _cache_bytes(device))
     else:
         full = peaks(device, "float32", threads)
         with _threads(threads):
             flops_per_s = _product_flops_per_s(dtype, device, clock)
-        found = replace(full, flops_per_s=max(full.flops_per_s, flops_per_s))
+        measured = replace(full, flops_per_s=max(full.flops_per_s, flops_per_s))
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(asdict(found) | key, indent=1))
-    return found
+        temporary.write_text(json.dumps(asdict(measured) | key, indent=1))
+    return measured
 
 
 def bound_s(peaks: Peaks, flops: float, touched_bytes: float) -> float:

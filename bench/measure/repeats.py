@@ -56,8 +56,8 @@ def repeated_requests(subject: Subject, fresh: Sequence[Sequence[History]], cloc
             _, timed = clock.time(lambda number=number: new.request(number))  # type: ignore[misc]
             seconds[asked, number] = timed.wall_s
     logs = np.log(seconds[1]) - np.log(seconds[0])
-    found = bootstrap(logs, statistic=np.median)
-    ratio, low, high = (float(np.exp(end)) for end in (found.value, found.low, found.high))
+    interval = bootstrap(logs, statistic=np.median)
+    ratio, low, high = (float(np.exp(end)) for end in (interval.value, interval.low, interval.high))
     return Repeats(pairs=pairs, ratio=ratio, low=low, high=high)
 
 

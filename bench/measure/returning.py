@@ -66,7 +66,7 @@ class BreakEvenMeter(_OfKeptUsers):
         del kept
         subject, recommender = request.subject, request.subject.recommender
         batches = subject.batches[:ROUNDS]
-        earlier = [[History(one.user, one.items[:-1]) for one in users] for users in batches]
+        earlier = [[History(history.user, history.items[:-1]) for history in users] for users in batches]
 
         def seconds(before: Callable[[int], None]) -> float:
             times = []
@@ -82,11 +82,11 @@ class BreakEvenMeter(_OfKeptUsers):
             recommender.remember([])
 
         with torch.inference_mode():
-            known = seconds(lambda number: recommender.remember(earlier[number]))
-            unknown = seconds(nobody)
+            known_s = seconds(lambda number: recommender.remember(earlier[number]))
+            unknown_s = seconds(nobody)
             recommender.forget()
-            whole = seconds(lambda _: None)
-        if known >= whole:
+            whole_s = seconds(lambda _: None)
+        if known_s >= whole_s:
             return Unavailable(unavailable="a request of known users takes no less than one that reads whole histories")
-        needed = max(0.0, (unknown - whole) / (unknown - known)) if unknown > known else 0.0
+        needed = max(0.0, (unknown_s - whole_s) / (unknown_s - known_s)) if unknown_s > known_s else 0.0
         return FurtherMeasure(value=100 * needed, unit="%", title="keeping pays from, known users")

@@ -166,12 +166,12 @@ class _Reading:
 
     def combined(self, other: _Reading, operation: Callable[[Any, Any], Any]) -> _Reading:
         """Add or subtract another's counters; what throttled at either holds for both."""
-        known = self.ticks is not None and other.ticks is not None
+        both_counted = self.ticks is not None and other.ticks is not None
         return _Reading(
             wall_s=operation(self.wall_s, other.wall_s),
             cpu_s=operation(self.cpu_s, other.cpu_s),
             switches=operation(self.switches, other.switches),
-            ticks=operation(self.ticks, other.ticks) if known else None,
+            ticks=operation(self.ticks, other.ticks) if both_counted else None,
             throttled=tuple(dict.fromkeys(self.throttled + other.throttled)),
         )
 

@@ -50,8 +50,8 @@ class Subject:
     def request(self, number: int) -> Recommendations:
         """Answer request `number` from histories to lists on the host: what a user waits for."""
         with torch.inference_mode():
-            found = self.recommender.recommend(self.inputs(number), self.k)
-        return Recommendations(found.items.cpu(), found.scores.cpu())
+            recommended = self.recommender.recommend(self.inputs(number), self.k)
+        return Recommendations(recommended.items.cpu(), recommended.scores.cpu())
 
     def check(self, number: int, answer: Recommendations) -> None:
         """See that what request `number` got keeps the contract of lists; never within the time that is taken.
@@ -87,9 +87,13 @@ def fresh_batches(
 
     Both are requests that nobody made yet.
     """
-    known = {history.user for batch in asked for history in batch}
-    others = (history for history in histories if history.user not in known)
-    cut = (History(one.user, one.items[:-1]) for one in histories if one.user in known and len(one.items) > 1)
+    asked_users = {history.user for batch in asked for history in batch}
+    others = (history for history in histories if history.user not in asked_users)
+    cut = (
+        History(history.user, history.items[:-1])
+        for history in histories
+        if history.user in asked_users and len(history.items) > 1
+    )
     rest = list(islice(chain(others, cut), most * batch_size))
     dealt = [rest[start : start + batch_size] for start in range(0, len(rest), batch_size)]
     return [batch for batch in dealt if len(batch) == batch_size]

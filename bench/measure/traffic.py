@@ -144,11 +144,11 @@ class _Touched:
     def add(self, tensor: Tensor, ranges: NDArray[np.int64]) -> None:
         """Add ranges of bytes [n, 2] of the storage in which a tensor lies."""
         storage = StorageWeakRef(tensor.untyped_storage())
-        known = self._ranges.get(storage)
-        if known is None:
+        earlier = self._ranges.get(storage)
+        if earlier is None:
             self._ranges[storage] = union(ranges)
-        elif len(known) != 1 or (ranges < known[:, 0]).any() or (ranges > known[:, 1]).any():  # or nothing is new
-            self._ranges[storage] = union(np.concatenate([known, ranges]))
+        elif len(earlier) != 1 or (ranges < earlier[:, 0]).any() or (ranges > earlier[:, 1]).any():  # or nothing is new
+            self._ranges[storage] = union(np.concatenate([earlier, ranges]))
 
     @property
     def total(self) -> int:

@@ -75,4 +75,4 @@ def warm_up(subject: Subject, clock: Clock, *, most_s: float = MOST_S) -> WarmUp
 def _seconds(subject: Subject, clock: Clock, requests: int) -> float:
     """Return the median seconds of the first `requests` requests."""
     timed = [clock.time(lambda number=number: subject.request(number))[1] for number in range(requests)]  # type: ignore[misc]
-    return float(np.median([one.wall_s for one in timed]))
+    return float(np.median([request.wall_s for request in timed]))

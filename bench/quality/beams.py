@@ -60,15 +60,15 @@ def rank_all(
             places[row_of[user], ranked] = np.arange(1, items + 1, dtype=np.int32)
         first = slice(None), slice(CUTOFF)
         parts.append(Lists(part.users, part.items[first].copy(), part.scores[first].copy(), part.ranks))
-        progress(sum(len(one.users) for one in parts))
+        progress(sum(len(batch.users) for batch in parts))
     places[:, PADDING] = 0
     return evaluate.join(parts), places
 
 
 def metrics(lists: Lists) -> dict[str, Metric]:
     """Return HR and NDCG at the cut-offs up to `CUTOFF`, with intervals over users."""
-    found = evaluate.per_user_metrics(lists.ranks, CUTOFF)
-    return {name: evaluate.interval(values) for name, values in found.items()}
+    per_user = evaluate.per_user_metrics(lists.ranks, CUTOFF)
+    return {name: evaluate.interval(values) for name, values in per_user.items()}
 
 
 def coverage(lists: Lists, items: int) -> float:
@@ -76,18 +76,18 @@ def coverage(lists: Lists, items: int) -> float:
     return len(np.unique(lists.items[lists.items != PADDING])) / items
 
 
-def compare(width: int, found: Lists, targets: Sequence[int], all_items: Lists, places: Places) -> Beam:
+def compare(width: int, searched: Lists, targets: Sequence[int], all_items: Lists, places: Places) -> Beam:
     """Hold a beam search's lists against the ranking of all items.
 
     Args:
         width: Its beams.
-        found: Its lists, the same users in the same order.
+        searched: Its lists, the same users in the same order.
         targets: The item each user took next, [U], in that order.
         all_items: The ranking of all items, see `rank_all`.
         places: Likewise.
 
     """
-    lists = found.items[:, :CUTOFF]
+    lists = searched.items[:, :CUTOFF]
     real = lists != PADDING
     goals = np.asarray(targets)
     hit = np.flatnonzero((lists == goals[:, None]).any(1))
@@ -96,12 +96,12 @@ def compare(width: int, found: Lists, targets: Sequence[int], all_items: Lists, 
     distinct = sum(len(np.unique(row[row != PADDING])) for row in lists)
     return Beam(
         width=width,
-        metrics=metrics(found),
+        metrics=metrics(searched),
         found=len(hit),
         true_rank_mean=float(true_ranks.mean()) if len(hit) else None,
         true_rank_median=float(np.median(true_ranks)) if len(hit) else None,
         overlap=float(np.mean(shared)) / CUTOFF,
-        coverage=coverage(found, places.shape[1] - 1),
+        coverage=coverage(searched, places.shape[1] - 1),
         valid_rate=float(real.sum() / np.minimum((places > 0).sum(1), lists.shape[1]).sum().clip(1)),
         duplicate_rate=1 - distinct / max(1, int(real.sum())),
     )

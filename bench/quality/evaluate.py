@@ -96,10 +96,10 @@ def _lists(
     recommender: Recommender, device: torch.device, items: int | None, batch: list[History], k: int
 ) -> tuple[Ints, Floats]:
     with torch.inference_mode():
-        found = recommender.recommend(recommender.prepare(batch).to(device), k)
-    found = Recommendations(found.items.cpu(), found.scores.double().cpu())
-    check_lists(recommender, found, batch, k=k, items=items)
-    return found.items.numpy(), found.scores.numpy()
+        recommended = recommender.recommend(recommender.prepare(batch).to(device), k)
+    recommended = Recommendations(recommended.items.cpu(), recommended.scores.double().cpu())
+    check_lists(recommender, recommended, batch, k=k, items=items)
+    return recommended.items.numpy(), recommended.scores.numpy()
 
 
 def _ranks_with_whole_ties(
@@ -151,8 +151,8 @@ def per_user_metrics(ranks: Ranks, k: int) -> dict[str, Floats]:
 
 def interval(values: Floats, *, seed: int = 0) -> Metric:
     """Return the mean over users with its 95 % percentile-bootstrap interval (Efron 1979)."""
-    found = bootstrap(values, seed=seed)
-    return Metric(value=found.value, low=found.low, high=found.high)
+    estimate = bootstrap(values, seed=seed)
+    return Metric(value=estimate.value, low=estimate.low, high=estimate.high)
 
 
 def summarise(
@@ -182,7 +182,7 @@ def summarise(
         removed = frozenset(history.items if seen == SeenItems.REMOVE else ())
         places += min(k, items - len(removed))
         unreachable += target in removed
-    found = np.flatnonzero(lists.ranks.tied)
+    listed = np.flatnonzero(lists.ranks.tied)
     return Quality(
         split=split,
         users=len(lists.users),
@@ -193,6 +193,6 @@ def summarise(
         valid_rate=real.size / places if places else 1.0,
         unreachable=unreachable,
         hits=Hits(
-            rows=found.tolist(), better=lists.ranks.better[found].tolist(), tied=lists.ranks.tied[found].tolist()
+            rows=listed.tolist(), better=lists.ranks.better[listed].tolist(), tied=lists.ranks.tied[listed].tolist()
         ),
     )

@@ -52,8 +52,11 @@ def facts(identifiers: Mapping[int, Identifier], catalogue: Catalogue) -> CodeFa
     alike = Counter(codes[:-1] for codes in identifiers.values() if len(codes) > 1)
     lengths = [len(codes) for codes in identifiers.values()]
     paths = {number: catalogue.items[number - 1].categories for number in identifiers}
-    known = [number for number, path in paths.items() if path]
-    firsts, categories = [identifiers[number][0] for number in known], [paths[number][-1] for number in known]
+    categorised = [number for number, path in paths.items() if path]
+    firsts, categories = (
+        [identifiers[number][0] for number in categorised],
+        [paths[number][-1] for number in categorised],
+    )
     return CodeFacts(
         items=len(identifiers),
         lengths=(min(lengths), max(lengths)),
@@ -61,7 +64,7 @@ def facts(identifiers: Mapping[int, Identifier], catalogue: Catalogue) -> CodeFa
         collision_rate=sum(count for count in alike.values() if count > 1) / len(identifiers),
         largest=max(alike.values(), default=1),
         first_codes=len({codes[0] for codes in identifiers.values()}),
-        agreement=float(adjusted_mutual_info_score(categories, firsts)) if known else None,
+        agreement=float(adjusted_mutual_info_score(categories, firsts)) if categorised else None,
     )
 
 
@@ -84,9 +87,9 @@ def read_identifiers(path: Path, catalogue: Catalogue) -> dict[str, dict[int, Id
     table = table[table["item_id"].isin(numbers)]
     if table.empty:
         raise UserError(f"{path}: none of its items is in {catalogue.name}: name the file of this dataset")
-    found: dict[str, dict[int, Identifier]] = {}
+    schemes: dict[str, dict[int, Identifier]] = {}
     for scheme in table.columns.drop("item_id"):
         for item, codes in zip(table["item_id"], table[scheme], strict=True):
             if isinstance(codes, list) and codes:
-                found.setdefault(str(scheme), {})[numbers[item]] = tuple(codes)
-    return found
+                schemes.setdefault(str(scheme), {})[numbers[item]] = tuple(codes)
+    return schemes

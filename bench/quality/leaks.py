@@ -29,8 +29,8 @@ def next_number_ranks(histories: Sequence[History], targets: Sequence[int], numb
     place = np.argsort(np.argsort(np.asarray(numbers)))  # gaps between numbers hold no items
     highest = np.array([place[np.array(history.items) - 1].max() for history in histories])
     ahead = place[np.asarray(targets) - 1] - highest
-    found = (ahead >= 1) & (ahead <= k)
-    return Ranks(np.where(found, ahead - 1, -1), found.astype(np.int64))
+    hit = (ahead >= 1) & (ahead <= k)
+    return Ranks(np.where(hit, ahead - 1, -1), hit.astype(np.int64))
 
 
 def probe(

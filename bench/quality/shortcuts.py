@@ -63,7 +63,7 @@ def structure(
     pairs = Counter(pair for history in training for pair in zip(history.items[:-1], history.items[1:], strict=True))
     last = np.array([history.items[-1] for history in histories])
     goals = np.asarray(targets)
-    follows = float(np.mean([(one, goal) in pairs for one, goal in zip(last.tolist(), goals.tolist(), strict=True)]))
+    follows = float(np.mean([(item, goal) in pairs for item, goal in zip(last.tolist(), goals.tolist(), strict=True)]))
     brands = ["", *(item.brand for item in catalogue.items)]
     kinds = ["", *(item.categories[-1] if item.categories else "" for item in catalogue.items)]
     others = np.random.default_rng(seed).permutation(goals)
@@ -125,5 +125,5 @@ def _same(labels: Sequence[str], last: Sequence[int], goals: Sequence[int]) -> f
     """Return the share of targets that have their last item's label; None where no item has one."""
     if not any(labels):
         return None
-    pairs = [(labels[one], labels[other]) for one, other in zip(last, goals, strict=True)]
-    return sum(one == other != "" for one, other in pairs) / len(pairs)
+    pairs = [(labels[item], labels[other]) for item, other in zip(last, goals, strict=True)]
+    return sum(label == other != "" for label, other in pairs) / len(pairs)

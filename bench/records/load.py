@@ -32,10 +32,10 @@ class Slo(Model):
     def _as_people_write_it(cls, values: Any) -> Any:
         if not isinstance(values, str):
             return values
-        found = WRITTEN.fullmatch(values.strip())
-        if found is None:
+        match = WRITTEN.fullmatch(values.strip())
+        if match is None:
             raise ValueError("write a limit and a percentile, such as 80ms@p99")
-        return {"limit_ms": float(found["ms"]), "percentile": float(found["percentile"] or 99)}
+        return {"limit_ms": float(match["ms"]), "percentile": float(match["percentile"] or 99)}
 
     @property
     def limit_s(self) -> float:
@@ -231,8 +231,8 @@ class SecondOpinion(Model):
     def disagreement(self) -> float | None:
         """The largest relative difference of one of its figures from ours; None where there is none to compare."""
         pairs = ((self.p99_s, self.our_p99_s), (self.peak, self.our_peak), (self.offline, self.our_offline))
-        found = [abs(other / ours - 1) for other, ours in pairs if other is not None and ours]
-        return max(found, default=None)
+        deviations = [abs(other / ours - 1) for other, ours in pairs if other is not None and ours]
+        return max(deviations, default=None)
 
 
 class ColdStart(Model):

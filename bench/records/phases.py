@@ -22,11 +22,11 @@ def kind_of(phase: str) -> str:
 def seconds_by_kind(record: Record) -> dict[str, float]:
     """Add up a record's phases by kind, in the order of `KINDS`; unknown ones stand before ``rank``."""
     assert isinstance(record.phases, list)
-    found: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     for phase in record.phases:
         kind = kind_of(phase.name)
-        found[kind] = found.get(kind, 0.0) + phase.seconds
-    return {kind: found[kind] for kind in sorted(found, key=place_of)}
+        seconds[kind] = seconds.get(kind, 0.0) + phase.seconds
+    return {kind: seconds[kind] for kind in sorted(seconds, key=place_of)}
 
 
 def place_of(kind: str) -> float:

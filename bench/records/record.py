@@ -301,10 +301,10 @@ class Flops(Model):
     def disagreement(self) -> float | None:
         """The largest relative difference of another opinion to ours; None where there is none to compare."""
         others = [self.fvcore_per_user, self.closed_form_per_user]
-        known = [other for other in others if isinstance(other, float | int)]
-        if self.forward_per_user is None or not known:
+        counted = [other for other in others if isinstance(other, float | int)]
+        if self.forward_per_user is None or not counted:
             return None
-        return max(abs(other - self.forward_per_user) for other in known) / max(self.forward_per_user, 1.0)
+        return max(abs(other - self.forward_per_user) for other in counted) / max(self.forward_per_user, 1.0)
 
 
 class Memory(Model):

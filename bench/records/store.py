@@ -70,8 +70,8 @@ def latest() -> Path:
         UserError: There is none.
 
     """
-    found = [path for path in home("results").glob(LAID_OUT) if path.name.endswith(ENDINGS) and path.is_file()]
-    newest = sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+    paths = [path for path in home("results").glob(LAID_OUT) if path.name.endswith(ENDINGS) and path.is_file()]
+    newest = sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
     for path in newest:
         if _is_ours(path) and _if_sound(path) is not None:
             return path
@@ -90,16 +90,16 @@ def stored(paths: Sequence[Path] = ()) -> list[Run]:
             with a line.
 
     """
-    found: list[Run] = []
+    runs: list[Run] = []
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: no such results file or folder; `ls {home('results')}` shows what there is")
-        found += _ours_below(path, "**/*.json*") if path.is_dir() else [read(path)]
-    found += [] if paths else _ours_below(home("results"), LAID_OUT)
-    if not found:
+        runs += _ours_below(path, "**/*.json*") if path.is_dir() else [read(path)]
+    runs += [] if paths else _ours_below(home("results"), LAID_OUT)
+    if not runs:
         where = ", ".join(map(str, paths)) or home("results")
         raise UserError(f"no stored runs below {where}: run pytest bench/ --benchmark-only first")
-    return list({run.path: run for run in found}.values())
+    return list({run.path: run for run in runs}.values())
 
 
 def folders_below(root: Path) -> dict[Path, tuple[list[Run], list[StudyFile]]]:
@@ -221,10 +221,10 @@ def _is_run(content: Any) -> bool:
 
 
 def _run(content: dict[str, Any], path: Path) -> Run:
-    found = [benchmark.get("extra_info") for benchmark in content["benchmarks"] if isinstance(benchmark, dict)]
+    entries = [benchmark.get("extra_info") for benchmark in content["benchmarks"] if isinstance(benchmark, dict)]
     failed = content.get(FAILED)
-    found += failed if isinstance(failed, list) else []
-    ours = [values for values in found if isinstance(values, dict) and values.get("kind") == KIND]
+    entries += failed if isinstance(failed, list) else []
+    ours = [values for values in entries if isinstance(values, dict) and values.get("kind") == KIND]
     if not ours:
         raise UserError(f"{path} holds no recommender benchmarks: it was written by another project, or by no case")
     records = tuple(_validated(Record, values, path) for values in ours)

@@ -43,30 +43,30 @@ class Kept:
 
     def evaluation(self, recommender: str, settings: Settings, recipe: Recipe, dataset: Dataset) -> Evaluation | None:
         """Return the evaluation of weights of just these settings, trained by just this recipe on just this dataset."""
-        alike = (one for one in self.studies.evaluations if _of(one, recommender, settings, recipe, dataset))
+        alike = (study for study in self.studies.evaluations if _of(study, recommender, settings, recipe, dataset))
         return next(alike, None)
 
     def beams(self, recommender: str, settings: Settings, recipe: Recipe, dataset: Dataset) -> BeamStudy | None:
         """Return the study of the beams of such weights."""
-        return next((one for one in self.studies.beams if _of(one, recommender, settings, recipe, dataset)), None)
+        return next((study for study in self.studies.beams if _of(study, recommender, settings, recipe, dataset)), None)
 
     def leaks(self, dataset: Dataset) -> list[LeakProbe]:
         """Return the probes of a dataset's numberings."""
-        return [one for one in self.studies.leaks if _same(one.provenance, dataset)]
+        return [study for study in self.studies.leaks if _same(study.provenance, dataset)]
 
     def without_times(self, dataset: Dataset) -> Kept:
         """Return the same without what was timed on a dataset: its weights are no longer all the same."""
 
         def others(part: str) -> list[Any]:
-            found = self.run.get(part, [])
-            sources = [one.get("extra_info", one)["provenance"]["dataset"] for one in found]
-            return [one for one, source in zip(found, sources, strict=True) if not _loaded_as(source, dataset)]
+            entries = self.run.get(part, [])
+            sources = [entry.get("extra_info", entry)["provenance"]["dataset"] for entry in entries]
+            return [entry for entry, source in zip(entries, sources, strict=True) if not _loaded_as(source, dataset)]
 
         run = self.run | {part: others(part) for part in _PARTS if part in self.run}
         return replace(
             self,
             run=run if any(run.get(part) for part in _PARTS) else {},
-            records=tuple(one for one in self.records if not _same(one.provenance, dataset)),
+            records=tuple(record for record in self.records if not _same(record.provenance, dataset)),
         )
 
     def with_run(self, content: dict[str, Any]) -> dict[str, Any]:
@@ -92,9 +92,9 @@ def read_kept(folder: Path | None) -> Kept:
     return Kept(studies, json.loads(read_text(run)), store.read(run).records)
 
 
-def _of(one: Evaluation | BeamStudy, recommender: str, settings: Settings, recipe: Recipe, dataset: Dataset) -> bool:
-    named = one.case.recommender == recommender and one.weights.settings == settings.model_dump(mode="json")
-    return named and _trained_by(one.weights.recipe, recipe) and _same(one.provenance, dataset)
+def _of(study: Evaluation | BeamStudy, recommender: str, settings: Settings, recipe: Recipe, dataset: Dataset) -> bool:
+    named = study.case.recommender == recommender and study.weights.settings == settings.model_dump(mode="json")
+    return named and _trained_by(study.weights.recipe, recipe) and _same(study.provenance, dataset)
 
 
 def _trained_by(written: dict[str, Any], recipe: Recipe) -> bool:

@@ -83,12 +83,14 @@ class Work:
 
     def studies(self, path: Path) -> Studies | None:
         """Return what is kept of these weights at `path`; None where it is missing, damaged or of other weights."""
-        found = read_part(path)
-        if found is None or not self.trained:
+        studies = read_part(path)
+        if studies is None or not self.trained:
             return None
         digest = checkpoints.weights_digest(self.folder) if self.trains else None
-        made_with = {one.weights.sha256 for one in found.evaluations} | {one.weights.sha256 for one in found.beams}
-        return found if made_with == {digest} else None
+        made_with = {study.weights.sha256 for study in studies.evaluations} | {
+            study.weights.sha256 for study in studies.beams
+        }
+        return studies if made_with == {digest} else None
 
 
 @dataclass(frozen=True)
@@ -164,21 +166,21 @@ class Plan:
 
     def gathered(self) -> Studies:
         """Put together all studies that are there."""
-        whole = Studies(ablations=self._ablations())
+        studies = Studies(ablations=self._ablations())
         for work in self.work:
             paths = [path for path in (work.results, work.beams) if path is not None]
-            made = [found for path in paths if (found := work.studies(path)) is not None]
-            for found in made or [_studies_of(self.kept, work)]:
-                whole = whole.joined(found)
+            made = [part for path in paths if (part := work.studies(path)) is not None]
+            for part in made or [_studies_of(self.kept, work)]:
+                studies = studies.joined(part)
         for dataset in self.datasets.values():
-            found = read_part(self.leaks(dataset))
-            whole = whole.joined(Studies(leaks=self.kept.leaks(dataset)) if found is None else found)
-        return whole
+            part = read_part(self.leaks(dataset))
+            studies = studies.joined(Studies(leaks=self.kept.leaks(dataset)) if part is None else part)
+        return studies
 
     def _ablations(self) -> list[Ablation]:
         if not self.suite.ablation:
             return []
-        found = []
+        ablations = []
         for source, dataset in self.datasets.items():
             for part, piece in self.suite.pieces():
                 here = [work for entry in piece.recommenders for work in self._of(entry, source)]
@@ -189,10 +191,10 @@ class Plan:
                 weights = {
                     self._variant(work): checkpoints.weights_digest(work.folder) for work in here if work.trained
                 }
-                found.append(
+                ablations.append(
                     Ablation(title=part.title, dataset=dataset.variant, base=base, others=others, weights=weights)
                 )
-        return found
+        return ablations
 
     def _of(self, entry: Entry, source: str) -> list[Work]:
         dataset = self.datasets[source]
@@ -216,15 +218,15 @@ def _studies_of(kept: Kept, work: Work) -> Studies:
 
 
 def _holds(kept: Kept, work: Work) -> bool:
-    found = _studies_of(kept, work)
-    return bool(found.evaluations) and (work.beams is None or bool(found.beams))
+    studies = _studies_of(kept, work)
+    return bool(studies.evaluations) and (work.beams is None or bool(studies.beams))
 
 
 def _still_timed(kept: Kept, work: Sequence[Work]) -> Kept:
     """Return what stays of earlier results: a dataset's times hold together, for all of its weights or for none."""
-    for one in work:
-        if one.is_first and not _holds(kept, one):
-            kept = kept.without_times(one.dataset)
+    for unit in work:
+        if unit.is_first and not _holds(kept, unit):
+            kept = kept.without_times(unit.dataset)
     return kept
 
 
@@ -273,10 +275,10 @@ def make_plan(
             f"measure it with pytest bench/ --benchmark-only --suite {name}"
         )
     entries = [(part, entry) for part, piece in suite.pieces() for entry in piece.recommenders]
-    known = {entry.name for _, entry in entries}
-    if strange := [one for one in only if one not in known]:
-        raise UserError(f"--only {strange[0]}: suite {name} has {', '.join(sorted(known))}")
-    if strange := [one for one in sources if one not in suite.datasets]:
+    recommenders = {entry.name for _, entry in entries}
+    if strange := [recommender for recommender in only if recommender not in recommenders]:
+        raise UserError(f"--only {strange[0]}: suite {name} has {', '.join(sorted(recommenders))}")
+    if strange := [source for source in sources if source not in suite.datasets]:
         raise UserError(f"--datasets {strange[0]}: suite {name} has {', '.join(suite.datasets)}")
     datasets = {
         source: loading.model_copy(update={"min_count": suite.min_count}).load(source)
@@ -288,11 +290,11 @@ def make_plan(
         for dataset in datasets.values():
             for _, entry in entries:
                 if place < len(entry.seeds) and (not only or entry.name in only):
-                    one = _work(entry, entry.seeds[place], dataset, suite, size, folder)
-                    work.setdefault(one.results, one)
-    whole = list(work.values())
+                    unit = _work(entry, entry.seeds[place], dataset, suite, size, folder)
+                    work.setdefault(unit.results, unit)
+    units = list(work.values())
     decoder = suite.ranks_with.get("cuda" if on_gpu else "cpu", DECODER)
-    return Plan(Path(name).stem, suite, size, folder, whole, datasets, _still_timed(kept or Kept(), whole), decoder)
+    return Plan(Path(name).stem, suite, size, folder, units, datasets, _still_timed(kept or Kept(), units), decoder)
 
 
 def _work(entry: Entry, seed: int, dataset: Dataset, suite: Suite, size: str, folder: Path) -> Work:

@@ -43,8 +43,8 @@ def filled_in(word: str, values: Mapping[str, str]) -> str:
     try:
         return word if word == DATA else word.format(**values)
     except (KeyError, IndexError, ValueError, AttributeError) as error:
-        known = ", ".join(f"{{{name}}}" for name in (*PLACES, "data"))
-        raise ValueError(f"command word {word!r}: only {known} may stand in braces") from error
+        usable = ", ".join(f"{{{name}}}" for name in (*PLACES, "data"))
+        raise ValueError(f"command word {word!r}: only {usable} may stand in braces") from error
 
 
 class Size(BaseModel):

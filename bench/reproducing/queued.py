@@ -249,8 +249,8 @@ class QueueRun:
         suite = self._suite(job)
         studies = signed_studies(store.read_studies(folder / STUDIES).studies, self.command, anew=True)
         (folder / STUDIES).write_bytes(packed(folder / STUDIES, studies.model_dump_json() + "\n"))
-        found = {one.case.recommender for one in studies.evaluations}
-        left = [entry.name for entry in suite.recommenders if entry.name not in found] if suite else []
+        evaluated = {evaluation.case.recommender for evaluation in studies.evaluations}
+        left = [entry.name for entry in suite.recommenders if entry.name not in evaluated] if suite else []
         if left:
             raise UserError(f"not evaluated in time: {', '.join(left)}")
 

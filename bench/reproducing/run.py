@@ -98,8 +98,8 @@ class Steps:
         waiting = [pool.submit(self._guarded, self.probe_numberings)]
         waiting += [pool.submit(self._guarded, self.finish, work) for work in self.plan.work]
         try:
-            for one in waiting:
-                one.result()
+            for future in waiting:
+                future.result()
         except BaseException:
             self._stopped.set()
             raise
@@ -133,7 +133,7 @@ class Steps:
             if not set(self._storage.glob("*/*.json")) - before:
                 raise
             self.failures.append(str(error))
-        return max(set(self._storage.glob("*/*.json")) - before, key=lambda found: found.stat().st_mtime_ns)
+        return max(set(self._storage.glob("*/*.json")) - before, key=lambda run_file: run_file.stat().st_mtime_ns)
 
     @property
     def _storage(self) -> Path:
@@ -187,9 +187,9 @@ class Steps:
             self._command(f"holding the beams of {work.name} against all items", [*argv, "--out", str(work.beams)], log)
 
     def _beams_studied(self, work: Work, path: Path) -> bool:
-        found = work.studies(path)
+        studies = work.studies(path)
         wanted = self.options.beam_users
-        return found is not None and all(one.users == min(wanted, one.all_users) for one in found.beams)
+        return studies is not None and all(study.users == min(wanted, study.all_users) for study in studies.beams)
 
     def _data(self, source: str) -> list[str]:
         return ["--dataset", source, "--min-count", str(self.plan.suite.min_count)]
@@ -232,7 +232,7 @@ class Steps:
             finally:
                 _end(process)
         if process.returncode:
-            words = [one for one in path.read_text(errors="replace").splitlines() if one.strip()]
+            words = [word for word in path.read_text(errors="replace").splitlines() if word.strip()]
             raise StepFailedError(f"{what}: {words[-1] if words else 'no output'} ({path})")
         self.say(f"{what}: {(time.monotonic() - started) / 60:.1f} min")
 
@@ -263,17 +263,17 @@ def signed_studies(studies: Studies, command: str, *, anew: bool = False) -> Stu
 
     """
 
-    def by(one: Signed) -> Signed:
-        if one.provenance.command.startswith(MADE_BY) and not anew:  # kept from an earlier run
-            return one
-        return one.model_copy(update={"provenance": one.provenance.model_copy(update={"command": command})})
+    def by(study: Signed) -> Signed:
+        if study.provenance.command.startswith(MADE_BY) and not anew:  # kept from an earlier run
+            return study
+        return study.model_copy(update={"provenance": study.provenance.model_copy(update={"command": command})})
 
     return studies.model_copy(
         update={
-            "evaluations": [by(one) for one in studies.evaluations],
-            "beams": [by(one) for one in studies.beams],
-            "leaks": [by(one) for one in studies.leaks],
-            "shortcuts": [by(one) for one in studies.shortcuts],
+            "evaluations": [by(study) for study in studies.evaluations],
+            "beams": [by(study) for study in studies.beams],
+            "leaks": [by(study) for study in studies.leaks],
+            "shortcuts": [by(study) for study in studies.shortcuts],
         }
     )
 

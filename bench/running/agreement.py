@@ -51,19 +51,19 @@ class Agreements:
         ]
         if not below:
             return None
-        other, others = min(below, key=lambda known: _unsureness(known[0], case))
+        other, others = min(below, key=lambda pair: _unsureness(pair[0], case))
         dtype = "" if other.dtype == case.dtype else f", {other.dtype}"
         return agree(lists, others, f"{other.variant}{dtype}", tolerance=TOLERANCE[case.dtype])
 
 
 def _same_weights(first: Case, second: Case) -> bool:
     """Tell whether two cases rank by the same weights, with as many beams; what has no beams goes with all."""
-    one, other = (
+    first_key, second_key = (
         (case.recommender, case.settings, case.weights, case.dataset_variant, case.k, case.seen)
         for case in (first, second)
     )
     widths = {first.beam_width, second.beam_width} - {None}
-    return one == other and len(widths) <= 1
+    return first_key == second_key and len(widths) <= 1
 
 
 def _height(case: Case) -> tuple[bool, int, bool]:

@@ -31,8 +31,8 @@ def evaluated_lists(lists: Lists) -> Listed:
 def timed_lists(answers: Mapping[int, tuple[Sequence[History], Recommendations]]) -> Listed:
     """Return the first list of each user among timed requests: their users and what they got."""
     listed: dict[int, tuple[Ints, Floats]] = {}
-    for histories, found in answers.values():
-        items, scores = found.items.numpy(), found.scores.double().numpy()
+    for histories, recommended in answers.values():
+        items, scores = recommended.items.numpy(), recommended.scores.double().numpy()
         for place, history in enumerate(histories):
             listed.setdefault(history.user, (items[place], scores[place]))
     return listed

@@ -67,11 +67,11 @@ def main() -> None:
     marks.append(time.monotonic())
     clock = Clock(layout.device)
     planned, dataset = next(
-        (one, piece.dataset)
+        (planned_case, piece.dataset)
         for piece in layout.pieces
         for group in piece.groups
-        for one in group
-        if one.case.name == case
+        for planned_case in group
+        if planned_case.case.name == case
     )
     builder = Builder(dataset, device=layout.device, train_minutes=None, progress=lambda _: None)
     recommender, _ = builder.get(planned)
@@ -89,8 +89,8 @@ def main() -> None:
         marks.append(time.monotonic())
     names = ("imports_s", "data_s", "weights_s", "index_s", "first_answer_s", "next_answer_s")
     spans = [after - before for before, after in pairwise(marks)]
-    found = ColdStart.model_validate(dict(zip(names, spans, strict=True)))
-    sys.stdout.write(f"{found.model_dump_json()}\n")
+    measured = ColdStart.model_validate(dict(zip(names, spans, strict=True)))
+    sys.stdout.write(f"{measured.model_dump_json()}\n")
 
 
 if __name__ == "__main__":

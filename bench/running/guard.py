@@ -100,9 +100,9 @@ class Guard:
         """Return the records of a group of cases, in order, failures included; finished ones are not measured again."""
         records: dict[str, Record] = {}
         for planned in group:
-            known = self.unfinished.record(planned.case) or self.unfinished.hazard(planned.case)
-            if known is not None:
-                records[planned.case.name] = known
+            kept = self.unfinished.record(planned.case) or self.unfinished.hazard(planned.case)
+            if kept is not None:
+                records[planned.case.name] = kept
         while left := [planned for planned in group if planned.case.name not in records]:
             try:
                 for record in self._measures.measure(left, first_turn=self._next_turn(group, records)):
@@ -131,7 +131,7 @@ class Guard:
     def _next_turn(self, group: Sequence[Planned], records: dict[str, Record]) -> int:
         """Return the first number that no turn of the group has had."""
         timed = [*records.values(), *(self.unfinished.timed(planned.case) for planned in group)]
-        taken = [max(one.latency.turns) for one in timed if one is not None and one.latency is not None]
+        taken = [max(record.latency.turns) for record in timed if record is not None and record.latency is not None]
         return max(taken, default=-1) + 1
 
 
@@ -303,7 +303,7 @@ def _serve(
         except UserError as error:
             wire.send(("refused", str(error)))
             return
-        _know_machine(options.device, [one.case for one in planned.values()])
+        _know_machine(options.device, [planned_case.case for planned_case in planned.values()])
         _limit_memory(options)
         while True:
             asked: dict[str, Any] = wire.recv()
@@ -327,7 +327,7 @@ def _plan(
 ) -> tuple[dict[str, Planned], Runner]:
     layout = lay_out(options.job)
     (piece,) = layout.pieces
-    planned = {one.case.name: one for group in piece.groups for one in group}
+    planned = {planned_case.case.name: planned_case for group in piece.groups for planned_case in group}
     runner = Runner(options, piece.dataset, Unfinished(identity), say, step=step, caught=BaseException)
     return planned, runner
 
@@ -353,5 +353,5 @@ def available_bytes() -> int | None:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
         return None
-    found = (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    return next((size * 9 // 10 for size in found), None)
+    sizes = (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    return next((size * 9 // 10 for size in sizes), None)

@@ -45,7 +45,7 @@ def own_memory(job: Job, case: str, *, timeout_s: float | None = None) -> Memory
             return Unavailable(
                 unavailable=f"the process that serves the case alone took over {timeout_s or WAIT_S:g} s"
             )
-        found: Memory | Unavailable = ours.recv()
+        memory: Memory | Unavailable = ours.recv()
     except OSError as error:
         return Unavailable(unavailable=f"no process could be started to serve the case alone: {error}")
     except EOFError:
@@ -53,7 +53,7 @@ def own_memory(job: Job, case: str, *, timeout_s: float | None = None) -> Memory
         said = f"the process that serves the case alone ended with status {process.exitcode}"
         return Unavailable(unavailable=said)
     else:
-        return found
+        return memory
     finally:
         if process.pid is not None:
             process.kill()
@@ -72,7 +72,7 @@ def _measure(answer: Connection, job: str, case: str, folder: str, surroundings:
             worker = Worker()
             worker.plan(Job.model_validate_json(job).model_dump())
             worker.open(case)
-            found: Memory | Unavailable = worker.memory()
+            memory: Memory | Unavailable = worker.memory()
         except Exception as error:  # noqa: BLE001 - whatever it was, it is told
-            found = Unavailable(unavailable=f"the process that serves the case alone failed: {error}")
-    answer.send(found)
+            memory = Unavailable(unavailable=f"the process that serves the case alone failed: {error}")
+    answer.send(memory)

@@ -55,7 +55,7 @@ def ranked_beside_exact(
     built = subject.recommender.built
     assert built is not None
     agreement = agree(lists, exact, EXACTLY, tolerance=TOLERANCE[dtype])
-    found = Ranked(
+    ranked = Ranked(
         build_s=built.seconds,
         bytes=built.nbytes,
         details=built.details,
@@ -65,11 +65,11 @@ def ranked_beside_exact(
         proven=_proven(subject),
         **_lost(*quality),
     )
-    return found, agreement
+    return ranked, agreement
 
 
 def _lost(quality: object, exact: object) -> dict[str, Any]:
-    after, before = (one.metrics.get(METRIC) if isinstance(one, Quality) else None for one in (quality, exact))
+    after, before = (side.metrics.get(METRIC) if isinstance(side, Quality) else None for side in (quality, exact))
     if after is None or before is None:
         return {}
     return {"ndcg_exact": before.value, "ndcg_lost": None if before.value == 0 else 1 - after.value / before.value}

@@ -181,12 +181,18 @@ class Runner:
 
         """
         started = _now()
-        timed = {one.case.name: found for one in group if (found := self._unfinished.timed(one.case)) is not None}
-        for planned, found in self._timed([one for one in group if one.case.name not in timed], started, first_turn):
-            if found.outcome is Outcome.OK:
-                timed[planned.case.name] = found
+        timed = {
+            planned_case.case.name: record
+            for planned_case in group
+            if (record := self._unfinished.timed(planned_case.case)) is not None
+        }
+        for planned, record in self._timed(
+            [planned_case for planned_case in group if planned_case.case.name not in timed], started, first_turn
+        ):
+            if record.outcome is Outcome.OK:
+                timed[planned.case.name] = record
             else:
-                yield found
+                yield record
         for planned in group:
             if planned.case.name in timed:
                 yield self._whole(planned, timed[planned.case.name], started)
@@ -212,20 +218,20 @@ class Runner:
             keep=self._unfinished.keep_value,
         )
         before = machine_state(self._options.device)
-        subjects = [one.subject for one in ready]
+        subjects = [entry.subject for entry in ready]
         scenario = SCENARIOS[suite.scenario]
-        found = scenario.time(subjects, plan, self._clock, self._progress, step=self._step, caught=self._caught)
+        timings = scenario.time(subjects, plan, self._clock, self._progress, step=self._step, caught=self._caught)
         states = before, machine_state(self._options.device)
-        for one in ready:
-            samples = found[one.case.name]
+        for opened in ready:
+            samples = timings[opened.case.name]
             if isinstance(samples, Samples):
-                self._agreements.add(one.case, one.lists or timed_lists(samples.answers))
-        records = [self._record(one, found[one.case.name], states, started) for one in ready]
-        for one, record in zip(ready, records, strict=True):
+                self._agreements.add(opened.case, opened.lists or timed_lists(samples.answers))
+        records = [self._record(entry, timings[entry.case.name], states, started) for entry in ready]
+        for opened, record in zip(ready, records, strict=True):
             if record.outcome is Outcome.OK:
                 self._unfinished.keep_timed(record)
-                self._ready[one.case.name] = one
-        yield from zip((one.planned for one in ready), records, strict=True)
+                self._ready[opened.case.name] = opened
+        yield from zip((entry.planned for entry in ready), records, strict=True)
 
     def _whole(self, planned: Planned, timed: Record, started: str) -> Record:
         """Add to the timing of a case what else a request costs; of a service all was told."""
@@ -233,12 +239,12 @@ class Runner:
             self._ready.pop(planned.case.name, None)
             return timed
         try:
-            one = self._ready.pop(planned.case.name, None) or self._open(planned)
-            found = self._beside_exact(one)
-            self._progress(f"counting operations and memory of {one.case.variant}")
+            opened = self._ready.pop(planned.case.name, None) or self._open(planned)
+            fields = self._beside_exact(opened)
+            self._progress(f"counting operations and memory of {opened.case.variant}")
             limit_s = self._options.timeout_s
-            with self._step(one.case.name, "being counted", limit_s), deadline(limit_s):
-                return timed.model_copy(update=found | self._costs(one))
+            with self._step(opened.case.name, "being counted", limit_s), deadline(limit_s):
+                return timed.model_copy(update=fields | self._costs(opened))
         except self._caught as error:  # as above
             return self._failed(planned.case, failure(error), started)
 
@@ -263,104 +269,106 @@ class Runner:
 
     def _get_ready(self, planned: Planned) -> Ready:
         """Build, index and warm up, see whether answers are kept, and rank users for quality."""
-        one, limit_s = self._open(planned), self._options.timeout_s
+        opened, limit_s = self._open(planned), self._options.timeout_s
         histories, _ = self._dataset.queries(Split.TEST)
-        fresh = fresh_batches(histories, one.subject.batches, one.case.batch_size)
-        with self._step(one.case.name, "answering the same users again", limit_s), deadline(limit_s):
-            repeats = repeated_requests(one.subject, fresh, self._clock)
+        fresh = fresh_batches(histories, opened.subject.batches, opened.case.batch_size)
+        with self._step(opened.case.name, "answering the same users again", limit_s), deadline(limit_s):
+            repeats = repeated_requests(opened.subject, fresh, self._clock)
         if isinstance(repeats, Repeats) and repeats.high < KEPT:
             said = f"a user who asks again is answered in {repeats.ratio:.2f} of the time: answers seem to be kept"
             raise AnswersKeptError(said)
-        lists, quality = self._quality(one)
-        return replace(one, repeats=repeats, lists=lists, quality=quality)
+        lists, quality = self._quality(opened)
+        return replace(opened, repeats=repeats, lists=lists, quality=quality)
 
-    def _quality(self, one: Ready) -> tuple[Listed | None, Quality | Unavailable]:
-        case = one.case
+    def _quality(self, opened: Ready) -> tuple[Listed | None, Quality | Unavailable]:
+        case = opened.case
         if case.weights is WeightsKind.UNTRAINED:
             return None, Unavailable(unavailable="the weights are random (--untrained)")
         histories, targets = users_to_rank(self._dataset, self._options.quality_users)
         key = case.model_dump(mode="json", exclude={"batch_size", "compiled"})
-        key |= {"weights": one.weights.sha256, "users": len(histories)}
+        key |= {"weights": opened.weights.sha256, "users": len(histories)}
         lists = self._unfinished.lists(key)
         if lists is None:
-            lists = self._ranked(one, histories, targets)
+            lists = self._ranked(opened, histories, targets)
             self._unfinished.keep_lists(key, lists)
         return evaluated_lists(lists), quality_of(lists, histories, targets, case=case, dataset=self._dataset)
 
-    def _beside_exact(self, one: Ready) -> dict[str, Any]:
+    def _beside_exact(self, opened: Ready) -> dict[str, Any]:
         """Hold what a ranker finds against scoring every item; nothing where that is what the case does."""
-        case = one.case
+        case = opened.case
         if case.ranker is None:
             return {}
         self._progress(f"holding {case.variant} against scoring every item")
-        planned = replace(one.planned, case=case.model_copy(update={"ranker": None, "ranking": None}))
-        exact = replace(one, planned=planned, subject=operator_by_operator(one.subject, ranker=None))
-        (lists, quality), (others, other_quality) = self._quality(one), self._quality(exact)
+        planned = replace(opened.planned, case=case.model_copy(update={"ranker": None, "ranking": None}))
+        exact = replace(opened, planned=planned, subject=operator_by_operator(opened.subject, ranker=None))
+        (lists, quality), (others, other_quality) = self._quality(opened), self._quality(exact)
         limit_s = self._options.timeout_s
         with self._step(case.name, "being ranked exactly", limit_s), deadline(limit_s):
             if lists is None or others is None:
-                lists, others = (requested_lists(who) for who in (operator_by_operator(one.subject), exact.subject))
+                lists, others = (requested_lists(who) for who in (operator_by_operator(opened.subject), exact.subject))
             ranked, agreement = ranked_beside_exact(
-                one.subject, lists, others, dtype=case.dtype, quality=(quality, other_quality)
+                opened.subject, lists, others, dtype=case.dtype, quality=(quality, other_quality)
             )
         return {"ranked": ranked, "agreement": agreement}
 
-    def _ranked(self, one: Ready, histories: Sequence[History], targets: list[int]) -> evaluate.Lists:
+    def _ranked(self, opened: Ready, histories: Sequence[History], targets: list[int]) -> evaluate.Lists:
         """Rank users batch by batch; each batch is a step, so that one that hangs is found.
 
         What runs as one program is ranked operator by operator, as no other sizes than the timed ones need a program;
         the audit holds the timed lists against these.
         """
-        batches = ranked(operator_by_operator(one.subject), histories, targets)
+        batches = ranked(operator_by_operator(opened.subject), histories, targets)
         parts: list[evaluate.Lists] = []
         while True:
             limit_s = self._options.timeout_s
-            with self._step(one.case.name, "ranking users", limit_s), deadline(limit_s):
+            with self._step(opened.case.name, "ranking users", limit_s), deadline(limit_s):
                 part = next(batches, None)
             if part is None:
                 return evaluate.join(parts)
             parts.append(part)
             done = min(len(parts) * evaluate.BATCH, len(histories))
-            self._progress(f"ranking for {one.case.variant}: {done} of {len(histories)} users")
+            self._progress(f"ranking for {opened.case.variant}: {done} of {len(histories)} users")
 
     def _record(
-        self, one: Ready, timed: Samples | Failure, states: tuple[MachineState, MachineState], started: str
+        self, opened: Ready, timed: Samples | Failure, states: tuple[MachineState, MachineState], started: str
     ) -> Record:
         """Return what is known of a case once it is timed."""
         if isinstance(timed, Failure):
-            return self._failed(one.case, timed, started)
-        audit = self._audit(one, timed)
-        if not isinstance(audit, Unavailable) and too_many_differ(audit, one.case.dtype):
+            return self._failed(opened.case, timed, started)
+        audit = self._audit(opened, timed)
+        if not isinstance(audit, Unavailable) and too_many_differ(audit, opened.case.dtype):
             detail = f"{audit.different} of {audit.users} timed lists differ from the evaluated ones"
-            return self._failed(one.case, Failure(Outcome.ERROR, detail), started)
+            return self._failed(opened.case, Failure(Outcome.ERROR, detail), started)
         return Record(
             suite=self._options.job.suite,
-            case=one.case,
-            claims=one.planned.claims,
+            case=opened.case,
+            claims=opened.planned.claims,
             outcome=Outcome.OK,
-            labels=one.labels,
-            weights=one.weights,
-            latency=latency.summarise(timed, one.case.batch_size, self._clock),
+            labels=opened.labels,
+            weights=opened.weights,
+            latency=latency.summarise(timed, opened.case.batch_size, self._clock),
             load=timed.load,
-            index=one.index,
-            quality=one.quality,
+            index=opened.index,
+            quality=opened.quality,
             audit=audit,
-            repeats=one.repeats,
+            repeats=opened.repeats,
             conditions=latency.conditions(timed, *states),
-            agreement=self._agreements.of(one.case),
+            agreement=self._agreements.of(opened.case),
             provenance=self._provenance(started),
         )
 
     @staticmethod
-    def _audit(one: Ready, timed: Samples) -> ListAudit | Unavailable:
-        if one.lists is None:
+    def _audit(opened: Ready, timed: Samples) -> ListAudit | Unavailable:
+        if opened.lists is None:
             return Unavailable(unavailable="no lists were evaluated that the timed ones could be compared with")
-        return audit_lists(one.lists, timed_lists(timed.answers), tolerance=TOLERANCE[one.case.dtype])
+        return audit_lists(opened.lists, timed_lists(timed.answers), tolerance=TOLERANCE[opened.case.dtype])
 
-    def _costs(self, one: Ready) -> dict[str, Any]:
+    def _costs(self, opened: Ready) -> dict[str, Any]:
         """Measure what one request costs besides time, outside of the timed rounds."""
-        case = one.case
-        return measure_all(Request(one.subject, self._clock, case.dtype, case.threads, one.weights.parameter_bytes))
+        case = opened.case
+        return measure_all(
+            Request(opened.subject, self._clock, case.dtype, case.threads, opened.weights.parameter_bytes)
+        )
 
     def _failed(self, case: Case, why: Failure, started: str) -> Record:
         return failed(self._options, self._dataset, case, why, started=started)

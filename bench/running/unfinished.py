@@ -55,17 +55,17 @@ class Unfinished:
 
     def hazard(self, case: Case) -> Record | None:
         """Return how a case ended when an earlier run of the same code met it and could not go on; None if not so."""
-        found = _read(home("results", "failed", self._digest) / f"case-{_digest(_values(case))}.json")
-        if found is None or NOT_AGAIN in found.detail:
-            return found
-        return found.model_copy(update={"detail": f"{found.detail} ({NOT_AGAIN})"})
+        record = _read(home("results", "failed", self._digest) / f"case-{_digest(_values(case))}.json")
+        if record is None or NOT_AGAIN in record.detail:
+            return record
+        return record.model_copy(update={"detail": f"{record.detail} ({NOT_AGAIN})"})
 
     def forget_failures(self) -> None:
         """Forget what failed, so that it is tried again."""
         shutil.rmtree(home("results", "failed", self._digest), ignore_errors=True)
         for path in self._folder.glob("case-*.json"):
-            found = _read(path)
-            if found is None or found.outcome is not Outcome.OK:
+            record = _read(path)
+            if record is None or record.outcome is not Outcome.OK:
                 path.unlink(missing_ok=True)
 
     def timed(self, case: Case) -> Record | None:

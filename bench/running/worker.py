@@ -70,20 +70,28 @@ class Worker:
     def plan(self, job: dict[str, Any]) -> dict[str, Any]:
         """Load the data and list the cases of a job."""
         layout = lay_out(Job.model_validate(job))
-        if all(one.case.load is None for piece in layout.pieces for group in piece.groups for one in group):
+        if all(
+            planned_case.case.load is None
+            for piece in layout.pieces
+            for group in piece.groups
+            for planned_case in group
+        ):
             _pin(layout.threads)
         self._device = layout.device
         self._clock = Clock(layout.device)
         self._plan = TimingPlan(case_s=layout.suite.case_seconds)
         for piece in layout.pieces:
             builder = Builder(piece.dataset, device=layout.device, train_minutes=None, progress=lambda _: None)
-            for planned in (one for group in piece.groups for one in group):
+            for planned in (planned_case for group in piece.groups for planned_case in group):
                 self._planned[planned.case.name] = planned, piece.dataset
                 self._builders[planned.case.name] = builder
         return {
             "protocol": PROTOCOL,
-            "cases": [[one.case.model_dump(mode="json"), one.margin] for one, _ in self._planned.values()],
-            "code": _origins([one.case.recommender for one, _ in self._planned.values()]),
+            "cases": [
+                [planned_case.case.model_dump(mode="json"), planned_case.margin]
+                for planned_case, _ in self._planned.values()
+            ],
+            "code": _origins([planned_case.case.recommender for planned_case, _ in self._planned.values()]),
             "machine": machine.machine(layout.device) | {"threads": layout.threads},
             "software": machine.software(),
             "warnings": [
@@ -132,7 +140,7 @@ class Worker:
 
         planned, subject, _ = self._opened()
         counted = count_request(subject)
-        found = Facts(
+        facts = Facts(
             flops_per_user=counted.total / subject.batch_size,
             operators=counted.operators,
             parameters=self._weights.parameters,
@@ -140,7 +148,7 @@ class Worker:
             lists=_lists(subject),
             quality=self._quality(planned, subject, quality_users),
         )
-        return found.model_dump(mode="json")
+        return facts.model_dump(mode="json")
 
     def memory(self) -> Memory | Unavailable:
         """Measure what a request takes, and what this process holds then."""
@@ -240,9 +248,9 @@ def _lists(subject: Subject) -> list[RankedUser]:
     """Ask for the lists of the first users, batch by batch."""
     lists: dict[int, RankedUser] = {}
     for number, users in enumerate(subject.batches):
-        found = subject.request(number)
-        subject.check(number, found)
-        for history, items, scores in zip(users, found.items, found.scores, strict=True):
+        recommended = subject.request(number)
+        subject.check(number, recommended)
+        for history, items, scores in zip(users, recommended.items, recommended.scores, strict=True):
             filled = items != PADDING
             ranked = RankedUser(user=history.user, items=items[filled].tolist(), scores=scores[filled].tolist())
             lists.setdefault(history.user, ranked)

@@ -20,8 +20,8 @@ class Offline(Served):
         offered = session.offered
         alone = session.service.workers / session.request_s
         count = max(2 * max(offered.largest_batches), min(MOST_REQUESTS, math.ceil(alone * offered.seconds)))
-        found = [
+        trials = [
             session.tried(at_once(count), Batching(0.0, largest), rate=None) for largest in offered.largest_batches
         ]
-        main, heard = max(found, key=lambda one: one[0].achieved or 0.0)
-        return Tried(main, heard, [trial for trial, _ in found])
+        main, heard = max(trials, key=lambda tried: tried[0].achieved or 0.0)
+        return Tried(main, heard, [trial for trial, _ in trials])

@@ -46,10 +46,10 @@ class Open(Served):
         batching = Batching(peak.window_ms, peak.largest_batch)
         top = peak.rate or ALONE * start
         fractions = FRACTIONS if peak.rate else (1.0,)
-        found: dict[float, tuple[Trial, Heard]] = {
+        by_share: dict[float, tuple[Trial, Heard]] = {
             share: session.wholly(share * top, offered.seeds, batching, stretched=share == 1.0) for share in fractions
         }
-        main, heard = found[1.0]
+        main, heard = by_share[1.0]
         asked = second_opinion(session, batching, CALM * top, peak) if offered.loadgen else None
         renewed = refreshes(session, batching, BUSY * top) if offered.refresh else []
-        return Tried(main, heard, [trial for trial, _ in found.values()], search.trials, peak, asked, renewed)
+        return Tried(main, heard, [trial for trial, _ in by_share.values()], search.trials, peak, asked, renewed)

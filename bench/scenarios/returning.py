@@ -34,20 +34,20 @@ class Returning(Scenario):
         caught: type[BaseException] = Exception,
     ) -> dict[str, Samples | Failure]:
         """See `Scenario.time`."""
-        found: dict[str, Samples | Failure] = {}
+        failures: dict[str, Samples | Failure] = {}
         for subject in subjects:
             try:
                 with step(subject.name, "reading histories", plan.timeout_s):
                     remember(subject)
             except caught as error:  # a failed case is a row, not the end of the run
-                found[subject.name] = failure(error)
-        alive = [subject for subject in subjects if subject.name not in found]
-        return found | latency.interleave(alive, plan, clock, progress, step=step, caught=caught)
+                failures[subject.name] = failure(error)
+        alive = [subject for subject in subjects if subject.name not in failures]
+        return failures | latency.interleave(alive, plan, clock, progress, step=step, caught=caught)
 
 
 @torch.inference_mode()
 def remember(subject: Subject) -> None:
     """Let a subject's recommender read the histories of all its users without their newest events."""
     subject.recommender.remember(
-        [History(one.user, one.items[:-1]) for batch in subject.batches for one in batch if one.items]
+        [History(history.user, history.items[:-1]) for batch in subject.batches for history in batch if history.items]
     )

@@ -75,13 +75,13 @@ class Served(Scenario):
         caught: type[BaseException] = Exception,
     ) -> dict[str, Samples | Failure]:
         """See `Scenario.time`; a service has the machine to itself, so there are no turns."""
-        found: dict[str, Samples | Failure] = {}
+        timings: dict[str, Samples | Failure] = {}
         for subject in subjects:
             try:
-                found[subject.name] = self._serve(subject, plan, clock, progress, step)
+                timings[subject.name] = self._serve(subject, plan, clock, progress, step)
             except caught as error:  # a failed case is a row, not the end of the run
-                found[subject.name] = failure(error)
-        return found
+                timings[subject.name] = failure(error)
+        return timings
 
     def _serve(
         self, subject: Subject, plan: TimingPlan, clock: Clock, progress: Callable[[str], None], step: Step

@@ -26,14 +26,14 @@ class Trace(Served):
             UserError: There is no such file, or it holds no arrival times.
 
         """
-        found = super().offered(asked, device)
-        if found is None or found.trace is None:
+        offered = super().offered(asked, device)
+        if offered is None or offered.trace is None:
             raise UserError("--scenario trace: name a file of arrival times, --arrivals FILE")
-        arrivals = replayed(Path(found.trace))
+        arrivals = replayed(Path(offered.trace))
         last = float(arrivals[-1])
         if not last:
-            raise UserError(f"{found.trace}: all requests arrive at once; --scenario offline measures that")
-        return found.model_copy(update={"rate": len(arrivals) / last})
+            raise UserError(f"{offered.trace}: all requests arrive at once; --scenario offline measures that")
+        return offered.model_copy(update={"rate": len(arrivals) / last})
 
     def tried(self, session: Session) -> Tried:
         """See `Served.tried`."""

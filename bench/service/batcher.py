@@ -60,15 +60,15 @@ class Batcher:
         What waits already is taken at once. Returns requests, oldest first; none when nobody can ask any more.
         """
         with self.turn:
-            found = os.read(self.queue, REQUEST.itemsize)
-            if not found:
+            content = os.read(self.queue, REQUEST.itemsize)
+            if not content:
                 return np.empty(0, REQUEST)
             most = self.rules.largest * REQUEST.itemsize
-            end = np.frombuffer(found, REQUEST)["sent"][0] + self.rules.window_s
-            while len(found) < most:
+            end = np.frombuffer(content, REQUEST)["sent"][0] + self.rules.window_s
+            while len(content) < most:
                 ready, _, _ = select.select([self.queue], [], [], max(0.0, end - time.monotonic()))
-                more = os.read(self.queue, most - len(found)) if ready else b""
+                more = os.read(self.queue, most - len(content)) if ready else b""
                 if not more:
                     break
-                found += more
-            return np.frombuffer(found, REQUEST)
+                content += more
+            return np.frombuffer(content, REQUEST)

@@ -87,18 +87,18 @@ class Client:
     def hear(self, wait_s: float) -> np.ndarray | None:
         """Return what was answered within a time; None where a worker is gone."""
         ready, _, _ = select.select(list(self._answers), [], [], wait_s)
-        found = []
+        parts = []
         for place in ready:
             read = os.read(place, 1 << 20)
             if not read:
                 return None
-            found.append(self._answers[place].cut(read))
-        if not found:
+            parts.append(self._answers[place].cut(read))
+        if not parts:
             return np.empty(0)
-        whole: np.ndarray = np.concatenate(found)
-        whole = whole[whole["number"] != HELLO]
-        self.outstanding -= len(whole)
-        return whole
+        answers: np.ndarray = np.concatenate(parts)
+        answers = answers[answers["number"] != HELLO]
+        self.outstanding -= len(answers)
+        return answers
 
 
 class Running:
@@ -173,8 +173,8 @@ class Running:
         heard.taken[rows] = ours["taken"] - self._start
         heard.size[rows] = ours["size"]
         heard.ok[rows] = ours["ok"]
-        for one in ours[ours["ok"] == 1][-self._client.users :]:
-            heard.lists[int(one["number"]) % self._client.users] = one["items"], one["scores"]
+        for answer in ours[ours["ok"] == 1][-self._client.users :]:
+            heard.lists[int(answer["number"]) % self._client.users] = answer["items"], answer["scores"]
         self._answered += len(ours)
         self._news = now
 

@@ -84,8 +84,12 @@ class Wire:
                 read = os.read(place, 1 << 20)
                 if not read:
                     return
-                known = (self._samples.pop(int(number), None) for number in cutters[place].cut(read)["number"])
-                done = [self._loadgen.QuerySampleResponse(one, address, lists) for one in known if one is not None]
+                samples = (self._samples.pop(int(number), None) for number in cutters[place].cut(read)["number"])
+                done = [
+                    self._loadgen.QuerySampleResponse(sample, address, lists)
+                    for sample in samples
+                    if sample is not None
+                ]
                 self._loadgen.QuerySamplesComplete(done)
 
 
@@ -123,17 +127,17 @@ def run(wire: Wire, ask: LoadgenAsk) -> LoadgenHeard:
 
 def read_log(path: Path) -> LoadgenHeard:
     """Read the results out of LoadGen's log."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for line in path.read_text().splitlines():
         told = json.loads(line.partition(":::MLLOG ")[2] or "{}")
         if told.get("key") in NAMES:
-            found[NAMES[told["key"]]] = told["value"]
-    p99_ns, completed = found.get("p99_ns"), found.get("completed")
+            values[NAMES[told["key"]]] = told["value"]
+    p99_ns, completed = values.get("p99_ns"), values.get("completed")
     return LoadgenHeard(
-        valid=found.get("validity") == "VALID",
+        valid=values.get("validity") == "VALID",
         p99_s=None if p99_ns is None else float(p99_ns) / 1e9,
         completed=None if completed is None else float(completed),
-        reason=str(found.get("reason") or ""),
+        reason=str(values.get("reason") or ""),
     )
 
 

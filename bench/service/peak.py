@@ -67,10 +67,10 @@ class Search:
         if rough is None:
             least = min(trial.rate or math.inf for trial in self.trials)
             why = f"{least:.3g} a second, the least that was tried, does not keep {self.offered.slo}"
-            known: dict[str, Any] = {"rate": 0, "low": 0, "high": 0}
+            bounds: dict[str, Any] = {"rate": 0, "low": 0, "high": 0}
             if least > self.start * LOWEST * STEP:
-                known, why = {"rate": None, "low": 0, "high": least}, f"the search ran out of time: {why}"
-            return Peak(**known, window_ms=best.window_ms, largest_batch=best.largest, why=why)
+                bounds, why = {"rate": None, "low": 0, "high": least}, f"the search ran out of time: {why}"
+            return Peak(**bounds, window_ms=best.window_ms, largest_batch=best.largest, why=why)
         for change in self._others(best):
             if self.time_is_up():
                 break
@@ -78,16 +78,16 @@ class Search:
             if self._kept(rough * ROUGH, 0, other):
                 best = other
                 rough = self._highest(best, 0, rough * ROUGH, step=ROUGH, within=ROUGH) or rough * ROUGH
-        found = [rate for seed in range(self.offered.seeds) if (rate := self._of_seed(best, seed, rough)) is not None]
-        return self._peak(best, found or [rough], refined=bool(found))
+        rates = [rate for seed in range(self.offered.seeds) if (rate := self._of_seed(best, seed, rough)) is not None]
+        return self._peak(best, rates or [rough], refined=bool(rates))
 
-    def _peak(self, best: Batching, found: list[float], *, refined: bool) -> Peak:
-        interval = over_seeds(found)
+    def _peak(self, best: Batching, rates: list[float], *, refined: bool) -> Peak:
+        interval = over_seeds(rates)
         notes = []
         if not refined:
             notes.append(f"the search ran out of time: known to within a factor of {ROUGH:g}")
-        elif len(found) < self.offered.seeds:
-            notes.append(f"the search ran out of time: {len(found)} of {self.offered.seeds} draws of arrivals")
+        elif len(rates) < self.offered.seeds:
+            notes.append(f"the search ran out of time: {len(rates)} of {self.offered.seeds} draws of arrivals")
         if unsure := sum(trial.verdict is Verdict.OPEN for trial in self.trials):
             notes.append(f"{unsure} of {len(self.trials)} trials had too few requests and went by their share")
         if late := sum(bool(trial.invalid) for trial in self.trials):
@@ -96,7 +96,7 @@ class Search:
             rate=interval.value,
             low=interval.low,
             high=interval.high,
-            by_seed=found,
+            by_seed=rates,
             window_ms=best.window_ms,
             largest_batch=best.largest,
             why="; ".join(notes),

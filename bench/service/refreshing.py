@@ -60,8 +60,8 @@ def refreshes(session: Session, batching: Batching, rate: float) -> list[Refresh
     if subject.device.type == "cuda":
         return [Refresh(new=share, rate=rate, why=ON_A_GPU) for share in SHARES]
     calm, _ = session.wholly(rate, 0, batching)
-    found = [_refresh(session, subject, share, batching, rate) for share in SHARES]
-    return [one.model_copy(update={"p99_before_s": calm.latency.p99_s}) for one in found]
+    refreshed = [_refresh(session, subject, share, batching, rate) for share in SHARES]
+    return [refresh.model_copy(update={"p99_before_s": calm.latency.p99_s}) for refresh in refreshed]
 
 
 def _refresh(session: Session, subject: Subject, share: float, batching: Batching, rate: float) -> Refresh:
@@ -88,7 +88,7 @@ def _refresh(session: Session, subject: Subject, share: float, batching: Batchin
         return Refresh(new=share, rate=rate, why="its process ended, or took too long")
     if isinstance(told[0], str):
         return Refresh(new=share, rate=rate, why=told[0])
-    spans = [one for one in told if not isinstance(one, str)]
+    spans = [span for span in told if not isinstance(span, str)]
     latency = heard.received - heard.scheduled
     return Refresh(
         new=share,

@@ -75,8 +75,8 @@ class Loadgen:
             if not self._talk.poll(limit_s):
                 self.close()
                 raise LoadgenError(f"LoadGen hung for {limit_s:.0f} s and was ended")
-            found: object = self._talk.recv()
-            return found
+            answer: object = self._talk.recv()
+            return answer
         status = self._process.wait()
         raise LoadgenError(f"LoadGen ended with status {status}")
 
@@ -91,19 +91,19 @@ def second_opinion(session: Session, batching: Batching, rate: float, peak: Peak
         peak: The highest rate that we found; None where it was not searched.
 
     """
-    found: dict[str, float | None] = {}
+    measured: dict[str, float | None] = {}
     count = min(MOST_REQUESTS, LONGER * session.count(rate))
     try:
         ours, _ = session.tried(poisson(rate, count=count, seed=0), batching, rate=rate)
         together, _ = session.tried(at_once(count), batching, rate=None)
-        found |= {"rate": rate, "our_p99_s": ours.latency.p99_s, "our_offline": together.achieved}
+        measured |= {"rate": rate, "our_p99_s": ours.latency.p99_s, "our_offline": together.achieved}
         loadgen = Loadgen(session)
         try:
-            found["p99_s"] = loadgen.ask(rate, count).p99_s
-            found["offline"] = loadgen.ask(0.0, count).completed
+            measured["p99_s"] = loadgen.ask(rate, count).p99_s
+            measured["offline"] = loadgen.ask(0.0, count).completed
             if peak is not None and peak.rate:
-                found["our_peak"] = peak.rate
-                found["peak"] = highest(
+                measured["our_peak"] = peak.rate
+                measured["peak"] = highest(
                     lambda tried: loadgen.ask(tried, session.count(tried)).valid,
                     peak.rate,
                     step=ROUGH,
@@ -114,18 +114,18 @@ def second_opinion(session: Session, batching: Batching, rate: float, peak: Peak
         finally:
             loadgen.close()
     except LoadgenError as error:
-        return SecondOpinion(**found, why=str(error))
-    return _judged(SecondOpinion(**found))
+        return SecondOpinion(**measured, why=str(error))
+    return _judged(SecondOpinion(**measured))
 
 
-def _judged(found: SecondOpinion) -> SecondOpinion:
+def _judged(opinion: SecondOpinion) -> SecondOpinion:
     """Say where both do not agree."""
     pairs = {
-        "p99": (found.p99_s, found.our_p99_s),
-        "highest rate": (found.peak, found.our_peak),
-        "all at once": (found.offline, found.our_offline),
+        "p99": (opinion.p99_s, opinion.our_p99_s),
+        "highest rate": (opinion.peak, opinion.our_peak),
+        "all at once": (opinion.offline, opinion.our_offline),
     }
     apart = {name: other / ours - 1 for name, (other, ours) in pairs.items() if other is not None and ours}
     told = [f"{name} {share:+.1%}" for name, share in apart.items() if abs(share) > APART]
     why = f"differs from ours by more than {APART:.0%}: {', '.join(told)}" if told else ""
-    return found.model_copy(update={"why": why})
+    return opinion.model_copy(update={"why": why})

@@ -260,8 +260,8 @@ class Service:
 
         items, scores = (np.stack(rows) for rows in zip(*heard.lists.values(), strict=True))
         users = [self.users[place] for place in heard.lists]
-        found = Recommendations(torch.from_numpy(items), torch.from_numpy(scores))
-        check_lists(self.subject.recommender, found, users, k=self.subject.k, items=self.subject.items)
+        recommended = Recommendations(torch.from_numpy(items), torch.from_numpy(scores))
+        check_lists(self.subject.recommender, recommended, users, k=self.subject.k, items=self.subject.items)
 
     def _over(self, why: str) -> Exception:
         """Return the error that says which worker ended, and how, or else that none answers."""

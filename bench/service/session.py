@@ -58,8 +58,8 @@ class Session:
     _counter: Counter | None = None
 
     def __post_init__(self) -> None:
-        found = find_counter(self.service.subject.device)
-        self._counter = None if isinstance(found, Unavailable) else found
+        counter = find_counter(self.service.subject.device)
+        self._counter = None if isinstance(counter, Unavailable) else counter
 
     def time_is_up(self) -> bool:
         """Tell whether a search should end."""
@@ -68,8 +68,8 @@ class Session:
     def briefly(self, rate: float, seed: int, batching: Batching) -> Trial:
         """Try a rate until the objective is decided; what an interrupted run tried is not tried again."""
         key = [self.service.subject.name, rate, seed, batching.window_ms, batching.largest]
-        if (known := self.recall(key)) is not None:
-            return Trial.model_validate(known)
+        if (recalled := self.recall(key)) is not None:
+            return Trial.model_validate(recalled)
         arrivals = poisson(rate, count=self.count(rate), seed=seed)
         for _ in range(INVALID_TRIES):
             trial, _ = self.tried(arrivals, batching, rate=rate, seed=seed, early=True)

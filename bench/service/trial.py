@@ -78,10 +78,10 @@ def invalid(late: np.ndarray, slo: Slo) -> str:
     """Say why a trial does not count: its client did not keep to the schedule; empty where it did."""
     if not len(late):
         return ""
-    found = float(np.percentile(late, slo.percentile))
-    if found <= LATE * slo.limit_s:
+    late_s = float(np.percentile(late, slo.percentile))
+    if late_s <= LATE * slo.limit_s:
         return ""
     return (
-        f"the client sent {found * 1e3:.3g} ms late at p{slo.percentile:g}, more than {LATE:.0%} of the "
+        f"the client sent {late_s * 1e3:.3g} ms late at p{slo.percentile:g}, more than {LATE:.0%} of the "
         f"{slo.limit_ms:g} ms that are allowed: other work takes its core"
     )

@@ -65,6 +65,6 @@ class Messages:
     def cut(self, read: bytes) -> np.ndarray:
         """Return the messages that are whole by now, in order."""
         content = self._left + read
-        whole = len(content) // self._kind.itemsize * self._kind.itemsize
-        self._left = content[whole:]
-        return np.frombuffer(content[:whole], self._kind)
+        complete = len(content) // self._kind.itemsize * self._kind.itemsize
+        self._left = content[complete:]
+        return np.frombuffer(content[:complete], self._kind)

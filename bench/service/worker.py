@@ -128,19 +128,22 @@ class Worker:
         if batch.inputs is None:
             return None
         try:
-            found = self.subject.recommender.recommend(batch.inputs.to(self.subject.device), self.subject.k)
-            return Recommendations(found.items.cpu(), found.scores.cpu())
+            recommended = self.subject.recommender.recommend(batch.inputs.to(self.subject.device), self.subject.k)
+            return Recommendations(recommended.items.cpu(), recommended.scores.cpu())
         except Exception as error:  # noqa: BLE001 - as above
             self._complain(error)
             return None
 
-    def _tell(self, batch: Batch, found: Recommendations | None) -> None:
+    def _tell(self, batch: Batch, recommended: Recommendations | None) -> None:
         size = len(batch.numbers)
         messages = np.zeros(size, answer_type(self.subject.k))
         messages["number"], messages["taken"], messages["size"] = batch.numbers, batch.taken, size
-        if found is not None:
+        if recommended is not None:
             messages["ok"] = 1
-            messages["items"], messages["scores"] = found.items[:size].numpy(), found.scores[:size].float().numpy()
+            messages["items"], messages["scores"] = (
+                recommended.items[:size].numpy(),
+                recommended.scores[:size].float().numpy(),
+            )
         messages["done"] = time.monotonic()
         write_all(self.answers, messages.tobytes())
 

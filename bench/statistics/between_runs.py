@@ -100,7 +100,7 @@ def ratio_between_runs(slow: RunSide, fast: RunSide) -> Ratio | OneRunEach:
     value = slow.median.value_s / fast.median.value_s
     if slow.spread is None or fast.spread is None:
         return OneRunEach(value)
-    first, second = (_variance(side, known) for side, known in ((slow, slow.spread), (fast, fast.spread)))
+    first, second = (_variance(side, own_spread) for side, own_spread in ((slow, slow.spread), (fast, fast.spread)))
     if slow.spread == fast.spread:
         freedom = float(slow.spread.freedom)
     else:
@@ -110,10 +110,10 @@ def ratio_between_runs(slow: RunSide, fast: RunSide) -> Ratio | OneRunEach:
     return Ratio(value, value * math.exp(-width), value * math.exp(width))
 
 
-def _variance(side: RunSide, known: Spread) -> float:
+def _variance(side: RunSide, between_runs: Spread) -> float:
     """Return the variance of a run's log median: between equal runs, and at least what its turns show."""
     own = math.log(side.median.high_s / side.median.low_s) / (2 * float(stats.norm.ppf((1 + COVERAGE) / 2)))
-    return max(known.sd**2, own**2)
+    return max(between_runs.sd**2, own**2)
 
 
 def mean_between_runs(ratios: Iterable[Ratio]) -> Ratio:
@@ -122,6 +122,6 @@ def mean_between_runs(ratios: Iterable[Ratio]) -> Ratio:
     All cases of a run share what was particular about it, so their errors do not cancel out: the mean is as uncertain
     as its cases are on average, as if all erred alike.
     """
-    logs = np.log([[one.value, one.low, one.high] for one in ratios])
+    logs = np.log([[ratio.value, ratio.low, ratio.high] for ratio in ratios])
     value, low, high = np.exp(logs.mean(axis=0)).tolist()
     return Ratio(value, low, high)

@@ -95,8 +95,8 @@ def usable(x: Floats, times: Floats) -> NDArray[np.bool_]:
 
     """
     good = np.isfinite(times) & (times > 0)
-    found: NDArray[np.bool_] = good.reshape(-1, len(x)).all(0) & np.isfinite(x) & (x > 0)
-    return found
+    is_usable: NDArray[np.bool_] = good.reshape(-1, len(x)).all(0) & np.isfinite(x) & (x > 0)
+    return is_usable
 
 
 def has_law(x: Floats) -> bool:
@@ -169,7 +169,7 @@ def _best(candidates: list[Laws], errors: Floats) -> Laws:
     """Return the best candidate of each row; the first, and so the simplest, of those that are as good."""
     slack = 1 + 1e-9
     row, column = (errors <= errors.min(0) * slack + 1e-20).argmax(0), np.arange(errors.shape[1])
-    a, b, c = (np.stack([getattr(one, name) for one in candidates])[row, column] for name in "abc")
+    a, b, c = (np.stack([getattr(candidate, name) for candidate in candidates])[row, column] for name in "abc")
     return Laws(candidates[0].form, a, b, np.where(b > 0, c, 0.0))
 
 
@@ -183,7 +183,7 @@ def _searched(form: Form, places: Floats, centred: Floats) -> tuple[Floats, Floa
 
     """
     tried = np.array([1.0]) if form is Form.LINEAR else _EXPONENTS
-    all_odds, all_exponents = (one.ravel() for one in np.meshgrid(_ODDS, tried))
+    all_odds, all_exponents = (grid.ravel() for grid in np.meshgrid(_ODDS, tried))
     told = (all_odds + all_exponents * places.max() >= -_TOLD) & (all_odds + all_exponents * places.min() <= _TOLD)
     all_odds, all_exponents = all_odds[told], all_exponents[told]
     shapes = np.logaddexp(0, all_odds[:, None] + all_exponents[:, None] * places)

@@ -72,7 +72,7 @@ def bootstrap(
         return Interval(value, value, value)
     with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # the ends tell it
-        found = stats.bootstrap(
+        limits = stats.bootstrap(
             samples,
             statistic,
             n_resamples=resamples,
@@ -82,7 +82,7 @@ def bootstrap(
             method="percentile",
             rng=np.random.default_rng(seed),
         ).confidence_interval
-    return Interval(value, float(found.low), float(found.high))
+    return Interval(value, float(limits.low), float(limits.high))
 
 
 def weighted_sum(parts: Sequence[Estimated], weights: Sequence[float]) -> Interval:
@@ -107,6 +107,6 @@ def weighted_sum(parts: Sequence[Estimated], weights: Sequence[float]) -> Interv
 
 def geometric_mean(ratios: Sequence[Estimated]) -> Interval:
     """Return the geometric mean of independent ratios: the exponential of the mean logarithm."""
-    logs = [Interval(*(float(np.log(end)) for end in (one.value, one.low, one.high))) for one in ratios]
+    logs = [Interval(*(float(np.log(end)) for end in (ratio.value, ratio.low, ratio.high))) for ratio in ratios]
     mean = weighted_sum(logs, [1 / len(logs)] * len(logs))
     return Interval(*(float(np.exp(end)) for end in (mean.value, mean.low, mean.high)))

@@ -93,7 +93,7 @@ def compare_pairs(
 
     """
     turns = [turn_log_ratios(*pair, percentile=percentile) for pair in zip(tops, bottoms, strict=True)]
-    logs = np.array([np.median(one) for one in turns])
+    logs = np.array([np.median(turn) for turn in turns])
     low, high = _interval(turns, np.random.default_rng(seed))
     mean = float(logs.mean())
     estimate = _estimate(mean, low, high)
@@ -117,7 +117,9 @@ def compare_with_stored(
         percentile: Of each process's samples, which is compared.
 
     """
-    above, below = (np.log([np.percentile(one.samples_s, percentile) for one in side]) for side in (tops, stored))
+    above, below = (
+        np.log([np.percentile(process.samples_s, percentile) for process in side]) for side in (tops, stored)
+    )
     mean = float(above.mean() - below.mean())
     spread = float(above.std(ddof=1))
     first = above.var(ddof=1) / len(above)
@@ -155,7 +157,7 @@ def _estimate(mean: float, low: float, high: float) -> Estimate:
 def _interval(turns: Sequence[Floats], rng: np.random.Generator) -> tuple[float, float]:
     """Return the ends of the hierarchical bootstrap of the mean log ratio."""
     pairs = len(turns)
-    inner = np.stack([_resampled_medians(one, rng) for one in turns])  # [P, R]
+    inner = np.stack([_resampled_medians(turn, rng) for turn in turns])  # [P, R]
     draws = rng.integers(pairs, size=(RESAMPLES, pairs))
     means = inner[draws, rng.integers(RESAMPLES, size=draws.shape)].mean(1)
     tail = float(stats.norm.cdf(-np.sqrt(pairs / (pairs - 1)) * stats.t.ppf(0.5 + CONFIDENCE / 2, pairs - 1)))
@@ -173,9 +175,11 @@ def tail_ratio(tops: Sequence[Process], bottoms: Sequence[Process], *, percentil
 
     The interval is Student's over the pairs' log ratios.
     """
-    if min(len(one.samples_s) for one in (*tops, *bottoms)) < P95_ROUNDS:
+    if min(len(process.samples_s) for process in (*tops, *bottoms)) < P95_ROUNDS:
         return None
-    above, below = (np.log([np.percentile(one.samples_s, percentile) for one in side]) for side in (tops, bottoms))
+    above, below = (
+        np.log([np.percentile(process.samples_s, percentile) for process in side]) for side in (tops, bottoms)
+    )
     logs = above - below
     mean = float(logs.mean())
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs)))

@@ -42,10 +42,10 @@ def per_user(quality: Quality, metric: str = "NDCG@10") -> Floats | None:
     hits = quality.hits
     if hits is None or quality.cutoff < CUTOFF:
         return None
-    found = np.array(hits.rows, dtype=np.int64)
+    listed = np.array(hits.rows, dtype=np.int64)
     better = np.full(quality.users, -1, dtype=np.int64)
     tied = np.zeros(quality.users, dtype=np.int64)
-    better[found], tied[found] = hits.better, hits.tied
+    better[listed], tied[listed] = hits.better, hits.tied
     return METRICS[metric](Ranks(better, tied), CUTOFF)
 
 
@@ -55,9 +55,9 @@ def quality_difference(better: Quality, worse: Quality) -> Difference | None:
     if pair is None:
         return None
     gaps = pair[0] - pair[1]
-    found = bootstrap(gaps)
+    interval = bootstrap(gaps)
     p_value = float(stats.ttest_1samp(gaps, 0.0).pvalue) if np.ptp(gaps) else 1.0
-    return Difference(found.value, found.low, found.high, p_value)
+    return Difference(interval.value, interval.low, interval.high, p_value)
 
 
 def relative_change(other: Quality, base: Quality, metric: str = "NDCG@10") -> Interval | None:
@@ -78,15 +78,15 @@ def relative_change(other: Quality, base: Quality, metric: str = "NDCG@10") -> I
         return None
     if np.array_equal(*pair):
         return Interval(0.0, 0.0, 0.0)
-    found = bootstrap(*pair, statistic=_change_of_means)
-    return found if math.isfinite(found.low) and math.isfinite(found.high) else None
+    interval = bootstrap(*pair, statistic=_change_of_means)
+    return interval if math.isfinite(interval.low) and math.isfinite(interval.high) else None
 
 
 def _paired(first: Quality, second: Quality, metric: str) -> tuple[Floats, Floats] | None:
     """Return each user's metric in both evaluations; None where they are not of the same users, or it is not known."""
-    one, other = per_user(first, metric), per_user(second, metric)
+    first_values, second_values = per_user(first, metric), per_user(second, metric)
     same = (first.users, first.split, first.seen) == (second.users, second.split, second.seen)
-    return (one, other) if one is not None and other is not None and same else None
+    return (first_values, second_values) if first_values is not None and second_values is not None and same else None
 
 
 def _change_of_means(first: Any, second: Any, axis: int = -1) -> Any:

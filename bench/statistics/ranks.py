@@ -37,12 +37,12 @@ def target_ranks(items: Ints, scores: Floats, targets: Ints) -> Ranks:
 
     """
     hit = (items == targets[:, None]) & (items != PADDING)
-    found = hit.any(1)
-    score = np.where(found, scores[np.arange(len(items)), hit.argmax(1)], np.inf)[:, None]
+    listed = hit.any(1)
+    score = np.where(listed, scores[np.arange(len(items)), hit.argmax(1)], np.inf)[:, None]
     real = items != PADDING
     better = ((scores > score) & real).sum(1)
     tied = ((scores == score) & real).sum(1)
-    return Ranks(np.where(found, better, -1), np.where(found, tied, 0))
+    return Ranks(np.where(listed, better, -1), np.where(listed, tied, 0))
 
 
 def open_ties(items: Ints, scores: Floats, cutoff: int) -> NDArray[np.bool_]:

@@ -261,8 +261,8 @@ def read_suite(name: str) -> Suite:
         raise UserError("--suite: names nothing (a variable that is not set?); `python -m bench` lists the suites")
     path = Path(name) if name.endswith((".toml", ".json")) else SUITES / f"{name}.toml"
     if not path.exists():
-        known = ", ".join(sorted(path.stem for path in SUITES.glob("*.toml")))
-        raise UserError(f"no suite {name!r}: use one of {known}, or a path that ends in .toml or .json")
+        names = ", ".join(sorted(path.stem for path in SUITES.glob("*.toml")))
+        raise UserError(f"no suite {name!r}: use one of {names}, or a path that ends in .toml or .json")
     try:
         values = read_json(path) if path.suffix == ".json" else tomllib.loads(read_text(path))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -343,7 +343,7 @@ def expand(
     shared |= {"load": SCENARIOS[suite.scenario].offered(suite.load, device)}
     random = untrained or suite.untrained
     groups: list[list[Planned]] = []
-    known: set[str] = set()
+    planned_names: set[str] = set()
     for part, piece in suite.pieces():
         if source is not None and source not in piece.datasets:
             continue
@@ -368,10 +368,10 @@ def expand(
                     for serving in servings(entry, piece, dataset, chosen, device, untrained=random)
                 ]
                 fresh: dict[str, Planned] = {}
-                for one in group:
-                    if one.case.name not in known:
-                        fresh.setdefault(one.case.name, one)
-                known |= set(fresh)
+                for planned in group:
+                    if planned.case.name not in planned_names:
+                        fresh.setdefault(planned.case.name, planned)
+                planned_names |= set(fresh)
                 groups.append(list(fresh.values()))
     return [group for group in groups if group]
 
@@ -432,10 +432,10 @@ def servings(
             raise UserError(f"{entry.name} has no decoder {decoder!r}: use one of {', '.join(kind.decoders)}")
     decoders = [kind.decoders[name] for name in entry.decoders or list(kind.decoders)[:1]]
     return [
-        common | {"decoder": one.name, "search": search_of(one), "scores": scores.value, "beam_width": width}
-        for one in decoders
+        common | {"decoder": row.name, "search": search_of(row), "scores": scores.value, "beam_width": width}
+        for row in decoders
         for scores in entry.scores or suite.scores
-        for width in (suite.beam_widths if one.has_beams else [None])
+        for width in (suite.beam_widths if row.has_beams else [None])
     ]
 
 
@@ -450,8 +450,8 @@ def _rankers(entry: Entry, kind: type[Recommender]) -> list[dict[str, Any]]:
     """Return the parts of a case that its ranker decides; the default one goes without saying."""
     for ranker in entry.rankers:
         if ranker not in kind.rankers:
-            known = f"use one of {', '.join(kind.rankers)}" if kind.rankers else "it does not rank by inner product"
-            raise UserError(f"{entry.name} has no ranker {ranker!r}: {known}")
+            advice = f"use one of {', '.join(kind.rankers)}" if kind.rankers else "it does not rank by inner product"
+            raise UserError(f"{entry.name} has no ranker {ranker!r}: {advice}")
     usual = next(iter(kind.rankers), None)
     named = [None if name == usual else name for name in entry.rankers] or [None]
     return [{"ranker": name, "ranking": None if name is None else ranking_of(kind.rankers[name])} for name in named]

@@ -50,9 +50,9 @@ class LengthGroupedBatches(Sampler[int]):
     def _batches(self) -> list[NDArray[np.int64]]:
         rng = np.random.default_rng((self._seed, self._epoch))
         order = np.lexsort((rng.random(len(self)), self._lengths))
-        whole = len(order) // self._batch_size * self._batch_size
+        full = len(order) // self._batch_size * self._batch_size
         # Which examples are left over for the smaller last batch, changes from epoch to epoch.
-        rest = np.sort(rng.permutation(len(order))[: len(order) - whole])
+        rest = np.sort(rng.permutation(len(order))[: len(order) - full])
         batches = list(np.delete(order, rest).reshape(-1, self._batch_size))
         rng.shuffle(batches)
         return [*batches, order[rest]] if len(rest) else batches

@@ -75,9 +75,9 @@ def alone(folder: Path) -> Iterator[None]:
     if _rank() != 0:
         yield
         return
-    whole = folder.absolute().resolve()
-    whole.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(whole.with_name(f".{whole.name}.lock")):
+    path = folder.absolute().resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
         yield
 
 

@@ -98,6 +98,6 @@ def resolve(recommender: str, dataset: str, chosen: dict[str, Any]) -> tuple[Set
                 settings |= table.get("settings", {})
         return kind(**settings | chosen), Recipe(**recipe)
     except ValidationError as error:
-        known = ", ".join(kind.model_fields)
+        names = ", ".join(kind.model_fields)
         said = f"setting {fault(error)}" if place_of(error) else in_words(error)
-        raise UserError(f"{recommender}: {said}; its settings are {known}") from error
+        raise UserError(f"{recommender}: {said}; its settings are {names}") from error

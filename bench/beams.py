@@ -73,9 +73,9 @@ def main(
     loaded = loading.load(dataset)
     chosen = {"seed": seed} | parse_settings(settings or []) | ({"preset": preset} if preset else {})
     opened = open_recommender(recommender, loaded, chosen)
-    known = opened.recommender.decoders.values()
-    whole_catalogue = next((one.name for one in known if one.kind == ALL_ITEMS), None)
-    searches = [one.name for one in known if one.has_beams]
+    decoders = opened.recommender.decoders.values()
+    whole_catalogue = next((row.name for row in decoders if row.kind == ALL_ITEMS), None)
+    searches = [row.name for row in decoders if row.has_beams]
     if whole_catalogue is None or not searches:
         raise UserError(f"{recommender} searches with no beams: name a generative one, such as p5 or tiger")
     if decoder not in (None, *searches):
@@ -88,10 +88,10 @@ def main(
         task = bar.add_task("all items", total=len(rows))
         model.serving = serving_for(recommender, model, whole_catalogue, BEAM_WIDTH, scores)
         model.index(loaded.catalogue)
-        whole, places = beams.rank_all(
+        exhaustive, places = beams.rank_all(
             model, histories, targets, items=items, device=place, progress=lambda done: bar.update(task, completed=done)
         )
-        found = []
+        comparisons = []
         for width in beam_width or WIDTHS:
             task = bar.add_task(f"{width} beams", total=len(rows))
             model.serving = serving_for(recommender, model, decoder, width, scores)
@@ -103,7 +103,7 @@ def main(
             for part in batches:
                 parts.append(part)
                 bar.update(task, advance=len(part.users))
-            found.append(beams.compare(width, evaluate.join(parts), targets, whole, places))
+            comparisons.append(beams.compare(width, evaluate.join(parts), targets, exhaustive, places))
     serving = serving_for(recommender, model, decoder, (beam_width or WIDTHS)[0], scores)
     case = opened.case(serving, device=place, batch_size=evaluate.BATCH, k=beams.CUTOFF)
     study = BeamStudy(
@@ -112,9 +112,9 @@ def main(
         weights=opened.weights(case),
         users=len(rows),
         all_users=len(loaded.queries(Split.TEST)[0]),
-        exhaustive=beams.metrics(whole),
-        exhaustive_coverage=beams.coverage(whole, items),
-        beams=found,
+        exhaustive=beams.metrics(exhaustive),
+        exhaustive_coverage=beams.coverage(exhaustive, items),
+        beams=comparisons,
         provenance=provenance(command_of("bench.beams"), loaded, place, started),
     )
     Console().print(_table(study))

@@ -59,10 +59,10 @@ def bench_ranker(
     vectors, query = _clustered(items + 1, 0), _clustered(users, 1)
     index, built = RANKERS[ranker].built(vectors, None)
     with torch.inference_mode():
-        found, truth = index.rank(query, K), rank_items(query, vectors, K)
+        ranked, truth = index.rank(query, K), rank_items(query, vectors, K)
         if RANKERS[ranker].is_exact:
-            assert torch.equal(found.items, truth.items)
-        recall = _recall(found.items, truth.items)
+            assert torch.equal(ranked.items, truth.items)
+        recall = _recall(ranked.items, truth.items)
         seconds = _in_turns(lambda: index.rank(query, K), lambda: query @ vectors.T)
         benchmark.pedantic(index.rank, args=(query, K), rounds=1)
     found_ratio = bootstrap(np.log(seconds[0] / seconds[1]), statistic=np.median)
@@ -84,8 +84,8 @@ def _clustered(rows: int, seed: int) -> Tensor:
     return centres[torch.randint(CLUSTERS, (rows,), generator=draw)] + torch.randn(rows, WIDTH, generator=draw)
 
 
-def _recall(found: Tensor, truth: Tensor) -> float:
-    shares = [np.isin(row, others).mean() for row, others in zip(truth.numpy(), found.numpy(), strict=True)]
+def _recall(ranked: Tensor, truth: Tensor) -> float:
+    shares = [np.isin(row, others).mean() for row, others in zip(truth.numpy(), ranked.numpy(), strict=True)]
     return float(np.mean(shares))
 
 

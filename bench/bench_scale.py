@@ -155,10 +155,10 @@ def in_own_process(work: Callable[..., dict[str, Any]], *given: object) -> dict[
 
 def measured(benchmark: BenchmarkFixture, work: Callable[..., dict[str, Any]], *given: object) -> dict[str, Any]:
     """Let pytest-benchmark keep what a process told; its own time holds the start of the process, too."""
-    found: dict[str, Any] = benchmark.pedantic(in_own_process, args=(work, *given), rounds=1)
-    benchmark.extra_info.update(found)
-    print(", ".join(f"{name} {value:,.4g}" for name, value in found.items()))  # noqa: T201 - for -s
-    return found
+    figures: dict[str, Any] = benchmark.pedantic(in_own_process, args=(work, *given), rounds=1)
+    benchmark.extra_info.update(figures)
+    print(", ".join(f"{name} {value:,.4g}" for name, value in figures.items()))  # noqa: T201 - for -s
+    return figures
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
@@ -167,19 +167,19 @@ def bench_log(benchmark: BenchmarkFixture, tmp_path: Path, size: str, kind: str)
     """Load a log from its files to numbered histories; 32 million rows may take 60 s and 4 GB on two cores."""
     part = SIZES[size]
     path = write_log(tmp_path, ROWS // part, USERS // part, FILMS // part, kind=kind)
-    found = measured(benchmark, load_log, str(path), str(tmp_path / "home"))
-    assert 0 < found["interactions"] <= ROWS // part
+    figures = measured(benchmark, load_log, str(path), str(tmp_path / "home"))
+    assert 0 < figures["interactions"] <= ROWS // part
     if size == "full":
-        assert found["seconds"] <= 60  # noqa: PLR2004 - what was promised
-        assert found["peak_bytes"] <= 4e9  # noqa: PLR2004 - as above
+        assert figures["seconds"] <= 60  # noqa: PLR2004 - what was promised
+        assert figures["peak_bytes"] <= 4e9  # noqa: PLR2004 - as above
 
 
 @pytest.mark.parametrize("size", SIZES)
 def bench_evaluation(benchmark: BenchmarkFixture, size: str) -> None:
     """Rank 100,000 items for 200,000 users."""
     part = SIZES[size]
-    found = measured(benchmark, evaluate_many, RANKED_USERS // part, RANKED_ITEMS // part)
-    assert found["users"] == RANKED_USERS // part
+    figures = measured(benchmark, evaluate_many, RANKED_USERS // part, RANKED_ITEMS // part)
+    assert figures["users"] == RANKED_USERS // part
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -188,5 +188,5 @@ def bench_catalogue(benchmark: BenchmarkFixture, size: str) -> None:
 
     Of fewer items, fewer codes are shared, and each takes more.
     """
-    found = measured(benchmark, make_catalogue, ITEMS // SIZES[size])
-    assert found["trie_bytes_an_item"] <= (40 if size == "full" else 50)
+    figures = measured(benchmark, make_catalogue, ITEMS // SIZES[size])
+    assert figures["trie_bytes_an_item"] <= (40 if size == "full" else 50)

@@ -248,8 +248,8 @@ class Training:
             for rows in taken:
                 batch = self.model.collate([self.examples[row] for row in rows])
                 with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16):
-                    found = self.model(**batch).loss
-                found.backward()
+                    loss = self.model(**batch).loss
+                loss.backward()
                 self.optimizer.step()
                 self.optimizer.zero_grad()
             seconds = time.perf_counter() - started
@@ -277,8 +277,8 @@ def _tell_ratio(
 ) -> None:
     """Keep and print interactions a second of two ways that took turns, and their ratio."""
     fast, slow = np.array(pairs).T
-    found = bootstrap(np.log(fast / slow))
-    ratio, low, high = np.exp([found.value, found.low, found.high]).tolist()
+    log_ratio = bootstrap(np.log(fast / slow))
+    ratio, low, high = np.exp([log_ratio.value, log_ratio.low, log_ratio.high]).tolist()
     told = {"interactions per second": float(np.median(fast)), "beside": float(np.median(slow))}
     benchmark.extra_info |= told | {"ratio": ratio, "low": low, "high": high}
     speeds = f"{np.median(fast):,.0f} interactions/s, {beside} {np.median(slow):,.0f}"

@@ -83,17 +83,17 @@ def main(
     with together(choose_device(device)) as place:
         loaded = loading.load(dataset)
         asked = Asked(loaded, targets, k, seen, decoder, ranker, beam_width, scores, batch_size, place)
-        found = [_evaluated(name, asked, chosen) for name in recommenders]
+        evaluated = [_evaluated(name, asked, chosen) for name in recommenders]
     if not speaks():
         return
-    studies = [one for one in found if one is not None]
+    studies = [study for study in evaluated if study is not None]
     if unreachable := studies[0].quality.unreachable:
         print(  # noqa: T201 - rich would fold the line
             f"note: {unreachable:,} of {studies[0].quality.users:,} targets are in the user's own history, which is "
             "removed from the lists, so that nothing can find them; --seen keep ranks them",
             file=sys.stderr,
         )
-    Console().print(_table(dict(zip(recommenders, (one.quality for one in studies), strict=True)), loaded))
+    Console().print(_table(dict(zip(recommenders, (study.quality for study in studies), strict=True)), loaded))
     if out is not None:
         write_file(out, Studies(evaluations=studies).model_dump_json(indent=1) + "\n")
 
@@ -137,7 +137,7 @@ def _evaluated(name: str, asked: Asked, chosen: dict[str, Any]) -> Evaluation | 
     parts = shards.gathered(list(track(batches, name, total, console=console, transient=True)))
     if parts is None:
         return None
-    lists = evaluate.join([one for own in parts for one in own])
+    lists = evaluate.join([batch for own in parts for batch in own])
     case = opened.case(recommender.serving, device=place, batch_size=batch_size, k=k)
     return Evaluation(
         case=case,

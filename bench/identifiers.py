@@ -45,8 +45,8 @@ def main(
     others = {} if beside is None else read_identifiers(beside, catalogue)
     chosen, _ = resolve(recommender, loaded.name, {"seed": seed} | parse_settings(settings or []))
     own = kind.code_schemes(catalogue, chosen)
-    known = {f"{recommender}, {name}": dict(enumerate(codes, 1)) for name, codes in own.items()} | others
-    Console(width=120).print(_table(catalogue, [(name, facts(one, catalogue)) for name, one in known.items()]))
+    schemes = {f"{recommender}, {name}": dict(enumerate(codes, 1)) for name, codes in own.items()} | others
+    Console(width=120).print(_table(catalogue, [(name, facts(scheme, catalogue)) for name, scheme in schemes.items()]))
 
 
 def _table(catalogue: Catalogue, rows: Sequence[tuple[str, CodeFacts]]) -> Table:
@@ -55,17 +55,17 @@ def _table(catalogue: Catalogue, rows: Sequence[tuple[str, CodeFacts]]) -> Table
     columns = ("items", "codes", "distinct", "collide but for the last", "most", "first codes", "AMI with categories")
     for name in columns:
         table.add_column(name, justify="right")
-    for name, one in rows:
-        low, high = one.lengths
+    for name, figures in rows:
+        low, high = figures.lengths
         table.add_row(
             name,
-            f"{one.items:,}",
+            f"{figures.items:,}",
             f"{low}" if low == high else f"{low} to {high}",
-            f"{one.distinct:,}",
-            f"{one.collision_rate:.1%}",
-            str(one.largest),
-            f"{one.first_codes:,}",
-            "n/a" if one.agreement is None else f"{one.agreement:.3f}",
+            f"{figures.distinct:,}",
+            f"{figures.collision_rate:.1%}",
+            str(figures.largest),
+            f"{figures.first_codes:,}",
+            "n/a" if figures.agreement is None else f"{figures.agreement:.3f}",
         )
     return table
 

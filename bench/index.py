@@ -122,8 +122,8 @@ def _digest_of_lists(recommender: Recommender, dataset: Dataset, device: torch.d
         raise UserError(f"{dataset.name}: no user has items enough to be asked for; give longer histories")
     with torch.inference_mode():
         inputs = recommender.prepare(list(histories[:USERS])).to(device)
-        found = recommender.recommend(inputs, LENGTH)
-    told = found.items.cpu().numpy().tobytes() + found.scores.float().cpu().numpy().tobytes()
+        recommended = recommender.recommend(inputs, LENGTH)
+    told = recommended.items.cpu().numpy().tobytes() + recommended.scores.float().cpu().numpy().tobytes()
     return hashlib.sha256(told).hexdigest()[:12]
 
 

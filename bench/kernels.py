@@ -84,8 +84,8 @@ def main(
         Console().print(_table(name, frame.head(rows), int(frame["calls"].sum())))
         frames.append(frame.assign(recommender=name))
     if out is not None:
-        whole = pd.concat(frames)[["recommender", "kernel", "calls", "microseconds"]]
-        write_folder(out.parent, {out.name: csv_bytes(whole)}, made_by="bench.kernels")
+        joined = pd.concat(frames)[["recommender", "kernel", "calls", "microseconds"]]
+        write_folder(out.parent, {out.name: csv_bytes(joined)}, made_by="bench.kernels")
 
 
 def kernels(recommender: Recommender, request: Any, *, k: int, device: torch.device) -> pd.DataFrame:
@@ -116,12 +116,12 @@ def kernels(recommender: Recommender, request: Any, *, k: int, device: torch.dev
             activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_cuda else [])]
         ) as profiler:
             ask()
-    found = [
+    rows = [
         (event.key, event.count, event.self_device_time_total if on_cuda else event.self_cpu_time_total)
         for event in profiler.key_averages()
         if not event.key.startswith(PHASE)
     ]
-    frame = pd.DataFrame(found, columns=["kernel", "calls", "microseconds"])
+    frame = pd.DataFrame(rows, columns=["kernel", "calls", "microseconds"])
     return frame[frame["microseconds"] > 0].sort_values("microseconds", ascending=False, ignore_index=True)
 
 

@@ -53,13 +53,13 @@ def main(
     probes = [
         LeakProbe(
             dataset=loaded.variant,
-            numbering=one.name,
-            labels=list(one.labels),
+            numbering=numbering.name,
+            labels=list(numbering.labels),
             users=len(histories),
-            metrics=leaks.probe(histories, targets, one.numbers),
+            metrics=leaks.probe(histories, targets, numbering.numbers),
             provenance=source,
         )
-        for one in kind.numberings(loaded.catalogue, loaded.training(), chosen)
+        for numbering in kind.numberings(loaded.catalogue, loaded.training(), chosen)
     ]
     Console().print(_table(probes))
     if out is not None:
@@ -77,8 +77,8 @@ def _table(probes: list[LeakProbe]) -> Table:
     for name in SHOWN:
         table.add_column(name, justify="right")
     table.add_column("", overflow="fold")
-    for one in probes:
-        table.add_row(one.numbering, *(f"{one.metrics[name].value:.4f}" for name in SHOWN), ", ".join(one.labels))
+    for probe in probes:
+        table.add_row(probe.numbering, *(f"{probe.metrics[name].value:.4f}" for name in SHOWN), ", ".join(probe.labels))
     return table
 
 

@@ -22,7 +22,7 @@ from models.errors import UserError
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
-TOLD = {one.key: one.told for one in OPTIONS}
+TOLD = {option.key: option.told for option in OPTIONS}
 
 QUIETLY = ["-q", "--no-header", "--no-summary", "-p", "no:cacheprovider", "--benchmark-columns=rounds"]
 

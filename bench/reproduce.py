@@ -116,7 +116,7 @@ def main(
             suite,
             size=size,
             only=only or [],
-            sources=[one for one in datasets.split(",") if one],
+            sources=[source for source in datasets.split(",") if source],
             loading=loading,
             device=device,
             threads=timing_threads,
@@ -145,7 +145,7 @@ def main(
         raise UserError("--dry-run, --retry-failed and --pages go with a queue, such as gpu")
     for name in (RUN, STUDIES):
         check_out_file(out / name)
-    sources = [one for one in datasets.split(",") if one]
+    sources = [source for source in datasets.split(",") if source]
     on_gpu = torch.cuda.is_available() if device is None else device.startswith("cuda")
     plan = make_plan(
         suite,
@@ -243,11 +243,11 @@ def _reproduce(steps: Steps, at_once: int, *, measure: bool, render: bool, out: 
     content = plan.kept.run
     if measure:
         try:
-            found = steps.measure()
+            run = steps.measure()
         except StepFailedError as error:
             steps.failures.append(str(error))
         else:
-            content = content if found is None else plan.kept.with_run(signed(found, command=command, suite=plan.name))
+            content = content if run is None else plan.kept.with_run(signed(run, command=command, suite=plan.name))
     if content:
         write_file(out / RUN, json.dumps(content, indent=1) + "\n")
     runs = [out / RUN] if content else []

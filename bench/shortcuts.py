@@ -72,7 +72,7 @@ def main(
     place = choose_device(device)
     loaded = loading.load(dataset)
     histories, targets = loaded.queries(Split.TEST)
-    found = structure(loaded.catalogue, loaded.training(), histories, targets)
+    measured = structure(loaded.catalogue, loaded.training(), histories, targets)
     rows = evaluate.sample(len(histories), users)
     some, goals = histories.pick(rows), [targets[row] for row in rows]
     chosen = {"seed": seed} | parse_settings(settings or []) | ({"preset": preset} if preset else {})
@@ -101,7 +101,7 @@ def main(
             )
     source = provenance(command_of("bench.shortcuts"), loaded, place, started)
     probe = ShortcutProbe(
-        dataset=loaded.variant, users=len(histories), limited=limited, provenance=source, **asdict(found)
+        dataset=loaded.variant, users=len(histories), limited=limited, provenance=source, **asdict(measured)
     )
     Console().print(_table(probe))
     if out is not None:
@@ -118,10 +118,10 @@ def _table(probe: ShortcutProbe) -> Table:
         "cosine of last item and target, by chance": f"{_number(probe.smoothness)}, {_number(probe.by_chance)}",
     }
     rows |= {
-        f"{SHOWN} of {one.recommender}, {'all items' if one.last is None else f'last {one.last}'} known": (
-            f"{one.metrics[SHOWN].value:.4f} [{one.metrics[SHOWN].low:.4f}, {one.metrics[SHOWN].high:.4f}]"
+        f"{SHOWN} of {probed.recommender}, {'all items' if probed.last is None else f'last {probed.last}'} known": (
+            f"{probed.metrics[SHOWN].value:.4f} [{probed.metrics[SHOWN].low:.4f}, {probed.metrics[SHOWN].high:.4f}]"
         )
-        for one in probe.limited
+        for probed in probe.limited
     }
     for name, value in rows.items():
         table.add_row(name, value)

@@ -113,7 +113,7 @@ def folders_below(root: Path) -> dict[Path, tuple[list[Run], list[StudyFile]]]:
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; give the one that holds results, such as reports/")
-    found: dict[Path, tuple[list[Run], list[StudyFile]]] = {}
+    by_folder: dict[Path, tuple[list[Run], list[StudyFile]]] = {}
     for path in sorted(root.glob("**/*.json*")):
         if not (path.name.endswith(ENDINGS) and path.is_file() and _is_of_kind(path, (KIND, STUDIES))):
             continue
@@ -122,12 +122,12 @@ def folders_below(root: Path) -> dict[Path, tuple[list[Run], list[StudyFile]]]:
         except UserError as error:
             print(f"note: passed over: {error}", file=sys.stderr)  # noqa: T201 - rich would fold the line
             continue
-        here = found.setdefault(path.parent, ([], []))
+        here = by_folder.setdefault(path.parent, ([], []))
         here[0].extend(runs)
         here[1].extend(studies)
-    if not found:
+    if not by_folder:
         raise UserError(f"{root} holds no results: measure first, and put the files below it, one folder a run")
-    return found
+    return by_folder
 
 
 def past() -> list[Run]:

@@ -17,13 +17,13 @@ class BrokenListError(UserError):
 
 
 def check_lists(
-    recommender: Recommender, found: Recommendations, histories: Sequence[History], *, k: int, items: int | None = None
+    recommender: Recommender, lists: Recommendations, histories: Sequence[History], *, k: int, items: int | None = None
 ) -> None:
     """See that lists keep the contract of `Recommender.recommend`.
 
     Args:
         recommender: Whose lists; named in the error, and asked whether seen items may come back.
-        found: Lists on the host, items and scores [B, k].
+        lists: Lists on the host, items and scores [B, k].
         histories: The users that asked, [B].
         k: Places that were asked for.
         items: Size n of the catalogue; None does not check the upper end.
@@ -32,9 +32,9 @@ def check_lists(
         BrokenListError: Names the recommender, what it broke, and the first user for whom it did.
 
     """
-    broken = _broken_shape(found, len(histories), k)
+    broken = _broken_shape(lists, len(histories), k)
     if broken is None:
-        for what, rows in _broken_rows(found, histories, recommender.serving.seen, items):
+        for what, rows in _broken_rows(lists, histories, recommender.serving.seen, items):
             if rows.any():
                 user = histories[int(rows.nonzero()[0, 0])].user
                 broken = f"{what} ({int(rows.sum())} of {len(histories)} lists, the first of user {user})"
@@ -46,23 +46,23 @@ def check_lists(
         )
 
 
-def _broken_shape(found: Any, users: int, k: int) -> str | None:
+def _broken_shape(lists: Any, users: int, k: int) -> str | None:
     wanted = (users, k)
-    for name, tensor in (("items", found.items), ("scores", found.scores)):
+    for name, tensor in (("items", lists.items), ("scores", lists.scores)):
         if not isinstance(tensor, Tensor):
             return f"{name} is of type {type(tensor).__name__}, not a tensor"
         if tuple(tensor.shape) != wanted:
             return f"{name} has the shape {list(tensor.shape)} instead of {list(wanted)} (users, places)"
-    if found.items.dtype != torch.int64:
-        return f"items has the type {found.items.dtype} instead of torch.int64"
-    return None if found.scores.is_floating_point() else f"scores has the type {found.scores.dtype}, which is no float"
+    if lists.items.dtype != torch.int64:
+        return f"items has the type {lists.items.dtype} instead of torch.int64"
+    return None if lists.scores.is_floating_point() else f"scores has the type {lists.scores.dtype}, which is no float"
 
 
 def _broken_rows(
-    found: Recommendations, histories: Sequence[History], seen: SeenItems, items: int | None
+    lists: Recommendations, histories: Sequence[History], seen: SeenItems, items: int | None
 ) -> list[tuple[str, Tensor]]:
     """Return each rule in words, beside which lists break it, bool [B]; NaN comes first, since it breaks others too."""
-    numbers, scores = found.items, found.scores
+    numbers, scores = lists.items, lists.scores
     most = int(numbers.max()) if items is None and numbers.numel() else items or 0
     empty = numbers == PADDING
     ordered = numbers.sort(1).values
@@ -82,6 +82,6 @@ def _broken_rows(
 
 def _came_back(numbers: Tensor, histories: Sequence[History]) -> Tensor:
     """Tell in which lists [B, k] an item of the history stands, bool [B]."""
-    known = pad([history.items for history in histories]).sort(1).values  # [B, H]
-    place = torch.searchsorted(known, numbers.contiguous()).clamp(max=known.shape[1] - 1)
-    return ((known.gather(1, place) == numbers) & (numbers != PADDING)).any(1)
+    seen_items = pad([history.items for history in histories]).sort(1).values  # [B, H]
+    place = torch.searchsorted(seen_items, numbers.contiguous()).clamp(max=seen_items.shape[1] - 1)
+    return ((seen_items.gather(1, place) == numbers) & (numbers != PADDING)).any(1)

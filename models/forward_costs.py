@@ -109,8 +109,8 @@ def head(rows: int, width: int, outputs: int) -> int:
 
 def total(*parts: int | None) -> int | None:
     """Add up costs; None where one is not known."""
-    known = [part for part in parts if part is not None]
-    return sum(known) if len(known) == len(parts) else None
+    costs = [part for part in parts if part is not None]
+    return sum(costs) if len(costs) == len(parts) else None
 
 
 _DECODERS = {"llama": llama, "qwen2": llama, "qwen3": llama, "gpt2": gpt2}

@@ -27,16 +27,16 @@ WARM_UP = 3
 _graphs: defaultdict[torch.device, WeakSet[torch.cuda.CUDAGraph]] = defaultdict(WeakSet)
 
 
-def capture(whole: Program, inputs: Sequence[Tensor | None], held: object = None) -> Program:
-    """Return `whole` as a graph over inputs and outputs that stay where they are.
+def capture(program: Program, inputs: Sequence[Tensor | None], held: object = None) -> Program:
+    """Return `program` as a graph over inputs and outputs that stay where they are.
 
     All graphs of a device share one pool of memory: none runs beside another, and each result is copied out at once.
     While operations are counted or traced, the same operators run one by one.
 
     Args:
-        whole: Reads nothing back to the host, and is given inputs of these shapes and types only.
+        program: Reads nothing back to the host, and is given inputs of these shapes and types only.
         inputs: On one CUDA device; which of them are None stays the same.
-        held: Whatever else `whole` reads, so that it lives as long as the graph does.
+        held: Whatever else `program` reads, so that it lives as long as the graph does.
 
     Raises:
         UserError: They are not on a CUDA device.
@@ -52,17 +52,17 @@ def capture(whole: Program, inputs: Sequence[Tensor | None], held: object = None
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(WARM_UP):
-                whole(*still)
+                program(*still)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=_pool(device)):
-            outputs = whole(*still)
+            outputs = program(*still)
     _graphs[device].add(graph)
     kept = graph, held
 
     def replay(*given: Tensor | None) -> tuple[Tensor, ...]:
         if is_watched():
-            return whole(*given)
+            return program(*given)
         with torch.cuda.device(device):
             for place, value in zip(still, given, strict=True):
                 if place is not None and value is not None:

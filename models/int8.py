@@ -72,9 +72,9 @@ def products(query: Tensor, rows: Tensor | Int8Rows, bias: Tensor | None = None)
         return functional.linear(query, rows, bias)
     left = Int8Rows.of(query.reshape(-1, query.shape[-1]))
     sums = _int32_sums(left.values, rows.values)  # [R, n]
-    found = (sums * left.scales[:, None]).mul_(rows.scales)
-    found = found if bias is None else found + bias
-    return found.to(query.dtype).view(*query.shape[:-1], len(rows))
+    scores = (sums * left.scales[:, None]).mul_(rows.scales)
+    scores = scores if bias is None else scores + bias
+    return scores.to(query.dtype).view(*query.shape[:-1], len(rows))
 
 
 def _int32_sums(left: Tensor, right: Tensor) -> Tensor:

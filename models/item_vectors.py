@@ -166,8 +166,8 @@ class ItemVectors(nn.Module):
     def _together(self, pooled: Tensor | None, numbers: Tensor | None) -> Tensor:
         """Add up what is known of items: their texts [N, d] and their numbers' embeddings [N, D]."""
         text = None if pooled is None else self.projection(pooled)
-        known = [part for part in (text, numbers) if part is not None]
-        return known[0] if len(known) == 1 else known[0] + known[1]
+        vectors = [part for part in (text, numbers) if part is not None]
+        return vectors[0] if len(vectors) == 1 else vectors[0] + vectors[1]
 
     @property
     def index_bytes(self) -> int:
@@ -192,14 +192,14 @@ class ItemVectors(nn.Module):
         if self.tokens is not None and self.mask is not None:
             return self.item_llm.encode_all(self.tokens, self.mask)
         count = len(self._items) + 1
-        whole: Tensor | None = None
+        vectors: Tensor | None = None
         for start in range(0, count, SHARD):
             numbers = torch.arange(start, min(start + SHARD, count))
             made = self.item_llm.encode_all(*self._tokens_of(numbers))
-            whole = made.new_empty(count, made.shape[1]) if whole is None else whole
-            whole[start : start + len(made)] = made
-        assert whole is not None
-        return whole
+            vectors = made.new_empty(count, made.shape[1]) if vectors is None else vectors
+            vectors[start : start + len(made)] = made
+        assert vectors is not None
+        return vectors
 
     def _tokens_of(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return the tokens and the mask of items [N], both int64 [N, T]."""

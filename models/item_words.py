@@ -25,7 +25,7 @@ def tf_idf(catalogue: Catalogue) -> sparse.csr_array:
     for item in catalogue.items:
         brand = [f"brand {item.brand}"] * 2 if item.brand else []
         words.append([*item.title.lower().split(), *(f"category {name}" for name in item.categories), *brand])
-    counted = TfidfVectorizer(analyzer=lambda found: found, sublinear_tf=True, min_df=RARE)
+    counted = TfidfVectorizer(analyzer=lambda document: document, sublinear_tf=True, min_df=RARE)
     try:
         return sparse.csr_array(counted.fit_transform(words).astype(np.float32))
     except ValueError:  # no word occurs twice: texts tell nothing

@@ -41,9 +41,9 @@ def origin(name: str) -> tuple[str, dict[str, Any]]:
     """
     if name in PRETRAINED:
         package, name = PRETRAINED[name]
-        found = find_spec(package)
-        if found is not None and found.origin is not None:
-            return str(Path(found.origin).parent / "model"), HERE
+        spec = find_spec(package)
+        if spec is not None and spec.origin is not None:
+            return str(Path(spec.origin).parent / "model"), HERE
     if name.strip() and Path(name).is_dir():
         check_alone(Path(name))
         return name, HERE

@@ -33,13 +33,14 @@ OPTIONS: dict[str, Any] = {"cpp_wrapper": True}
 Pass = Callable[[BatchFeature], tuple[Tensor, ...]]
 
 
-def as_program(recommender: Recommender, key: Hashable, whole: Pass, inputs: BatchFeature) -> tuple[Tensor, ...]:
-    """Return what `whole` makes of inputs, as a program that is made once for each key and size.
+def as_program(recommender: Recommender, key: Hashable, forward_pass: Pass, inputs: BatchFeature) -> tuple[Tensor, ...]:
+    """Return what `forward_pass` makes of inputs, as a program that is made once for each key and size.
 
     Args:
         recommender: Keeps its programs; its `index` empties them, for they go on reading what they were made with.
         key: What tells different passes of the recommender apart.
-        whole: Reads item numbers [B, S], padded on the right with 0 up to `Recommender.most_places`, and tensors [B].
+        forward_pass: Reads tensors [B], and item numbers [B, S] padded on the right with 0 up to
+            `Recommender.most_places`.
         inputs: As `Recommender.prepare` makes them, on the recommender's device.
 
     Raises:
@@ -51,26 +52,26 @@ def as_program(recommender: Recommender, key: Hashable, whole: Pass, inputs: Bat
     if size not in recommender.programs:
 
         def from_tensors(*given: Tensor) -> tuple[Tensor, ...]:
-            return whole(BatchFeature(dict(zip(names, given, strict=True))))
+            return forward_pass(BatchFeature(dict(zip(names, given, strict=True))))
 
         recommender.programs[size] = _program(from_tensors, tensors, recommender)
     return recommender.programs[size](*tensors)
 
 
-def _program(whole: Program, tensors: list[Tensor], recommender: Recommender) -> Program:
+def _program(program: Program, tensors: list[Tensor], recommender: Recommender) -> Program:
     if tensors[0].is_cuda:
-        return capture(whole, tensors, [*recommender.parameters(), *recommender.buffers()])
-    return compiled(whole)
+        return capture(program, tensors, [*recommender.parameters(), *recommender.buffers()])
+    return compiled(program)
 
 
-def compiled(whole: Program) -> Program:
-    """Return `whole` as a program of Inductor's, for tensors of the sizes that it is first called with.
+def compiled(program: Program) -> Program:
+    """Return `program` compiled by Inductor, for tensors of the sizes that it is first called with.
 
     Raises:
         UserError: At its first call: there is no C++ compiler.
 
     """
-    quick: Program = torch.compile(whole, dynamic=False, fullgraph=True, options=OPTIONS)
+    quick: Program = torch.compile(program, dynamic=False, fullgraph=True, options=OPTIONS)
     ready = False
 
     def call(*given: Tensor) -> tuple[Tensor, ...]:
@@ -80,13 +81,13 @@ def compiled(whole: Program) -> Program:
         try:
             # Each size has a program of its own, but all count against the limit of the one function.
             with torch._dynamo.config.patch(recompile_limit=SIZES):  # noqa: SLF001 - torch's documented switch
-                found = quick(*given)
+                outputs = quick(*given)
         except torch._inductor.exc.InductorError as error:  # noqa: SLF001 - where torch keeps it
             if "InvalidCxxCompiler" not in str(error):
                 raise
             raise UserError("compiling needs a C++ compiler, such as g++: install one, or do not compile") from error
         ready = True
-        return found
+        return outputs
 
     return call
 

@@ -453,9 +453,9 @@ class TrainableRecommender(Recommender, PreTrainedModel):
         """
         check_alone(Path(folder))
         kwargs |= HERE | {"use_safetensors": True, "output_loading_info": True}
-        found: Any = super().from_pretrained(folder, *args, **kwargs)
-        model: Self = found[0]
-        told: dict[str, Any] = found[1]
+        loaded: Any = super().from_pretrained(folder, *args, **kwargs)
+        model: Self = loaded[0]
+        told: dict[str, Any] = loaded[1]
         check_whole(model, told)
         if told["unexpected_keys"]:
             raise UserError(f"weights are left over, {', '.join(sorted(told['unexpected_keys'])[:3])}")

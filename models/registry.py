@@ -89,17 +89,17 @@ def load(name: str) -> type[Recommender]:
     path = entry.path if entry else name
     module_name, _, class_name = path.partition(":")
     if not class_name:
-        known = ", ".join(sorted(available()))
-        raise UserError(f"unknown recommender {name!r}: use one of {known}, or package.module:Class")
+        names = ", ".join(sorted(available()))
+        raise UserError(f"unknown recommender {name!r}: use one of {names}, or package.module:Class")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        found = getattr(importlib.import_module(module_name), class_name)
+        recommender_class = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"recommender {name!r} cannot be imported: {error}; is its folder on PYTHONPATH?") from error
     except (Exception, SystemExit) as error:  # whatever a module of somebody else's does when it is imported
         said = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"recommender {name!r} cannot be imported: {said}; mend {module_name}") from error
-    if not (isinstance(found, type) and issubclass(found, Recommender)):
+    if not (isinstance(recommender_class, type) and issubclass(recommender_class, Recommender)):
         raise UserError(f"recommender {name!r}: {path} is not a subclass of models.recommender.Recommender")
-    return found
+    return recommender_class

@@ -75,8 +75,8 @@ def negatives_outside(input_ids: Tensor, labels: Tensor, items: int) -> Tensor:
     window = torch.cat([input_ids, labels[:, -1:]], dim=1)
     negatives = torch.randint_like(labels, 1, items + 1)
     for _ in range(3):  # what is left after three redraws is rarer than a mislabelled click
-        known = (negatives[:, :, None] == window[:, None, :]).any(-1)
-        negatives = torch.where(known, torch.randint_like(labels, 1, items + 1), negatives)
+        in_window = (negatives[:, :, None] == window[:, None, :]).any(-1)
+        negatives = torch.where(in_window, torch.randint_like(labels, 1, items + 1), negatives)
     return negatives
 
 

@@ -53,21 +53,21 @@ def in_shards(parts: Sequence[Part], compute: Callable[[Part], Tensor]) -> list[
     own = {place: compute(parts[place]).contiguous() for place in range(rank(), len(parts), count)}
     told: list[Any] = [None] * count
     distributed.all_gather_object(told, {place: (made.shape, made.dtype) for place, made in own.items()})
-    known = {place: about for one in told for place, about in one.items()}
+    layouts = {place: layout for share in told for place, layout in share.items()}
     device = next((made.device for made in own.values()), torch.device("cpu"))
-    whole = []
+    tensors = []
     for place in range(len(parts)):
-        shape, dtype = known[place]
+        shape, dtype = layouts[place]
         made = own.pop(place) if place in own else torch.empty(shape, dtype=dtype, device=device)
         distributed.broadcast(made, src=place % count)
-        whole.append(made)
-    return whole
+        tensors.append(made)
+    return tensors
 
 
 def gathered(own: object) -> list[Any] | None:
     """Bring what each process has to the first; None in the others."""
     if processes() == 1:
         return [own]
-    found: list[Any] | None = [None] * processes() if rank() == 0 else None
-    distributed.gather_object(own, found)
-    return found
+    objects: list[Any] | None = [None] * processes() if rank() == 0 else None
+    distributed.gather_object(own, objects)
+    return objects

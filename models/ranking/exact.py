@@ -76,8 +76,8 @@ def scan(
             here = (seen_items >= start) & (seen_items < end)
             least = torch.where(here, -torch.inf, torch.inf).to(scores.dtype)
             scores.scatter_reduce_(1, (seen_items - start).clamp(0, end - start - 1), least, "amin")
-        found, places = top_k(scores, min(wanted, end - start))
-        best, items = torch.cat([best, found], 1), torch.cat([items, places + start], 1)
+        chunk_best, places = top_k(scores, min(wanted, end - start))
+        best, items = torch.cat([best, chunk_best], 1), torch.cat([items, places + start], 1)
         if start > 0:
             best, places = top_k(best, min(wanted, best.shape[1]))
             items = items.gather(1, places)

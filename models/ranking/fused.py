@@ -52,8 +52,8 @@ class Best:
         users, groups = (grouped.amax(2) > self._least[:, None]).nonzero(as_tuple=True)
         if len(users) > PENDING * len(scores):  # as of the first chunk
             self.settle()
-            found, places = top_k(scores, min(self.items.shape[1], scores.shape[1]))
-            self._merge(found, (places + first).masked_fill_(found == -torch.inf, PADDING))
+            best, places = top_k(scores, min(self.items.shape[1], scores.shape[1]))
+            self._merge(best, (places + first).masked_fill_(best == -torch.inf, PADDING))
         elif len(users):
             self._groups.append((users, first + groups * GROUP, grouped[users, groups]))
             self._waiting += len(users)
@@ -72,14 +72,14 @@ class Best:
         counts = users.bincount(minlength=len(self.items))
         place = torch.arange(len(users)) - (counts.cumsum(0) - counts)[users]
         shape = len(self.items), int(counts.max())
-        found = torch.full(shape, -torch.inf).index_put_((users, place), scores)
+        padded = torch.full(shape, -torch.inf).index_put_((users, place), scores)
         numbers = torch.full(shape, PADDING).index_put_((users, place), items)
-        self._merge(found, numbers)
+        self._merge(padded, numbers)
 
-    def _merge(self, found: Tensor, items: Tensor) -> None:
+    def _merge(self, scores: Tensor, items: Tensor) -> None:
         """Keep the best of these [B, c] and of those before; of a user's, equal scores come with ascending items."""
         width = self.items.shape[1]
-        self.scores, places = top_k(torch.cat([self.scores, found], 1), width)
+        self.scores, places = top_k(torch.cat([self.scores, scores], 1), width)
         self.items = torch.cat([self.items, items], 1).gather(1, places)
         self._least = self.scores[:, -1]
 

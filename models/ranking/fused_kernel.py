@@ -44,12 +44,12 @@ def _maxima_kernel(  # type: ignore[no-untyped-def]  # noqa: ANN202 - compiled b
             mask=(user[:, None] < users) & (column[None, :] < width),
             other=0.0,
         )
-        known = tl.load(
+        vectors = tl.load(
             rows + item[None, :] * width + column[:, None],
             mask=(item[None, :] < items) & (column[:, None] < width),
             other=0.0,
         )
-        scores = tl.dot(asked, known, scores, input_precision="ieee")
+        scores = tl.dot(asked, vectors, scores, input_precision="ieee")
     if HAS_BIAS:
         scores += tl.load(bias + item, mask=item < items, other=0.0).to(tl.float32)[None, :]
     word = tl.load(
@@ -92,8 +92,8 @@ def best(
     scores = scores if bias is None else scores + bias[items].float()
     gone = (hidden.gather(1, items // WORD) >> (items % WORD)) & 1
     scores = scores.masked_fill((gone == 1) | beyond, -torch.inf)
-    found, places = top_k(scores, min(k, scores.shape[1]))
-    return found, items.gather(1, places)
+    best_scores, places = top_k(scores, min(k, scores.shape[1]))
+    return best_scores, items.gather(1, places)
 
 
 def maxima(query: Tensor, vectors: Tensor, bias: Tensor | None, hidden: Tensor) -> Tensor:
@@ -108,14 +108,14 @@ def maxima(query: Tensor, vectors: Tensor, bias: Tensor | None, hidden: Tensor) 
     """
     (users, width), items = query.shape, len(vectors)
     groups = -(-items // GROUP)
-    found = torch.empty(users, groups, device=query.device)
+    greatest = torch.empty(users, groups, device=query.device)
     grid = (triton.cdiv(items, ITEMS) * triton.cdiv(users, USERS),)
     depth = min(DEPTH, max(16, triton.next_power_of_2(width)))
     _maxima_kernel[grid](
-        query, vectors, query if bias is None else bias, hidden, found, users, items, width, groups, hidden.shape[1],
+        query, vectors, query if bias is None else bias, hidden, greatest, users, items, width, groups, hidden.shape[1],
         HAS_BIAS=bias is not None, U=USERS, N=ITEMS, D=depth, G=GROUP,
     )  # fmt: skip
-    return found
+    return greatest
 
 
 def _hidden(seen_items: Tensor | None, users: int, rows: int, device: torch.device) -> Tensor:

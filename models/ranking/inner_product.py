@@ -69,10 +69,10 @@ class InnerProduct(Recommender):
                 query = self.query_of(inputs)
             return self.ranked(query, inputs, k)
         if built.ranker.traceable or self._on_gpu(inputs):
-            return self._compiled_whole(index, built, inputs, k)
+            return self._compiled_pass(index, built, inputs, k)
         with phase("encode"):
-            known = BatchFeature({name: value for name, value in inputs.items() if name != "seen_items"})
-            (query,) = as_program(self, "query", lambda given: (self.query_of(given),), known)
+            query_inputs = BatchFeature({name: value for name, value in inputs.items() if name != "seen_items"})
+            (query,) = as_program(self, "query", lambda given: (self.query_of(given),), query_inputs)
         return self.ranked(query, inputs, k)
 
     def encoding(self) -> AbstractContextManager[object]:
@@ -92,13 +92,13 @@ class InnerProduct(Recommender):
         """Tell of which lists a bound proves that scoring every item gives them, bool [B]; None where there is none."""
         return self._ranker()[0].proven(self.query_of(inputs), k, inputs.get("seen_items"))
 
-    def _compiled_whole(self, index: Index, built: Built, inputs: BatchFeature, k: int) -> Recommendations:
-        def whole(given: BatchFeature) -> tuple[Tensor, Tensor]:
-            found = index.rank(self.query_of(given), k, given.get("seen_items"))
-            return found.items, found.scores
+    def _compiled_pass(self, index: Index, built: Built, inputs: BatchFeature, k: int) -> Recommendations:
+        def encode_and_rank(given: BatchFeature) -> tuple[Tensor, Tensor]:
+            ranked = index.rank(self.query_of(given), k, given.get("seen_items"))
+            return ranked.items, ranked.scores
 
         with phase("compiled pass"):
-            return Recommendations(*as_program(self, (built.ranker.name, k), whole, inputs))
+            return Recommendations(*as_program(self, (built.ranker.name, k), encode_and_rank, inputs))
 
     @staticmethod
     def _on_gpu(inputs: BatchFeature) -> bool:

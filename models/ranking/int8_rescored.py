@@ -41,12 +41,12 @@ class Int8Rescored(Index):
         self._rows, self._bias = rows, bias
         parts, lengths = [], []
         for start in range(0, len(rows), AT_ONCE):
-            whole = rows[start : start + AT_ONCE].float().detach()
-            parts.append(Int8Rows.of(whole))
+            chunk = rows[start : start + AT_ONCE].float().detach()
+            parts.append(Int8Rows.of(chunk))
             coarse = parts[-1].float()
-            lengths.append(torch.stack([coarse.norm(dim=1).max(), (whole - coarse).norm(dim=1).max()]))
+            lengths.append(torch.stack([coarse.norm(dim=1).max(), (chunk - coarse).norm(dim=1).max()]))
         self._longest, self._residual = torch.stack(lengths).amax(0).tolist()
-        self._rounded = Int8Rows(torch.cat([one.values for one in parts]), torch.cat([one.scales for one in parts]))
+        self._rounded = Int8Rows(torch.cat([part.values for part in parts]), torch.cat([part.scales for part in parts]))
         self.nbytes = self._rounded.values.nbytes + self._rounded.scales.nbytes
         self.details = f"best {CANDIDATES} x k scored again"
 
@@ -63,12 +63,12 @@ class Int8Rescored(Index):
     def proven(self, query: Tensor, k: int, seen_items: Tensor | None = None) -> Tensor:
         """Tell by the bound of the module's docstring."""
         best, items = self._nominated(query, k, seen_items)
-        found = lists(*exact.rescored(query, self._rows, self._bias, best, items, k), k)
+        ranked = lists(*exact.rescored(query, self._rows, self._bias, best, items, k), k)
         length = query.float().norm(dim=1)
         residual = (query.float() - Int8Rows.of(query).float()).norm(dim=1)
         error = residual * self._longest + length * self._residual + SLACK * length * self._longest
         last = best[:, -1].float()  # -inf where all items were nominated
-        proven: Tensor = (last == -torch.inf) | (found.scores[:, -1] > last + error)
+        proven: Tensor = (last == -torch.inf) | (ranked.scores[:, -1] > last + error)
         return proven
 
     def _nominated(self, query: Tensor, k: int, seen_items: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -70,8 +70,8 @@ class Nearest(Index):
         nominees = self._nominees(query, min(k + most, self._items))  # [B, places]
         nominees = nominees if seen_items is None else _without(nominees, seen_items)
         best = torch.zeros(nominees.shape).masked_fill_(nominees == PADDING, -torch.inf)
-        found = lists(*exact.rescored(query, self._rows, self._bias, best, nominees, k), k)
-        return self._filled(found, query, k, seen_items)
+        ranked = lists(*exact.rescored(query, self._rows, self._bias, best, nominees, k), k)
+        return self._filled(ranked, query, k, seen_items)
 
     def _nominees(self, query: Tensor, places: int) -> Tensor:
         """Return item numbers, int64 [B, places]; `PADDING` where fewer were found."""
@@ -79,18 +79,18 @@ class Nearest(Index):
         if self._bias is not None:
             asked = torch.cat([asked, torch.ones(len(asked), 1)], 1)
         self._faiss.omp_set_num_threads(torch.get_num_threads())
-        _, found = self._index.search(np.ascontiguousarray(asked.numpy()), places, params=self._how(places))
-        return torch.from_numpy(found) + 1  # faiss counts from 0, and says -1 where it found none
+        _, rows = self._index.search(np.ascontiguousarray(asked.numpy()), places, params=self._how(places))
+        return torch.from_numpy(rows) + 1  # faiss counts from 0, and says -1 where it found none
 
-    def _filled(self, found: Recommendations, query: Tensor, k: int, seen_items: Tensor | None) -> Recommendations:
+    def _filled(self, ranked: Recommendations, query: Tensor, k: int, seen_items: Tensor | None) -> Recommendations:
         """Score every item for users whose list is shorter than it could be."""
         gone = 0 if seen_items is None else _different(seen_items)
-        short = (found.items != PADDING).sum(1) < torch.as_tensor(self._items - gone).clamp(0, k)
+        short = (ranked.items != PADDING).sum(1) < torch.as_tensor(self._items - gone).clamp(0, k)
         if bool(short.any()):
             seen = None if seen_items is None else seen_items[short]
-            whole = exact.rank_items(query[short], self._rows, k, seen, self._bias)
-            found.items[short], found.scores[short] = whole.items, whole.scores
-        return found
+            full_lists = exact.rank_items(query[short], self._rows, k, seen, self._bias)
+            ranked.items[short], ranked.scores[short] = full_lists.items, full_lists.scores
+        return ranked
 
     @abstractmethod
     def _made(self, vectors: Any) -> Any:
@@ -153,16 +153,16 @@ def _faiss() -> ModuleType:
 
 def _without(nominees: Tensor, seen_items: Tensor) -> Tensor:
     """Put `PADDING` in place of items that were seen, [B, places]."""
-    known = seen_items.sort(1).values
-    place = torch.searchsorted(known, nominees).clamp(max=known.shape[1] - 1)
-    return nominees.masked_fill(known.gather(1, place) == nominees, PADDING)
+    ordered = seen_items.sort(1).values
+    place = torch.searchsorted(ordered, nominees).clamp(max=ordered.shape[1] - 1)
+    return nominees.masked_fill(ordered.gather(1, place) == nominees, PADDING)
 
 
 def _different(seen_items: Tensor) -> Tensor:
     """Count the different items of each row, [B]."""
-    known = seen_items.sort(1).values
-    fresh = (known[:, 1:] != known[:, :-1]).sum(1) + 1
-    return fresh - (known[:, 0] == PADDING).long()
+    ordered = seen_items.sort(1).values
+    fresh = (ordered[:, 1:] != ordered[:, :-1]).sum(1) + 1
+    return fresh - (ordered[:, 0] == PADDING).long()
 
 
 IVF_RANKER = CatalogueRanker(name="ivf", kind="clusters of items (faiss)", is_counted=False, build=IVF)

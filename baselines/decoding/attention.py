@@ -32,12 +32,12 @@ def attend_masked(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale
     else:
         folded = query.view(users, rows, groups, each, width).permute(0, 2, 3, 1, 4).flatten(2, 3)
         mask = mask.repeat(1, 1, each, 1)
-    found = functional.scaled_dot_product_attention(
+    attended = functional.scaled_dot_product_attention(
         folded, key.transpose(1, 2), value.transpose(1, 2), attn_mask=mask, scale=scale
     )  # [B, G, each * R, d]
     if each > 1:
-        found = found.reshape(users, heads, rows, width)  # a GPU's kernels lay it out otherwise
-    return found.transpose(1, 2).flatten(2)
+        attended = attended.reshape(users, heads, rows, width)  # a GPU's kernels lay it out otherwise
+    return attended.transpose(1, 2).flatten(2)
 
 
 BLOCK = 64
@@ -98,9 +98,9 @@ def _attend_block(
         over_path = over_path + masks[1]
     weights = torch.cat([over_context, over_path], dim=-1).softmax(-1, dtype=_softmax_dtype(query)).to(query.dtype)
     weights = weights.unflatten(2, (groups, heads // groups))
-    found = torch.einsum("bkgemp,bpgd->bkmged", weights[..., :context], shared_value)
-    found = found + torch.einsum("bkgemt,bktgd->bkmged", weights[..., context:], own_value)
-    return found.reshape(users, beams, row, heads * width)
+    attended = torch.einsum("bkgemp,bpgd->bkmged", weights[..., :context], shared_value)
+    attended = attended + torch.einsum("bkgemt,bktgd->bkmged", weights[..., context:], own_value)
+    return attended.reshape(users, beams, row, heads * width)
 
 
 def _gather(buffer: Tensor, context: int, slots: Tensor) -> Tensor:

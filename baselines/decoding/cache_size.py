@@ -27,7 +27,7 @@ def of_pool(model: Any, prompt: Prompt, trie: Trie, width: int) -> int:
     """Return what `baselines.decoding.exact` holds: a prompt a user, and a pool with a slot for each beam and step."""
     users, context = prompt.mask.shape
     forced = [level.forced for level in trie.levels]
-    stem = min(next((place for place, one in enumerate(forced) if not one), len(forced)), len(forced) - 1)
+    stem = min(next((place for place, token in enumerate(forced) if not token), len(forced)), len(forced) - 1)
     pool = width * trie.depth + stem + _started(model)
     return users * (context + pool) * _row(model, prompt)
 

@@ -26,9 +26,9 @@ class CausalDecoder(Stack):
             states = torch.cat([prompt.embeddings, tail], dim=1)
             mask = functional.pad(prompt.mask, (0, len(forced)), value=1).bool()
             places = states.shape[1]
-            known = (mask.long().cumsum(1) - 1).clamp(min=0)
-            coming = known[:, -1:] + 1 + torch.arange(depth, device=mask.device)
-            rotary = model.rotary_emb(states, torch.cat([known, coming], dim=1))  # two of [B, P + depth, d]
+            positions = (mask.long().cumsum(1) - 1).clamp(min=0)
+            coming = positions[:, -1:] + 1 + torch.arange(depth, device=mask.device)
+            rotary = model.rotary_emb(states, torch.cat([positions, coming], dim=1))  # two of [B, P + depth, d]
             head_dim = model.layers[0].self_attn.head_dim
             shape = (users, places + room, config.num_key_value_heads, head_dim)
             memory = SearchMemory(
@@ -47,8 +47,8 @@ class CausalDecoder(Stack):
                 inner = normalise(layer.input_layernorm, states)
                 query, key, value = self._project(layer.self_attn, inner, here, kept)
                 self._write(memory, number, key, value)
-                found = attend_masked(query, key, value, sees[:, :, -kept:], layer.self_attn.scaling)
-                states = states[:, -kept:] + layer.self_attn.o_proj(found)
+                attended = attend_masked(query, key, value, sees[:, :, -kept:], layer.self_attn.scaling)
+                states = states[:, -kept:] + layer.self_attn.o_proj(attended)
                 states = states + layer.mlp(normalise(layer.post_attention_layernorm, states))
             memory.context = places
             return normalise(model.norm, states), memory

@@ -88,17 +88,17 @@ def _program(
     if scores is Scores.RENORMALISED:
         _ = here.vocabularies  # made on the host, so not while compiling
 
-    def whole(embeddings: Tensor, mask: Tensor, seen_items: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        found = run(stack, Prompt(embeddings, mask), here, width, scores, seen_items)
-        return found.tokens, found.scores, found.items
+    def decode(embeddings: Tensor, mask: Tensor, seen_items: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        beams = run(stack, Prompt(embeddings, mask), here, width, scores, seen_items)
+        return beams.tokens, beams.scores, beams.items
 
     if inputs[0].is_cuda:
-        return capture(whole, inputs)
-    quick = torch.compile(whole, dynamic=False, fullgraph=True)
+        return capture(decode, inputs)
+    quick = torch.compile(decode, dynamic=False, fullgraph=True)
 
     def call(embeddings: Tensor, mask: Tensor, seen_items: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         if is_watched():
-            return whole(embeddings, mask, seen_items)
+            return decode(embeddings, mask, seen_items)
         # Each size has a program of its own, but all count against the limit of the one function.
         with torch._dynamo.config.patch(recompile_limit=SIZES):  # noqa: SLF001 - torch's documented switch
             return quick(embeddings, mask, seen_items)

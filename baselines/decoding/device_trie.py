@@ -172,5 +172,5 @@ def on_device(trie: Trie, device: torch.device) -> DeviceTrie:
     """
     if device not in trie.copies:
         trie.copies[device] = DeviceTrie.of(trie, device)
-    found: DeviceTrie = trie.copies[device]
-    return found
+    device_trie: DeviceTrie = trie.copies[device]
+    return device_trie

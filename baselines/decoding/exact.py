@@ -82,7 +82,7 @@ class _Search:
         self._places = places
         self._ended: list[tuple[Tensor, Tensor]] = []
         forced = [level.forced for level in trie.levels]
-        self._first = next((place for place, one in enumerate(forced) if not one), len(forced))
+        self._first = next((place for place, token in enumerate(forced) if not token), len(forced))
         self._first = min(self._first, len(forced) - 1)
 
     def run(self, prompt: Prompt) -> Beams:
@@ -101,8 +101,8 @@ class _Search:
         total = states.new_zeros(users, 1, dtype=torch.float32)
         if self._scores is Scores.FULL_VOCAB and len(forced):
             with phase("decode step 1: head"):
-                found = log_probabilities(self._stack, states[:, :-1], forced.expand(users, -1)[..., None])
-                total = found[..., 0].sum(1, keepdim=True)
+                log_probs = log_probabilities(self._stack, states[:, :-1], forced.expand(users, -1)[..., None])
+                total = log_probs[..., 0].sum(1, keepdim=True)
         nodes = forced.new_full((users, 1), self._first, dtype=torch.int32)
         empty = forced.new_empty(users, 1, 0)
         return _Running(nodes, total, empty, empty, states[:, -1:])
@@ -148,8 +148,8 @@ class _Search:
         states = self._stack.extend(memory, Step(name, beams.pending, fed))
         if row > 1 and self._scores is Scores.FULL_VOCAB:
             with phase(f"{name}: head"):
-                found = log_probabilities(self._stack, states[:, :, :-1], beams.pending[:, :, 1:, None])
-                beams.scores = beams.scores + found[..., 0].sum(2)
+                log_probs = log_probabilities(self._stack, states[:, :, :-1], beams.pending[:, :, 1:, None])
+                beams.scores = beams.scores + log_probs[..., 0].sum(2)
         beams.fed, beams.states = fed, states[:, :, -1]
 
     def _allowed(self, children: Children, level: int) -> Tensor:

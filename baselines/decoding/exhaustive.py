@@ -72,9 +72,9 @@ def item_scores(
     places = None if seen_items is None else trie.places(seen_items)
     rows = []
     for user in range(len(prompt)):
-        one = slice(user, user + 1)
-        walk = _Walk(stack, trie, scores, None if places is None else places[one])
-        rows.append(walk.run(Prompt(prompt.embeddings[one], prompt.mask[one])))
+        user_slice = slice(user, user + 1)
+        walk = _Walk(stack, trie, scores, None if places is None else places[user_slice])
+        rows.append(walk.run(Prompt(prompt.embeddings[user_slice], prompt.mask[user_slice])))
     return torch.cat(rows)
 
 

@@ -86,14 +86,14 @@ def _generate(model: Any, prompt: Prompt, trie: Trie, width: int, scores: Scores
     with phase("rank"):
         users, start = len(prompt), _decoder_start(model)
         tokens = output.sequences[:, start : start + trie.depth]
-        found = output.sequences_scores if width > 1 else _greedy_scores(output, tokens, config, scores)
-        found = found.view(users, -1).float()
-        there = on_device(trie, found.device)
+        beam_scores = output.sequences_scores if width > 1 else _greedy_scores(output, tokens, config, scores)
+        beam_scores = beam_scores.view(users, -1).float()
+        there = on_device(trie, beam_scores.device)
         node, inside = there.walk(tokens)
         items = there.items[node].long().masked_fill(~inside, PADDING).view(users, -1)
-        items = items.masked_fill(found < DEAD, PADDING)
+        items = items.masked_fill(beam_scores < DEAD, PADDING)
         sequences = there.sequences[items].long()
-        return Beams(sequences, found.masked_fill(items == PADDING, -torch.inf), items)
+        return Beams(sequences, beam_scores.masked_fill(items == PADDING, -torch.inf), items)
 
 
 def _decoder_start(model: Any) -> int:

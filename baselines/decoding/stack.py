@@ -199,8 +199,8 @@ class Attend:
         shared = torch.arange(self._context, device=fed.device)
         key_positions = torch.cat([shared, memory.positions, fed.repeat(beams)])
         bias = biases[:, :, key_positions]  # [H, m, P + N]
-        whole = torch.where(sees[:, None], bias[None, :, None], -torch.inf)  # [B, H, K, m, P + N]
-        return whole.flatten(2, 3)
+        added = torch.where(sees[:, None], bias[None, :, None], -torch.inf)  # [B, H, K, m, P + N]
+        return added.flatten(2, 3)
 
     def _own_masks(
         self, memory: SearchMemory, step: Step, biases: Tensor | None, padding: Tensor | None

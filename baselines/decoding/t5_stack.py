@@ -86,10 +86,10 @@ class T5Decoder(Stack):
                 attention = cross.EncDecAttention
                 query = attention.q(inner).view(users, beams * row, attention.n_heads, -1).transpose(1, 2)
                 key, value = memory.shared["cross"][number]
-                found = functional.scaled_dot_product_attention(
+                attended = functional.scaled_dot_product_attention(
                     query, key, value, attn_mask=memory.shared["padding"], scale=1.0
                 )
-                states = finite(states + attention.o(found.transpose(1, 2).flatten(2)))
+                states = finite(states + attention.o(attended.transpose(1, 2).flatten(2)))
             with phase(f"{step.name}: feed-forward"):
                 states = finite(states + forward.DenseReluDense(normalise(forward.layer_norm, states)))
         self._note(memory, step)

@@ -164,15 +164,15 @@ class Trie:
     @cached_property
     def levels(self) -> tuple[Level, ...]:
         """What is known of each level below the root."""
-        found = []
+        levels = []
         for level, fan_out in enumerate(self.fan_out):
             nodes = slice(self.starts[level], self.starts[level + 1])
             items = int((self.items[nodes] != PADDING).sum())
             inner = nodes.stop - nodes.start - items
             leaves = Leaves.ALL if inner == 0 else Leaves.SOME if items else Leaves.NONE
             fewest = int(self.leaves[nodes].min()) if nodes.stop <= len(self.leaves) else 1
-            found.append(Level(fan_out, inner, leaves, fewest, self._is_dense(level)))
-        return tuple(found)
+            levels.append(Level(fan_out, inner, leaves, fewest, self._is_dense(level)))
+        return tuple(levels)
 
     def _is_dense(self, level: int) -> bool:
         """Tell whether all nodes above a level have the same children, and none above is an item."""
@@ -252,8 +252,8 @@ class Trie:
         """Leaf of each item; Python lists are quicker than arrays to read one by one."""
         leaf = np.zeros(int(self.items.max()) + 1, dtype=np.int64)
         leaf[self.items] = np.arange(len(self.items))
-        found: list[int] = leaf.tolist()
-        return found
+        leaf_of_item: list[int] = leaf.tolist()
+        return leaf_of_item
 
     @cached_property
     def _indptr(self) -> list[int]:

@@ -165,10 +165,10 @@ class DeftRec(TrainableRecommender):
         """Train LightGCN, on the CPU."""
         width = self.item_vectors.shape[1]
         with torch.autocast("cpu", enabled=False):
-            found = light_gcn(
+            vectors = light_gcn(
                 histories, self.config.items, width=width, layers=GRAPH_LAYERS, seed=self.settings.seed
             ).items[1:]
-        centred = found - found.mean(0)
+        centred = vectors - vectors.mean(0)
         self.item_vectors[1:] = (centred / centred.std().clamp(min=1e-6)).to(self.item_vectors.device)
 
     @property
@@ -315,8 +315,8 @@ class DeftRec(TrainableRecommender):
             condition, self.no_condition, self.noise, self._sampler, told_once=not self.settings.as_released
         )
         with phase("rank"):
-            found = rank_items(vector, self.item_vectors, k, seen_items, self.half_lengths)
-            return Recommendations(found.items, found.scores - vector.float().square().sum(1, keepdim=True) / 2)
+            ranked = rank_items(vector, self.item_vectors, k, seen_items, self.half_lengths)
+            return Recommendations(ranked.items, ranked.scores - vector.float().square().sum(1, keepdim=True) / 2)
 
     @property
     def _sampler(self) -> Sampler:

@@ -58,10 +58,11 @@ class Texts:
             where a word stays.
 
         """
-        known = [
+        item_texts = [
             f"{self._titles[item - 1][:TITLE_LETTERS]} {self._places}" if titles else self._places for item in items
         ]
-        tokens = self._encode(template.format(items=" , ".join(known) or NOTHING)).tokens[:-1]  # it goes on: no end
+        filled = template.format(items=" , ".join(item_texts) or NOTHING)
+        tokens = self._encode(filled).tokens[:-1]  # it goes on: no end
         told, item = [], 0
         for token in tokens:
             item += token == self.first

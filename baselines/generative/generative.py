@@ -65,8 +65,8 @@ class Generative(TrainableRecommender):
         """
         assert self.items is not None
         if self.serving.decoder not in (None, *self.decoders):
-            known = ", ".join(self.decoders)
-            raise UserError(f"{self.config.model_type} has no decoder {self.serving.decoder!r}: use one of {known}")
+            names = ", ".join(self.decoders)
+            raise UserError(f"{self.config.model_type} has no decoder {self.serving.decoder!r}: use one of {names}")
         self.items.check(catalogue)
         if self._trie is None or self._indexed is not self.items:  # or what was compiled for it would be lost
             self._trie, self._indexed = self.items.trie(), self.items
@@ -92,7 +92,7 @@ class Generative(TrainableRecommender):
         A beam search finds at most `serving.beam_width` items.
         """
         assert self._trie is not None, "index the catalogue first"
-        found = search(
+        beams = search(
             self._decoder.name,
             self.generator,
             self.prompt(inputs),
@@ -101,7 +101,7 @@ class Generative(TrainableRecommender):
             scores=self.serving.scores,
             seen_items=inputs.get("seen_items"),
         )
-        return found.top(k)
+        return beams.top(k)
 
     def cache_bytes(self, inputs: BatchFeature) -> int:
         """Return what the search of `recommend` holds at its end."""

@@ -35,18 +35,19 @@ class KnownUsers:
     @classmethod
     def of(cls, histories: Sequence[History]) -> Self:
         """Keep all histories that are not empty, short ones first: batches of one length pad little."""
-        return cls(tuple(sorted((one for one in histories if one.items), key=lambda one: len(one.items))))
+        kept = [history for history in histories if history.items]
+        return cls(tuple(sorted(kept, key=lambda history: len(history.items))))
 
     @property
     def items(self) -> Tensor:
         """All items that all users took, int64 [E]."""
-        return torch.tensor(list(chain.from_iterable(one.items for one in self.histories)), dtype=torch.int64)
+        return torch.tensor(list(chain.from_iterable(history.items for history in self.histories)), dtype=torch.int64)
 
     def save(self, folder: Path) -> None:
         """Write `FILE` into `folder`."""
-        lengths = [0, *(len(one.items) for one in self.histories)]
+        lengths = [0, *(len(history.items) for history in self.histories)]
         content = {
-            "users": torch.tensor([one.user for one in self.histories], dtype=torch.int64),
+            "users": torch.tensor([history.user for history in self.histories], dtype=torch.int64),
             "ends": torch.tensor(np.cumsum(lengths), dtype=torch.int64),
             "items": self.items.int(),
         }
@@ -68,9 +69,9 @@ class KnownUsers:
         try:
             kept = load_file(path)
             users, ends, taken = (kept[name].tolist() for name in ("users", "ends", "items"))
-            whole = len(ends) == len(users) + 1 and ends[0] == 0 and ends[-1] == len(taken)
+            complete = len(ends) == len(users) + 1 and ends[0] == 0 and ends[-1] == len(taken)
             bounds = list(pairwise(ends))
-            if not whole or any(start > end for start, end in bounds) or min(users, default=0) < 0:
+            if not complete or any(start > end for start, end in bounds) or min(users, default=0) < 0:
                 raise UserError(f"{path} is damaged: the checkpoint is not whole, train again")
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise UserError(f"{path} cannot be read ({error}): the checkpoint is not whole, train again") from error

@@ -207,9 +207,9 @@ class PromptExamples(Cuts):
     def lengths(self) -> list[int]:
         """Prompt tokens of each example, estimated from its number of items."""
         model = self._model
-        pair, one = (len(model.request(SEEN[0], 0, items).tokens) for items in ((1, 1), (1,)))
+        pair, single = (len(model.request(SEEN[0], 0, items).tokens) for items in ((1, 1), (1,)))
         frame = len(model.request(SEEN[0], 0, ()).tokens)
-        lengths: list[int] = (frame + (pair - one) * np.array(super().lengths, dtype=np.int64)).tolist()
+        lengths: list[int] = (frame + (pair - single) * np.array(super().lengths, dtype=np.int64)).tolist()
         return lengths
 
     def __getitem__(self, number: int) -> dict[str, Any]:

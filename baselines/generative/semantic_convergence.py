@@ -218,10 +218,10 @@ class SemanticConvergence(WritesCodes):
         assert self.list_scores is not None
         for start in range(0, len(histories), REFRESHED):
             some = histories[start : start + REFRESHED]
-            found = self._searched(super().prepare(some).to(self.device))
+            recommended = self._searched(super().prepare(some).to(self.device))
             rows = torch.tensor([self._row(history.user) for history in some], device=self.device)
-            self.lists[rows] = found.items.to(self.lists.dtype)
-            self.list_scores[rows] = found.scores
+            self.lists[rows] = recommended.items.to(self.lists.dtype)
+            self.list_scores[rows] = recommended.scores
             self._read |= {history.user: len(history.items) for history in some}
 
     def _searched(self, inputs: BatchFeature) -> Recommendations:
@@ -230,7 +230,7 @@ class SemanticConvergence(WritesCodes):
         assert self.lists is not None
         seen, width = inputs.get("seen_items"), self._width
         name = next(iter(DECODERS))
-        found = search(
+        beams = search(
             name,
             self.generator,
             self.prompt(inputs),
@@ -239,7 +239,7 @@ class SemanticConvergence(WritesCodes):
             scores=self.serving.scores,
             seen_items=seen,
         )
-        return found.top(self.lists.shape[1])
+        return beams.top(self.lists.shape[1])
 
     def _row(self, user: int) -> int:
         """Return a user's row, a new one where there is none yet."""
@@ -333,11 +333,11 @@ def aligned(behaviour: Vectors, texts: Vectors, weight: float) -> Vectors:
         float32 [n, D + d]; [n, D] where the weight is 0.
 
     """
-    whole = _scaled(behaviour)
+    scaled = _scaled(behaviour)
     if weight == 0:
-        return whole
-    told = Ridge(alpha=1.0).fit(whole, _scaled(texts)).predict(whole)
-    return np.concatenate([whole, weight * _scaled(told)], 1).astype(np.float32)
+        return scaled
+    told = Ridge(alpha=1.0).fit(scaled, _scaled(texts)).predict(scaled)
+    return np.concatenate([scaled, weight * _scaled(told)], 1).astype(np.float32)
 
 
 def _scaled(vectors: Vectors) -> Vectors:

@@ -49,8 +49,8 @@ class TokenRows(Sequence[tuple[int, ...]]):
     def __getitem__(self, place: slice) -> list[tuple[int, ...]]: ...
 
     def __getitem__(self, place: int | slice) -> tuple[int, ...] | list[tuple[int, ...]]:
-        found = self.rows[place].tolist()
-        return list(map(tuple, found)) if isinstance(place, slice) else tuple(found)
+        tokens = self.rows[place].tolist()
+        return list(map(tuple, tokens)) if isinstance(place, slice) else tuple(tokens)
 
 
 class Spelled(Sequence[str]):

@@ -85,7 +85,7 @@ def number_items(catalogue: Catalogue, histories: Sequence[History], settings: S
 
 def numberings(catalogue: Catalogue, histories: Sequence[History], settings: Settings) -> list[ItemNumbers]:
     """Number a catalogue in every way there is: digits as they are, clusters by the order of their paths."""
-    found = [ItemNumbers("catalogue", tuple(range(1, len(catalogue) + 1)))]
+    item_numbers = [ItemNumbers("catalogue", tuple(range(1, len(catalogue) + 1)))]
     for numbering in Numbering:
         try:
             ids = number_items(catalogue, histories, settings.model_copy(update={"numbering": numbering})).ids
@@ -93,8 +93,8 @@ def numberings(catalogue: Catalogue, histories: Sequence[History], settings: Set
             continue  # the catalogue does not tell the order of appearance
         keys = [tuple(map(int, re.findall(r"[0-9]+", written))) for written in ids]
         place = {key: number for number, key in enumerate(sorted(keys), 1)}
-        found.append(ItemNumbers(numbering.value, tuple(place[key] for key in keys), numbering.labels))
-    return found
+        item_numbers.append(ItemNumbers(numbering.value, tuple(place[key] for key in keys), numbering.labels))
+    return item_numbers
 
 
 def _clusters(items: int, settings: Settings) -> Clusters:

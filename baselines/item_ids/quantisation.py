@@ -67,8 +67,8 @@ def quantise(
     """
     data = torch.from_numpy(vectors - vectors.mean(0))
     data /= data.std().clamp(min=1e-6)
-    whole = (data.shape[1], *widths) if quantiser is Quantiser.RQ_VAE else ()
-    model = ResidualAutoencoder(whole, levels, min(size, len(data)), masked)
+    layer_widths = (data.shape[1], *widths) if quantiser is Quantiser.RQ_VAE else ()
+    model = ResidualAutoencoder(layer_widths, levels, min(size, len(data)), masked)
     model.start(data)
     if quantiser is Quantiser.RQ_VAE:
         _fit(model, data, steps)

@@ -45,9 +45,9 @@ class WordEncoder:
         tokens: list[int] = []
         words: list[int] = []
         for number, word in enumerate(text.split(), 1):
-            found = self._known.get(word)
-            if found is None:
-                found = self._known[word] = self._tokenizer(word, add_special_tokens=False)["input_ids"]
-            tokens += found
-            words += [number] * len(found)
+            pieces = self._known.get(word)
+            if pieces is None:
+                pieces = self._known[word] = self._tokenizer(word, add_special_tokens=False)["input_ids"]
+            tokens += pieces
+            words += [number] * len(pieces)
         return Encoded([*tokens, self._end], [*words, 0])

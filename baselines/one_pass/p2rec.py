@@ -369,8 +369,8 @@ def collate_users(examples: list[dict[str, Any]]) -> dict[str, Tensor]:
 
 def latent_categories(vectors: Tensor, categories: int, seed: int) -> Tensor:
     """Cluster item vectors [n, D] by k-means; int64 [n + 1], row 0 (padding's) counts as no category: `categories`."""
-    found = KMeans(categories, n_init=1, random_state=seed).fit_predict(vectors.float().cpu().numpy())
-    told = torch.cat([torch.tensor([categories]), torch.from_numpy(found).long()])
+    clusters = KMeans(categories, n_init=1, random_state=seed).fit_predict(vectors.float().cpu().numpy())
+    told = torch.cat([torch.tensor([categories]), torch.from_numpy(clusters).long()])
     return told.to(vectors.device)
 
 

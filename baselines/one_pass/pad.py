@@ -375,8 +375,8 @@ def _text_vectors(catalogue: Catalogue, settings: Settings) -> Tensor:
     """Return vectors of the texts [n, d], centred and scaled as a whole."""
     texts = [item.text for item in catalogue.items]
     if settings.text_encoder is None:
-        found = word_vectors(texts, settings.seed)
+        vectors = word_vectors(texts, settings.seed)
     else:
-        found = encoder_vectors(texts, settings.text_encoder)
-    centred = found - found.mean(0)
+        vectors = encoder_vectors(texts, settings.text_encoder)
+    centred = vectors - vectors.mean(0)
     return torch.from_numpy(centred / max(float(centred.std()), 1e-6))

@@ -66,8 +66,8 @@ def collaborative_vectors(
     nn.Module.to(model, device).train()
 
     def loss(batch: dict[str, Tensor]) -> Tensor:
-        found: Tensor = model(**batch).loss
-        return found
+        cross_entropy: Tensor = model(**batch).loss
+        return cross_entropy
 
     fit(
         loss,

@@ -145,7 +145,7 @@ class RecMamba(ItemScored):
         """Pad windows on the right; as released, on the left and to the full length."""
         if not self.settings.as_released:
             return collate_windows(examples)
-        return {name: self._whole_length([one[name] for one in examples]) for name in ("input_ids", "labels")}
+        return {name: self._whole_length([example[name] for example in examples]) for name in ("input_ids", "labels")}
 
     def forward(self, input_ids: Tensor, labels: Tensor) -> ModelOutput:
         """Return the mean loss over all places with a label; both arguments are int64 [B, S]."""
@@ -194,7 +194,7 @@ class RecMamba(ItemScored):
             part = histories[start : start + READ]
             batch = request_batch(part, self.settings.max_length, self.serving).to(self.device)
             _, state = self.mamba.read(self._read(batch["input_ids"]), batch["last"])
-            self.kept.keep([key_of(one.items or NOTHING) for one in part], (state.window, state.space))
+            self.kept.keep([key_of(history.items or NOTHING) for history in part], (state.window, state.space))
 
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
         """Pad the newest `max_length` events on the right; as released, on the left and to the full length.
@@ -204,11 +204,11 @@ class RecMamba(ItemScored):
         """
         batch = request_batch(histories, self.settings.max_length, self.serving)
         if self.settings.as_released:
-            batch["input_ids"] = self._whole_length([one.items for one in histories])
+            batch["input_ids"] = self._whole_length([history.items for history in histories])
             batch["last"] = torch.full_like(batch["last"], self.settings.max_length - 1)
         elif self.kept is not None:
-            batch["before"] = torch.tensor([key_of(one.items[:-1]) for one in histories])
-            batch["after"] = torch.tensor([key_of(one.items or NOTHING) for one in histories])
+            batch["before"] = torch.tensor([key_of(history.items[:-1]) for history in histories])
+            batch["after"] = torch.tensor([key_of(history.items or NOTHING) for history in histories])
         return batch
 
     def most_places(self, name: str) -> int | None:
@@ -245,9 +245,9 @@ class RecMamba(ItemScored):
             return State(*kept.get(keys))
         ids = inputs["input_ids"]
         state = self.mamba.nothing(len(ids), self.items.weight)
-        known = [row for row, here in enumerate(there) if here]
-        if known:
-            state.window[known], state.space[known] = kept.get([keys[row] for row in known])
+        remembered = [row for row, here in enumerate(there) if here]
+        if remembered:
+            state.window[remembered], state.space[remembered] = kept.get([keys[row] for row in remembered])
         with phase("read history"):  # up to place -1, which is nothing, where the newest event is the first
             _, read = self.mamba.read(self._read(ids[unread]), inputs["last"][unread] - 1)
         state.window[unread], state.space[unread] = read.window, read.space

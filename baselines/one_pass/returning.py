@@ -57,11 +57,11 @@ class KeptKeys:
     def keys(self, histories: Sequence[History], *, newest: bool) -> Tensor:
         """Return the key int64 [B] of each history, with its newest event or without it."""
         most = self._backbone.config.n_positions
-        lengths = [len(one.items) for one in histories]
+        lengths = [len(history.items) for history in histories]
         return torch.tensor(
             [
-                NOT_KEPT if length > most or length <= 1 - newest else key_of(one.items[: length - 1 + newest])
-                for one, length in zip(histories, lengths, strict=True)
+                NOT_KEPT if length > most or length <= 1 - newest else key_of(history.items[: length - 1 + newest])
+                for history, length in zip(histories, lengths, strict=True)
             ]
         )
 
@@ -77,55 +77,55 @@ class KeptKeys:
             Hidden states [B, D].
 
         """
-        found = self._backbone(input_ids=ids, use_cache=True)
-        made = torch.stack([torch.stack((one.keys, one.values), 1) for one in found.past_key_values.layers], 1)
-        whole = made.new_zeros(*made.shape[:4], self._backbone.config.n_positions, made.shape[-1])
-        whole[..., : made.shape[4], :] = made
-        self._keep(keys, whole)
-        hidden: Tensor = found.last_hidden_state
+        output = self._backbone(input_ids=ids, use_cache=True)
+        made = torch.stack([torch.stack((layer.keys, layer.values), 1) for layer in output.past_key_values.layers], 1)
+        keys_values = made.new_zeros(*made.shape[:4], self._backbone.config.n_positions, made.shape[-1])
+        keys_values[..., : made.shape[4], :] = made
+        self._keep(keys, keys_values)
+        hidden: Tensor = output.last_hidden_state
         return hidden[torch.arange(len(ids), device=ids.device), last]
 
     def newest(self, ids: Tensor, last: Tensor, before: Sequence[int], after: Sequence[int]) -> Tensor:
         """Return what the backbone makes of newest events [B, D]: by one step where what came before is at hand."""
         places = self._states.meet(before)
-        found = ids.new_zeros(len(ids), self._backbone.config.n_embd, dtype=self._backbone.wte.weight.dtype)
-        known = [place for place, here in enumerate(places) if here]
-        unknown = [place for place, here in enumerate(places) if not here]
-        if known:
+        states = ids.new_zeros(len(ids), self._backbone.config.n_embd, dtype=self._backbone.wte.weight.dtype)
+        remembered = [place for place, here in enumerate(places) if here]
+        unread = [place for place, here in enumerate(places) if not here]
+        if remembered:
             with phase("step"):
-                rows = torch.tensor(known, device=ids.device)
-                keys = [before[place] for place in known], [after[place] for place in known]
-                found[rows] = self._step(ids[rows], last[rows], *keys)
-        if unknown:
+                rows = torch.tensor(remembered, device=ids.device)
+                keys = [before[place] for place in remembered], [after[place] for place in remembered]
+                states[rows] = self._step(ids[rows], last[rows], *keys)
+        if unread:
             with phase("read history"):
-                rows = torch.tensor(unknown, device=ids.device)
-                found[rows] = self.read(ids[rows], last[rows], [after[place] for place in unknown])
-        return found
+                rows = torch.tensor(unread, device=ids.device)
+                states[rows] = self.read(ids[rows], last[rows], [after[place] for place in unread])
+        return states
 
     def _step(self, ids: Tensor, last: Tensor, before: Sequence[int], after: Sequence[int]) -> Tensor:
         """Read one event each over what is at hand."""
-        (whole,) = self._states.get(before)  # [B, L, 2, H, P, D / H]
+        (keys_values,) = self._states.get(before)  # [B, L, 2, H, P, D / H]
         rows, most = torch.arange(len(ids), device=ids.device), int(last.max())
         cache = DynamicCache()
-        for layer in range(whole.shape[1]):
-            cache.update(whole[:, layer, 0, :, :most], whole[:, layer, 1, :, :most], layer)
+        for layer in range(keys_values.shape[1]):
+            cache.update(keys_values[:, layer, 0, :, :most], keys_values[:, layer, 1, :, :most], layer)
         real = torch.arange(most + 1, device=ids.device) < last[:, None]
         real[:, most] = True  # the newest event stands behind all others, whatever its position
-        found = self._backbone(
+        output = self._backbone(
             input_ids=ids[rows, last][:, None],
             past_key_values=cache,
             attention_mask=real.long(),
             position_ids=last[:, None],
             use_cache=True,
         )
-        for layer, one in enumerate(found.past_key_values.layers):
-            whole[rows, layer, 0, :, last] = one.keys[:, :, most]
-            whole[rows, layer, 1, :, last] = one.values[:, :, most]
-        self._keep(after, whole)
-        hidden: Tensor = found.last_hidden_state
+        for layer, layer_cache in enumerate(output.past_key_values.layers):
+            keys_values[rows, layer, 0, :, last] = layer_cache.keys[:, :, most]
+            keys_values[rows, layer, 1, :, last] = layer_cache.values[:, :, most]
+        self._keep(after, keys_values)
+        hidden: Tensor = output.last_hidden_state
         return hidden[:, -1]
 
-    def _keep(self, keys: Sequence[int], whole: Tensor) -> None:
+    def _keep(self, keys: Sequence[int], keys_values: Tensor) -> None:
         places = [place for place, key in enumerate(keys) if key != NOT_KEPT]
         if places:
-            self._states.keep([keys[place] for place in places], [whole[places]])
+            self._states.keep([keys[place] for place in places], [keys_values[places]])

@@ -164,19 +164,19 @@ class Shortcut(Recommender):
 
     def add_up(self, last: Tensor) -> Tensor:
         """Return each item's score, [B, n + 1], from the last two items int64 [B, 2]; no list, nothing is removed."""
-        found = self.popularity.repeat(len(last), 1)
+        item_scores = self.popularity.repeat(len(last), 1)
         for place, weight in ((0, 1.0), (1, self._settings.earlier)):
             rows = last[:, place]
-            found.scatter_add_(1, self.near[rows], weight * self.scores[rows])
-        return found
+            item_scores.scatter_add_(1, self.near[rows], weight * self.scores[rows])
+        return item_scores
 
     def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
         """Add the last two items' scores, take away what was seen, and rank."""
         seen = inputs["seen_items"]
-        found = self.add_up(inputs["last"])
-        found.scatter_(1, seen, -torch.inf)
-        found[:, PADDING] = -torch.inf
-        scores, items = found.topk(min(k, found.shape[1]), dim=1)
+        item_scores = self.add_up(inputs["last"])
+        item_scores.scatter_(1, seen, -torch.inf)
+        item_scores[:, PADDING] = -torch.inf
+        scores, items = item_scores.topk(min(k, item_scores.shape[1]), dim=1)
         items = items.masked_fill(scores == -torch.inf, PADDING)
         missing = k - items.shape[1]
         return Recommendations(

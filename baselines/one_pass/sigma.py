@@ -138,9 +138,9 @@ class Sigma(ItemScored):
 
     def collate(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
         """Pad prefixes and their flipped copies, int64 [B, S]; ``last`` and ``targets`` are int64 [B]."""
-        histories = [tuple(one["input_ids"]) for one in examples]
+        histories = [tuple(example["input_ids"]) for example in examples]
         last = torch.tensor([len(items) - 1 for items in histories])
-        targets = torch.tensor([one["labels"][-1] for one in examples])
+        targets = torch.tensor([example["labels"][-1] for example in examples])
         return {**self._read(histories), "last": last, "targets": targets}
 
     def forward(self, input_ids: Tensor, flipped: Tensor, last: Tensor, targets: Tensor) -> ModelOutput:
@@ -151,7 +151,7 @@ class Sigma(ItemScored):
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
         """Pad the newest `max_length` events on the right; ``flipped`` int64 [B, S] is the partly flipped copy."""
         batch = request_batch(histories, self.settings.max_length, self.serving)
-        batch.update(self._read([one.items[-self.settings.max_length :] for one in histories]))
+        batch.update(self._read([history.items[-self.settings.max_length :] for history in histories]))
         return batch
 
     def most_places(self, name: str) -> int | None:

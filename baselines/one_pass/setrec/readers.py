@@ -34,10 +34,10 @@ class T5Reader(nn.Module):
 
     def __init__(self, config: T5Config) -> None:
         super().__init__()
-        whole = T5Model(config)
+        model = T5Model(config)
         self.config = config
-        self.encoder: Any = whole.encoder
-        self.decoder: Any = whole.decoder
+        self.encoder: Any = model.encoder
+        self.decoder: Any = model.decoder
         for stack in (self.encoder, self.decoder):
             stack.set_input_embeddings(nn.Identity())  # no tokens are read
         quicken_dropout(self)
@@ -68,8 +68,9 @@ class T5Reader(nn.Module):
             states = finite(states + own.dropout(attention.o(attention.v(own.layer_norm(states)))))
             states = finite(cross(states, key_value_states=context, attention_mask=sees)[0])
             states = finite(forward(states))
-        found = decoder.dropout(decoder.final_layer_norm(states))
-        answers: Tensor = found * found.shape[-1] ** -0.5  # or the softmax would begin sharp: vectors are long
+        normalised = decoder.dropout(decoder.final_layer_norm(states))
+        # Scaled, or the softmax would begin sharp: vectors are long.
+        answers: Tensor = normalised * normalised.shape[-1] ** -0.5
         return answers
 
     def _encode(self, states: Tensor, real: Tensor, places: int, each: int) -> Tensor:
@@ -140,20 +141,20 @@ class CausalReader(nn.Module):
         itself = torch.eye(over_items.shape[1], dtype=torch.bool, device=sets.device)
         sees = torch.cat([over_items, over_queries], dim=2) | itself
         states = torch.cat([sets.flatten(1, 2), queries.repeat(asked, 1).expand(users, -1, -1)], dim=1)
-        found = self.backbone(
+        hidden = self.backbone(
             inputs_embeds=states,
             attention_mask=_added(sees[:, None], states.dtype),
             position_ids=torch.cat([item, end + 1], dim=1),
             use_cache=False,
         ).last_hidden_state
-        answers: Tensor = found[:, places * each :].unflatten(1, (asked, each)) * found.shape[-1] ** -0.5  # as above
+        answers: Tensor = hidden[:, places * each :].unflatten(1, (asked, each)) * hidden.shape[-1] ** -0.5  # as above
         return answers
 
     def cost(self, users: int, places: int, each: int) -> int:
         """Return the operations of `forward` by a closed formula."""
-        found = forward_costs.reader(self.config, users, (places + 1) * each)
-        assert found is not None
-        return found
+        operations = forward_costs.reader(self.config, users, (places + 1) * each)
+        assert operations is not None
+        return operations
 
 
 def reader_of(config: PretrainedConfig) -> T5Reader | CausalReader:

@@ -193,10 +193,10 @@ class SLMRec(ItemScored):
             for prompt in (model.instruction, model.response):
                 nn.init.normal_(prompt, std=0.02)
             if not is_preset(name):
-                whole: Any = pretrained_backbone(name, Reading.CAUSAL)
-                whole.layers = whole.layers[: settings.depth]
-                whole.config.num_hidden_layers = settings.depth
-                model.llm = whole
+                pretrained: Any = pretrained_backbone(name, Reading.CAUSAL)
+                pretrained.layers = pretrained.layers[: settings.depth]
+                pretrained.config.num_hidden_layers = settings.depth
+                model.llm = pretrained
         return model
 
     @property
@@ -224,8 +224,10 @@ class SLMRec(ItemScored):
         mine, its = self.settings.depth, teacher.settings.depth
         if its < mine or its % self.settings.parts:
             raise UserError(f"slmrec: a teacher of {its} layers has no {self.settings.parts} blocks for {mine} layers")
-        known, own = teacher.state_dict(), self.state_dict()
-        begin = {name: value for name, value in known.items() if name in own and not name.startswith("exits.")}
+        teacher_weights, own = teacher.state_dict(), self.state_dict()
+        begin = {
+            name: value for name, value in teacher_weights.items() if name in own and not name.startswith("exits.")
+        }
         self.load_state_dict(
             {name: value for name, value in begin.items() if value.shape == own[name].shape}, strict=False
         )
@@ -270,8 +272,8 @@ class SLMRec(ItemScored):
         for teacher in self.taught_by:
             with torch.no_grad():
                 theirs = teacher._states(teacher.into(teacher.vectors[input_ids]), ends)  # noqa: SLF001 - of its kind
-            known = [theirs[end][real] for end in block_ends(teacher.settings.depth, self.settings.parts)]
-            loss = loss + told(behind, known, direction=self.settings.direction, length=self.settings.length)
+            teacher_states = [theirs[end][real] for end in block_ends(teacher.settings.depth, self.settings.parts)]
+            loss = loss + told(behind, teacher_states, direction=self.settings.direction, length=self.settings.length)
         return ModelOutput(loss=loss)
 
     @torch.no_grad()
@@ -320,12 +322,12 @@ class SLMRec(ItemScored):
         items, before, behind = read.shape[1], len(self.instruction), len(self.response)
         instruction = self.instruction.expand(users, -1, -1).to(read.dtype)
         response = self.response.repeat(prefixes, 1).expand(users, -1, -1).to(read.dtype)
-        found = self.llm(
+        output = self.llm(
             inputs_embeds=torch.cat([instruction, read, response], 1),
             attention_mask=sight(ends, items, before, behind, read.dtype),
             position_ids=places(ends, items, before, behind),
             output_hidden_states=not last_alone,
             use_cache=False,
         )
-        states = (found.last_hidden_state,) if last_alone else found.hidden_states
+        states = (output.last_hidden_state,) if last_alone else output.hidden_states
         return tuple(state[:, before + items + behind - 1 :: behind] for state in states)

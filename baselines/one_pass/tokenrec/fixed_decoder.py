@@ -72,8 +72,8 @@ def decode(decoder: Any, opening: Opening, context: Tensor, mask: Tensor) -> Ten
         for project in (attention.k, attention.v)
     )
     query = opening.query.expand(users, -1, -1, -1)
-    found = functional.scaled_dot_product_attention(query, key, value, attn_mask=sees, scale=1.0)
-    states = finite(forward(finite(opening.states + attention.o(found.transpose(1, 2).flatten(2)))))
+    attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=sees, scale=1.0)
+    states = finite(forward(finite(opening.states + attention.o(attended.transpose(1, 2).flatten(2)))))
     for block in others:
         states, _, _ = block(
             states, position_bias=opening.bias, encoder_hidden_states=context, encoder_attention_mask=sees

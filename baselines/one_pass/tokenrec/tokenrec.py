@@ -211,13 +211,13 @@ class TokenRec(InnerProduct, TrainableRecommender):
             vocab_size=settings.vocab_size,
             words=words,
         )
-        known = sorted({history.user for history in histories if history.items})
+        users = sorted({history.user for history in histories if history.items})
         t5 = _t5_config(settings, len(tokenizer))
         config = TokenRecConfig(
             settings=settings.model_dump(mode="json"),
             t5=t5.to_dict(),
             items=len(catalogue),
-            users=max(known, default=0) + 1,
+            users=max(users, default=0) + 1,
             opening=_opening_tokens(tokenizer, t5),
         )
         with torch.random.fork_rng():
@@ -228,7 +228,7 @@ class TokenRec(InnerProduct, TrainableRecommender):
             nn.init.normal_(model.item_vectors[1:])
             model.item_codes.random_(settings.codebook_size)
             model.user_codes.fill_(-1)
-            model.user_codes[known] = torch.randint(settings.codebook_size, (len(known), settings.codebooks))
+            model.user_codes[users] = torch.randint(settings.codebook_size, (len(users), settings.codebooks))
         model._normalise()
         model._adopt(tokenizer)
         return model
@@ -238,13 +238,13 @@ class TokenRec(InnerProduct, TrainableRecommender):
 
     def pretrain(self, histories: Sequence[History]) -> None:
         """Train LightGCN and the quantisers of its vectors, on the CPU."""
-        seed, known = self.settings.seed, (self.user_codes[:, 0] >= 0).nonzero()[:, 0].cpu()
+        seed, users = self.settings.seed, (self.user_codes[:, 0] >= 0).nonzero()[:, 0].cpu()
         with torch.autocast("cpu", enabled=False), torch.random.fork_rng():
             torch.manual_seed(seed)
             graph = light_gcn(histories, self.config.items, width=GRAPH_WIDTH, layers=GRAPH_LAYERS, seed=seed)
             self.item_vectors.copy_(graph.items)
             self.item_codes[1:] = _codes(graph.items[1:], self.settings).to(self.item_codes.device)
-            self.user_codes[known] = _codes(graph.users[known], self.settings).to(self.user_codes.device)
+            self.user_codes[users] = _codes(graph.users[users], self.settings).to(self.user_codes.device)
         self._normalise()
         self._words = None
 

@@ -47,7 +47,7 @@ class ItemScored(InnerProduct, TrainableRecommender):
         """Check that the catalogue is as large as the one trained on.
 
         Raises:
-            UserError: It is not.
+            UserError: The catalogue has another size.
 
         """
         if len(catalogue) != self.config.items:
@@ -58,6 +58,6 @@ class ItemScored(InnerProduct, TrainableRecommender):
         self.rebuild()
 
     def round_weights(self) -> None:
-        """Round the item vectors too; as what the network reads they stay what they are."""
+        """Round the item vectors too, where items are ranked by them; the network goes on reading them in float."""
         super().round_weights()
         self.rounded = Int8Linear(self.item_vectors, None)

@@ -1,4 +1,4 @@
-"""What is known of the histories that were read last, so that one with a further event need not be read again."""
+"""States of the histories that were read last, so that one with a further event need not be read again."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor
 
 
 def key_of(items: tuple[int, ...]) -> int:
-    """Return a number of 64 bits for the events that a state has read; equal ones have equal numbers."""
+    """Return a 64-bit hash of the events that a state has read; equal events have equal hashes."""
     return hash(items)
 
 
 class KeptStates:
-    """Rows of tensors by key; the least recently used make room.
+    """Rows of tensors by key; where all are in use, the least recently used row makes room.
 
     Args:
         like: A state of one row: tensors [1, ...] whose shape, dtype and device the kept ones have.
@@ -66,7 +66,7 @@ class KeptStates:
         return [table[rows] for table in self._tables]
 
     def keep(self, keys: Sequence[int], state: Sequence[Tensor]) -> None:
-        """Keep the state of each key, [B, ...]; of more than there is room for, the last ones."""
+        """Keep the state of each key, [B, ...]; where there are more than there is room for, the last ones."""
         kept = dict(zip(keys, range(len(keys)), strict=True))  # of equal keys the last, which has the same state
         newest = list(kept.items())[-self._most :]
         rows = torch.tensor([self._row_for(key) for key, _ in newest], device=self._tables[0].device)

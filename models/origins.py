@@ -62,7 +62,7 @@ def check_alone(folder: Path) -> None:
         folder: With ``config.json`` and safetensors.
 
     Raises:
-        UserError: It holds an adapter, whose weights lie in another place, or a list of shards outside of it.
+        UserError: The folder holds an adapter, whose weights lie in another place, or a list of shards outside of it.
 
     """
     if (folder / ADAPTER).exists():
@@ -84,7 +84,7 @@ def _shards(index: Path) -> list[str]:
         index: Such as ``model.safetensors.index.json``.
 
     Raises:
-        UserError: It is no such list.
+        UserError: The file is no such list.
 
     """
     try:
@@ -105,7 +105,7 @@ def saved_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         folder: Where it was saved.
 
     Raises:
-        UserError: It is not there, or damaged.
+        UserError: The tokenizer is not there, or damaged.
 
     """
     if not folder.is_dir():

@@ -22,7 +22,8 @@ BUCKET = {"cpu": 32}
 """Rows of item numbers that a model reads are padded to multiples of this: a processor pays for each place."""
 
 BUCKET_ELSEWHERE = 64
-"""What a GPU pays for is launches. Rows without a bound, such as seen items, are doubled from here on, everywhere."""
+"""Likewise on a GPU, which pays for launches. On any device, rows without a bound, such as seen items, are padded to
+this many places, or to the next power of two."""
 
 SIZES = 256
 """Most sizes of requests that one process compiles."""
@@ -34,7 +35,7 @@ Pass = Callable[[BatchFeature], tuple[Tensor, ...]]
 
 
 def as_program(recommender: Recommender, key: Hashable, forward_pass: Pass, inputs: BatchFeature) -> tuple[Tensor, ...]:
-    """Return what `forward_pass` makes of inputs, as a program that is made once for each key and size.
+    """Run `forward_pass` on inputs, as a program that is made once for each key and size.
 
     Args:
         recommender: Keeps its programs; its `index` empties them, for they go on reading what they were made with.

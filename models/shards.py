@@ -1,7 +1,7 @@
-"""Work that processes share: each does some of the parts, and all have all of them in the end.
+"""Work that processes share: each computes some of the parts, and in the end every process has all of them.
 
-Parts are cut as one process cuts them, and each is computed whole by one process; so what comes together is what one
-process makes, to the last digit, where all compute with as many threads as it does.
+The parts are those that a single process would compute, and each is computed by one process alone. With as many
+threads in each, the result is therefore that of a single process, to the last digit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _sharing = False
 
 @contextmanager
 def shared() -> Iterator[None]:
-    """Let all processes of torch's default group share, in the body, what `in_shards` is given; all must come to it."""
+    """Share the work of `in_shards` among all processes of torch's default group; each must enter the context."""
     global _sharing  # noqa: PLW0603 - whoever indexes need not know that others do, too
     before, _sharing = _sharing, processes() > 1
     try:
@@ -35,16 +35,16 @@ def processes() -> int:
 
 
 def rank() -> int:
-    """Return which of them this is, from 0."""
+    """Return the number of this process, from 0."""
     return distributed.get_rank() if processes() > 1 else 0
 
 
 def in_shards(parts: Sequence[Part], compute: Callable[[Part], Tensor]) -> list[Tensor]:
-    """Compute a tensor of each part; where processes share, each computes some and gets the others'.
+    """Compute a tensor of each part; processes that share compute some each, and receive the others.
 
     Args:
         parts: The same in all processes.
-        compute: Makes the same tensor of a part in each of them.
+        compute: Makes the tensor of a part, the same one in every process.
 
     """
     if not _sharing:
@@ -65,7 +65,7 @@ def in_shards(parts: Sequence[Part], compute: Callable[[Part], Tensor]) -> list[
 
 
 def gathered(own: object) -> list[Any] | None:
-    """Bring what each process has to the first; None in the others."""
+    """Return what each process has, in their order, in the first process; None in the others."""
     if processes() == 1:
         return [own]
     objects: list[Any] | None = [None] * processes() if rank() == 0 else None

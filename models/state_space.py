@@ -26,11 +26,11 @@ from transformers.models.mamba.modeling_mamba import MambaMixer
 from models.int8 import products
 
 PATH = "its state space is scanned place by place in PyTorch, without a fused kernel"
-"""The caution that goes beside results of whatever stands on it."""
+"""The caution beside the results of every recommender that uses this scan."""
 
 
 BLOCK = 1 << 17
-"""Numbers of state that a CPU moves from place to place before it turns to the next users."""
+"""Numbers of state that a CPU takes through all places before it turns to the next users."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class StateSpace(nn.Module):
 
 
 def exact(values: Tensor) -> Tensor:
-    """Return them in float32 at least: in fewer digits a state would lose what is old."""
+    """Return values in float32 at least: a state of fewer digits would lose what is old."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 

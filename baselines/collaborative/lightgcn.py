@@ -54,7 +54,7 @@ def light_gcn(histories: Sequence[History], items: int, *, width: int, layers: i
         items: Size n of the catalogue.
         width: D.
         layers: Steps over the graph, L.
-        seed: Of the embeddings, and of what is sampled.
+        seed: Seed of the embeddings and of the sampling.
 
     """
     rows = np.repeat([history.user for history in histories], [len(history.items) for history in histories])

@@ -3,14 +3,14 @@
 After the description in "Semantic Convergence: Harmonizing Recommender Systems via Two-Stage Alignment and Behavioral
 Semantic Tokenization" (AAAI 2025, arXiv 2412.13771); no code was published, and no result here reproduces it.
 
-Before the loop a SASRec gives item vectors, which are aligned with the items' texts: beside each vector stands what can
-be told from it, by ridge regression, of the text's. Residual quantisation turns both into three codes of 256, and a
+Before the loop a SASRec gives item vectors, which are aligned with the items' texts: beside each vector stands what
+ridge regression predicts from it of the text's vector. Residual quantisation turns both into three codes of 256, and a
 fourth tells apart what shares them. A decoder alone then learns every item of a history code by code.
 
 Two ways of serving, both from the same weights. Any decoder of `baselines.decoding` searches at the request, four
 steps over a trie. `looked-up` serves lists that were made before: `index` searches for all users of training,
-`remember` for those who have done something since, and a request looks one row up and takes away what was seen. Its
-lists are older than the history by what the user did after them (`list_ages`), and a refresh costs a search a user.
+`remember` for those who have done something since, and a request looks one row up and takes away what was seen. Such
+a list knows nothing of what its user did later (`list_ages`), and a refresh costs one search a user.
 
 Assumed, since the paper could be read in part only: size of the backbone and of the codebooks, the form of the
 alignment, 20 beams, removal of seen items, and popular items for users without a list. Its tasks on texts and queries
@@ -68,7 +68,7 @@ class Settings(writes_codes.Settings, pretraining.Settings):
         alignment: Weight of what vectors tell of the texts, beside the vectors; 0 takes the vectors alone.
         text_encoder: A local directory, hub name or preset of a text encoder; None takes words weighted by TF-IDF.
         pretrain_length: Most items that the SASRec reads.
-        pretrain_dropout: Its dropout.
+        pretrain_dropout: Dropout of that SASRec.
 
     """
 
@@ -97,7 +97,7 @@ class SemanticConvergence(WritesCodes):
     """See the module's docstring. Shapes: B users, n items, T codes, W places of a list made offline.
 
     Attributes:
-        codes: Those of items 1..n, int64 [n, T], among the weights: an interrupted training goes on from them.
+        codes: Codes of items 1..n, int64 [n, T], among the weights: an interrupted training goes on from them.
         known: Training histories, whose users have lists.
         catalogue: What `pretrain` reads texts of; None where weights were loaded.
         lists: Items int32 [users, W], row 0 for users without a list of their own; None unless they are looked up.
@@ -264,7 +264,7 @@ class SemanticConvergence(WritesCodes):
         return super().index_parts | ({"lists": sum(kept)} if kept else {})
 
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
-        """Write the prompts; where lists are looked up ``row`` int64 [B] and ``seen_items`` int64 [B, H] alone."""
+        """Write the prompts; where lists are looked up, only ``row`` int64 [B] and ``seen_items`` int64 [B, H]."""
         if not self._looks_up:
             return super().prepare(histories)
         keep = self.serving.seen is SeenItems.KEEP
@@ -296,7 +296,7 @@ class SemanticConvergence(WritesCodes):
         return 0 if self._looks_up else super().cache_bytes(inputs)
 
     def forward_pass(self, inputs: BatchFeature) -> tuple[nn.Module, tuple[Tensor, ...]]:
-        """Return the choice of the first token; where lists are looked up, all there is to do."""
+        """Return the choice of the first token; where lists are looked up, the whole request."""
         return Recommender.forward_pass(self, inputs) if self._looks_up else super().forward_pass(inputs)
 
     def forward_flops(self, inputs: BatchFeature) -> int | None:
@@ -322,12 +322,12 @@ class SemanticConvergence(WritesCodes):
 def aligned(behaviour: Vectors, texts: Vectors, weight: float) -> Vectors:
     """Put beside vectors of behaviour what they tell of the texts' vectors, by ridge regression.
 
-    Both are centred and scaled as a whole. Directions of behaviour that go along with what items are so count more.
+    Both are centred and scaled as a whole. So directions of behaviour that agree with the texts count more.
 
     Args:
         behaviour: [n, D].
         texts: [n, d].
-        weight: Of the part that tells of the texts.
+        weight: Weight of the part that tells of the texts.
 
     Returns:
         float32 [n, D + d]; [n, D] where the weight is 0.

@@ -144,7 +144,7 @@ class ItemTokens:
         """Make sure that `catalogue` is the one whose items are numbered here.
 
         Raises:
-            UserError: It is another one, or the same loaded with other options.
+            UserError: The catalogue is another one, or the same loaded with other options.
 
         """
         if catalogue.fingerprint != self.fingerprint:

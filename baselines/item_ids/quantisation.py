@@ -60,7 +60,7 @@ def quantise(
         quantiser: How codebooks are found.
         levels: Codebooks.
         size: Codes of each.
-        widths: Of an RQ-VAE's encoder, those of the vectors that are quantised last.
+        widths: Layers of an RQ-VAE's encoder; the last is the width of the vectors that are quantised.
         masked: Chance with which an RQ-VAE in training reads 0 in place of a value.
         steps: Most steps that an RQ-VAE is trained.
 

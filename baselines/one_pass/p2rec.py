@@ -1,4 +1,4 @@
-"""P2Rec: an LLM that learned what users like is asked once for every item, and a SASRec serves alone.
+"""P2Rec: an LLM that learned what users like is asked once about every item, and a SASRec serves alone.
 
 After the description in "A Practice-Friendly LLM-Enhanced Paradigm with Preference Parsing for Sequential
 Recommendation" (2024, arXiv 2406.00333, first called TSLRec); no code was published. Offline, in this order:
@@ -275,7 +275,7 @@ class P2Rec(InnerProduct, TrainableRecommender):
 
     @torch.no_grad()
     def index(self, catalogue: Catalogue) -> None:
-        """Let the LLM read every item, and add up the item vectors; while training, it read them before.
+        """Let the LLM read every item, unless it did so in training, and add up the item vectors.
 
         Raises:
             UserError: The catalogue has another size than the one trained on.
@@ -326,7 +326,7 @@ class P2Rec(InnerProduct, TrainableRecommender):
         return forward_costs.total(forward_costs.gpt2(self.backbone.config, users, places), self.ranking_flops(users))
 
     def round_weights(self) -> None:
-        """Round the item vectors too; as what the network reads they stay what they are."""
+        """Round the item vectors too, where items are ranked by them; the network goes on reading them in float."""
         super().round_weights()
         self._rounds = True
 
@@ -368,14 +368,14 @@ def collate_users(examples: list[dict[str, Any]]) -> dict[str, Tensor]:
 
 
 def latent_categories(vectors: Tensor, categories: int, seed: int) -> Tensor:
-    """Cluster item vectors [n, D] by k-means; int64 [n + 1], row 0 (padding's) counts as no category: `categories`."""
+    """Cluster item vectors [n, D] by k-means; return clusters int64 [n + 1], padding's (row 0) being `categories`."""
     clusters = KMeans(categories, n_init=1, random_state=seed).fit_predict(vectors.float().cpu().numpy())
     told = torch.cat([torch.tensor([categories]), torch.from_numpy(clusters).long()])
     return told.to(vectors.device)
 
 
 def category_shares(items: Tensor, category: Tensor, categories: int) -> Tensor:
-    """Return which share of each user's items int64 [B, S] is of each category, float32 [B, C]; padding counts not."""
+    """Return each category's share of a user's items int64 [B, S], float32 [B, C]; padding does not count."""
     counts = torch.zeros(len(items), categories + 1, device=items.device)
     counts.scatter_add_(1, category[items], torch.ones_like(items, dtype=counts.dtype))
     counts = counts[:, :categories]

@@ -64,7 +64,7 @@ ALIGNED_ITEMS = 512
 
 
 class Settings(pretraining.Settings):
-    """Settings of PAD; those of pretraining are the tower of ids', and of the alignment but for its epochs.
+    """Settings of PAD; those of pretraining hold for the tower of ids and, except for the epochs, for the alignment.
 
     Attributes:
         loss: Full softmax cross-entropy, or binary cross-entropy with one sampled negative.
@@ -316,14 +316,14 @@ class Pad(InnerProduct, TrainableRecommender):
         return self.folded, None
 
     def forward_flops(self, inputs: BatchFeature) -> int | None:
-        """Add up three encoders and one product with all items; item vectors are at hand."""
+        """Add up three encoders and one product with all items; item vectors are made by `index`."""
         users, places = inputs["input_ids"].shape
         encoder: Any = self.encoders[IDS]
         read = 3 * forward_costs.gpt2(encoder.config, users, places)
         return forward_costs.total(read, self.ranking_flops(users))
 
     def round_weights(self) -> None:
-        """Round the folded matrix, too; what the encoders read stays what it is."""
+        """Round the folded matrix, too; what the encoders read stays in float."""
         super().round_weights()
         self._rounds = True
 

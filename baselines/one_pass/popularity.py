@@ -37,7 +37,7 @@ class Popularity(Recommender):
         """Check that the catalogue is as large as the one counted; the counts are the index.
 
         Raises:
-            UserError: It is not.
+            UserError: The catalogue has another size.
 
         """
         counted = len(self.counts) - 1

@@ -42,13 +42,13 @@ SIZES: dict[str, int] = {"compact": 64, "t5-small": 512, "t5-base": 768}
 STATE = 32
 
 KEPT = 4096
-"""Histories whose state is kept at most."""
+"""Most histories whose states are kept."""
 
 READ = 64
 """Histories that `remember` reads at a time."""
 
 NOTHING = (PADDING,)
-"""What is read of a user without any event."""
+"""What is read for a user without any event."""
 
 
 class Loss(StrEnum):
@@ -129,7 +129,7 @@ class RecMamba(ItemScored):
 
     @property
     def item_vectors(self) -> Tensor:
-        """The embeddings that are read, too."""
+        """The embeddings that the layer reads."""
         return self.items.weight
 
     @property
@@ -199,8 +199,8 @@ class RecMamba(ItemScored):
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
         """Pad the newest `max_length` events on the right; as released, on the left and to the full length.
 
-        Once states are kept, two columns more: ``before`` and ``after`` int64 [B], the keys of each history without its
-        newest event and with it.
+        Once states are kept, there are two more columns: ``before`` and ``after`` int64 [B], the keys of each history
+        without its newest event and with it.
         """
         batch = request_batch(histories, self.settings.max_length, self.serving)
         if self.settings.as_released:
@@ -216,7 +216,7 @@ class RecMamba(ItemScored):
         return self.settings.max_length if name == "input_ids" else None
 
     def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
-        """Score every item against the newest output: of one step for remembered users, else of a whole pass."""
+        """Score every item against the newest output: by one step for remembered users, else by a whole pass."""
         if self.kept is None or "before" not in inputs:
             return super().recommend(inputs, k)
         with phase("encode"):
@@ -255,7 +255,7 @@ class RecMamba(ItemScored):
         return state
 
     def forward_flops(self, inputs: BatchFeature) -> int | None:
-        """Add up the Mamba layer and the scores of all items; of remembered users one step."""
+        """Add up the Mamba layer, for remembered users one step of it, and the scores of all items."""
         users, places = inputs["input_ids"].shape
         ranked = self.ranking_flops(users)
         if self.kept is None or "before" not in inputs:

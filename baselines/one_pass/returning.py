@@ -1,9 +1,9 @@
 """Keys and values of a causal transformer's histories, kept for users who come back with one event more.
 
-What a causal layer makes of an event hangs on the events before it alone. So with keys and values of a history at hand
-a further event is one step over them, and the result is that of the whole pass up to the order of sums. That holds as
-long as no event moves: where positions are counted from the oldest event that is read, a history as long as the model
-reads loses its oldest with each further one, and has to be read whole.
+A causal layer reads, at each event, that event and those before it alone. So where keys and values of a history are
+kept, a further event takes one step over them, and the result is that of a whole pass up to the order of sums. That
+holds as long as no event moves: where positions are counted from the oldest event that is read, a history as long as
+the model reads loses its oldest event with each further one, and has to be read whole.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class KeptKeys:
         return self._states.bytes
 
     def __len__(self) -> int:
-        """Count the histories at hand."""
+        """Count the histories that are kept."""
         return len(self._states)
 
     def keys(self, histories: Sequence[History], *, newest: bool) -> Tensor:
@@ -66,7 +66,7 @@ class KeptKeys:
         )
 
     def read(self, ids: Tensor, last: Tensor, keys: Sequence[int]) -> Tensor:
-        """Read whole histories, keep them, and return what the backbone makes of their newest events.
+        """Read whole histories, keep their keys and values, and return the hidden states of their newest events.
 
         Args:
             ids: Events int64 [B, S], padded on the right.
@@ -86,7 +86,7 @@ class KeptKeys:
         return hidden[torch.arange(len(ids), device=ids.device), last]
 
     def newest(self, ids: Tensor, last: Tensor, before: Sequence[int], after: Sequence[int]) -> Tensor:
-        """Return what the backbone makes of newest events [B, D]: by one step where what came before is at hand."""
+        """Return hidden states [B, D] of the newest events: by one step where the history before is kept."""
         places = self._states.meet(before)
         states = ids.new_zeros(len(ids), self._backbone.config.n_embd, dtype=self._backbone.wte.weight.dtype)
         remembered = [place for place, here in enumerate(places) if here]
@@ -103,7 +103,7 @@ class KeptKeys:
         return states
 
     def _step(self, ids: Tensor, last: Tensor, before: Sequence[int], after: Sequence[int]) -> Tensor:
-        """Read one event each over what is at hand."""
+        """Read one event each over the keys and values that are kept."""
         (keys_values,) = self._states.get(before)  # [B, L, 2, H, P, D / H]
         rows, most = torch.arange(len(ids), device=ids.device), int(last.max())
         cache = DynamicCache()

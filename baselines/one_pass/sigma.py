@@ -8,16 +8,17 @@ state a unit::
     y = a M(x) (1 + G) + b M(x') (1 + G') + c GRU(conv(x))
     state of the newest event = feed-forward of norm(P y)      scored against all item vectors
 
-M is one Mamba for both, a, b and c begin at .8, .1 and .1. Trained with cross-entropy over the catalogue, a prefix an
-example: flip and convolution look ahead, so that one pass can predict one item alone, and no state can go on.
+M is one Mamba for both; a, b and c begin at .8, .1 and .1. The loss is cross-entropy over the catalogue, and each
+prefix is an example: flip and convolution look ahead, so that a pass predicts only the item behind its prefix, and no
+state can be kept for a further event.
 
 ``flip=fixed`` is the released code's: histories are padded on the right to `max_length`, and its first
 `max_length` - 5 places are reversed whatever a history's length, so that in a history of few events the flipped copy
 has read nothing but padding where the state is taken. ``flip=by-length`` reverses the events alone.
 
 Two slips of the released code are made with `as_released` only: the second gate takes its sigmoid of the first gate,
-and the softmax over a, b and c is not used. It also computes all `max_length` places; without it, places behind the
-newest event are left out, which changes no list.
+and the softmax over a, b and c is not used. As released, all `max_length` places are computed as well; else places
+behind the newest event are left out, which changes no list.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ IN_PLACE = 5
 """Newest places that the flip leaves where they are."""
 
 SHARES = (0.8, 0.1, 0.1)
-"""Of the history, its flipped copy and the GRU, at the beginning."""
+"""First weights of the history, its flipped copy and the GRU: a, b and c."""
 
 
 class Flip(StrEnum):
@@ -124,7 +125,7 @@ class Sigma(ItemScored):
 
     @property
     def item_vectors(self) -> Tensor:
-        """The embeddings that are read, too."""
+        """The embeddings that the layer reads."""
         return self.items.weight
 
     @property

@@ -11,15 +11,15 @@ from models.ranking.ranker import CatalogueRanker, Index, Rows, width_of
 from models.recommender import PADDING, Recommendations
 
 CHUNK = {"cpu": 1 << 14}
-"""Fewest items that are scored at a time: on a CPU what its caches hold beside the queries."""
+"""Fewest items that are scored at a time, by type of device: on a CPU as many as its caches hold beside the queries."""
 
 CHUNK_ELSEWHERE = 1 << 18
 
 SCORES = 1 << 19
-"""Scores that few users may take at a time: of one user, more items go at once."""
+"""Most scores at a time where users are few: the fewer they are, the more items are scored at once."""
 
 CANDIDATES = 4
-"""Times as many items as are asked for that low-precision scores nominate."""
+"""Items that scores in low precision nominate, as a multiple of those asked for."""
 
 
 def rank_items(
@@ -113,7 +113,7 @@ class EveryItem(Index):
         return rank_items(query, self._rows, k, seen_items, self._bias)
 
     def flops(self, users: int, k: int) -> int:
-        """Add up the products with every row, padding's too, and where they are rounded those with the nominees."""
+        """Add up the products with every row, padding's too; where rows are rounded, also those with the nominees."""
         rows = len(self._rows)
         rounded = isinstance(self._rows, Int8Rows) or self._rows.dtype in (torch.bfloat16, torch.float16)
         return 2 * users * width_of(self._rows) * (rows + (min(k * CANDIDATES, rows) if rounded else 0))

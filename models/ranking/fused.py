@@ -21,7 +21,7 @@ from models.ranking.ranker import CatalogueRanker, Rows
 from models.recommender import PADDING, Recommendations
 
 PENDING = 32
-"""Groups a user, on average, that wait until they are sorted in; where there are more, the best are taken at once."""
+"""Most groups a user, on average, that wait to be sorted in; where there are more, the best are taken at once."""
 
 
 class Best:

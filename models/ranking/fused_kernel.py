@@ -1,9 +1,9 @@
 """The fused ranker on a GPU: one kernel multiplies, hides what was seen, and writes maxima of groups alone.
 
-A group of `GROUP` neighbouring items leaves one number in place of `GROUP` scores, so that as many fewer bytes are
-written, and read again. The best k items lie in the k groups with the greatest maxima, of equal ones the lower (see
-`models.ranking.lists.top_k`); the items of these are scored again and ranked. Sizes depend on nothing that is found,
-so that it can be captured in a graph.
+A group of `GROUP` neighbouring items leaves one number in place of `GROUP` scores, and so much less is written and
+read again. The best k items lie in the k groups with the greatest maxima, of equal ones the lower (see
+`models.ranking.lists.top_k`); the items of these are scored again and ranked. No size depends on the scores, so that
+all of it can be captured in a CUDA graph.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class InnerProduct(Recommender):
         return self.ranked(query, inputs, k)
 
     def encoding(self) -> AbstractContextManager[object]:
-        """Mark the step that makes the query; a subclass whose `query_of` marks several marks none here."""
+        """Mark the step that makes the query; a subclass whose `query_of` marks its own steps marks none here."""
         return phase("encode")
 
     def ranked(self, query: Tensor, inputs: BatchFeature, k: int) -> Recommendations:
@@ -89,7 +89,7 @@ class InnerProduct(Recommender):
         return self._ranker()[0].flops(users, k)
 
     def proven(self, inputs: BatchFeature, k: int) -> Tensor | None:
-        """Tell of which lists a bound proves that scoring every item gives them, bool [B]; None where there is none."""
+        """Tell which lists a bound proves to be those of scoring every item, bool [B]; None without a bound."""
         return self._ranker()[0].proven(self.query_of(inputs), k, inputs.get("seen_items"))
 
     def _compiled_pass(self, index: Index, built: Built, inputs: BatchFeature, k: int) -> Recommendations:

@@ -19,13 +19,13 @@ from models.ranking.ranker import CatalogueRanker, Index, Rows, width_of
 from models.recommender import Recommendations
 
 CANDIDATES = 4
-"""Times as many items as are asked for that rounded scores nominate."""
+"""Items that rounded scores nominate, as a multiple of those asked for."""
 
 AT_ONCE = 1 << 16
 """Rows that are rounded at a time."""
 
 SLACK = 1e-5
-"""What float32 may round of a score, as a share of the product of both lengths."""
+"""Allowance for rounding of a score in float32, as a share of the product of both lengths."""
 
 
 class Int8Rescored(Index):
@@ -61,7 +61,7 @@ class Int8Rescored(Index):
         return 2 * users * width_of(self._rows) * (rows + min(k * CANDIDATES, rows))
 
     def proven(self, query: Tensor, k: int, seen_items: Tensor | None = None) -> Tensor:
-        """Tell by the bound of the module's docstring."""
+        """See `Index.proven`; the bound is that of the module's docstring."""
         best, items = self._nominated(query, k, seen_items)
         ranked = lists(*exact.rescored(query, self._rows, self._bias, best, items, k), k)
         length = query.float().norm(dim=1)

@@ -11,7 +11,7 @@ GROUP = 64
 """Neighbouring scores of which the maximum is taken first."""
 
 WORTH_GROUPING = 1 << 18
-"""Scores from which finding the maxima of groups first is sooner done than `torch.topk` of all (`bench_ranking`)."""
+"""Number of scores from which taking maxima of groups first is quicker than `torch.topk` of all (`bench_ranking`)."""
 
 _LOW = (1 << 31) - 1
 

@@ -23,7 +23,7 @@ from models.ranking.ranker import CatalogueRanker, Index, Rows
 from models.recommender import PADDING, Recommendations
 
 LISTS_PER_ROOT = 2
-"""Clusters of ``ivf`` over the square root of the number of items."""
+"""Clusters of ``ivf``, as a multiple of the square root of the number of items."""
 
 FEWEST_PER_LIST = 39
 """Items that faiss wants to see of each cluster to find its centre."""

@@ -55,7 +55,7 @@ class Index(ABC):
         return None
 
     def proven(self, query: Tensor, k: int, seen_items: Tensor | None = None) -> Tensor | None:
-        """Tell of which lists a bound proves that they are those of scoring every item, bool [B]; None without one."""
+        """Tell which lists a bound proves to be those of scoring every item, bool [B]; None without a bound."""
         del query, k, seen_items
         return None
 
@@ -75,7 +75,7 @@ class CatalogueRanker(Ranker):
         """Build it, and tell what that took.
 
         Raises:
-            UserError: It cannot be built here.
+            UserError: The ranker cannot be built here.
 
         """
         started = time.perf_counter()

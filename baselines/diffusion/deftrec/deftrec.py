@@ -8,10 +8,10 @@ Qu et al. 2025 (arXiv 2504.12007 v1), built from the description and from what t
     mean of the text's embeddings ─▶ 100 steps of a diffusion ─▶ a vector          diffusion step i
     the items whose vectors are nearest                                            rank
 
-Two ways to search, with the same weights: decoder ``ddpm`` takes the noise away in 100 steps; ``guided`` as its
-successor does (ContRec, arXiv 2504.12007 v3, github.com/Quhaoh233/ContRec at fb09d68), in 200 steps that each ask the
-network with and without the condition. Noise is drawn once from the seed and is the same for all users, so that lists
-repeat.
+Two ways to search, with the same weights: decoder ``ddpm`` takes the noise away in 100 steps; ``guided``, that of its
+successor (ContRec, arXiv 2504.12007 v3, github.com/Quhaoh233/ContRec at fb09d68), does so in 200 steps, each of which
+asks the network with and without the condition. Noise is drawn once from the seed and is the same for all users, so
+that lists repeat.
 
 Differences: the code trains 1,000 steps of noise and samples the first 100 of them, which hold next to none, from pure
 noise; it masks values of the items' vectors at inference too and in place, so that lists change from call to call and
@@ -93,7 +93,7 @@ class DeftRec(TrainableRecommender):
         item_vectors: LightGCN's, centred and of variance 1, [n + 1, d]; row 0 belongs to padding and is 0.
         item_tokens: [n + 1, K, D]; made by `index`.
         noise: What diffusions begin with and add, [steps, d]; made by `index`.
-        half_lengths: Of the vectors, squared, negative, [n + 1]; made by `index`.
+        half_lengths: Half the squared length of each vector, negative, [n + 1]; made by `index`.
 
     """
 
@@ -181,8 +181,8 @@ class DeftRec(TrainableRecommender):
         """Fill and tokenise a prompt with the newest items of a history.
 
         Returns:
-            Tokens, and the item of each that a continuous token takes the place of, 0 at the others. As released the
-            first item is lost: its tokens are those of a vector of zeros.
+            Tokens, and beside each the item whose continuous token takes its place, 0 where a word stays. As released,
+            the first item is lost: its tokens are those of a vector of zeros.
 
         """
         assert self.texts is not None
@@ -307,7 +307,7 @@ class DeftRec(TrainableRecommender):
         return torch.where(here[:, :, None], item_tokens.gather(2, chosen)[:, :, 0].to(words.dtype), words)
 
     def nearest(self, tokens: Tensor, seen_items: Tensor | None, k: int) -> Recommendations:
-        """Make vectors of answers int64 [B, T], and rank items by them."""
+        """Make a vector of each answer, int64 [B, T], and rank items by how near they are to it."""
         assert self.noise is not None, "index the catalogue first"
         first = (tokens == self.config.end).long().cumsum(1) - (tokens == self.config.end).long() == 0  # up to an end
         condition = _mean(self.backbone.get_input_embeddings()(tokens), first)
@@ -325,7 +325,7 @@ class DeftRec(TrainableRecommender):
         return Sampler(STEPS, first_steps=self.settings.as_released)
 
     def cache_bytes(self, inputs: BatchFeature) -> int:
-        """Return what an answer as long as it may be keeps of prompt and text."""
+        """Return the bytes of keys and values of the prompt and of the longest answer."""
         return cache_size.of_one_text(self.backbone, self.prompt(inputs), self.settings.new_tokens)
 
     def forward_pass(self, inputs: BatchFeature) -> tuple[nn.Module, tuple[Tensor, ...]]:
@@ -356,7 +356,7 @@ class OneWord(nn.Module):
     """A DeftRec whose answer is one token.
 
     Args:
-        model: It.
+        model: The DeftRec.
 
     """
 

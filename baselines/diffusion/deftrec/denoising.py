@@ -1,6 +1,6 @@
 """A diffusion over single vectors: noise is added in many steps, and taken away in few.
 
-Ho et al. 2020 (arXiv 2006.11239), with a network of two residual blocks that is told a condition and the step. Fewer
+Ho et al. 2020 (arXiv 2006.11239), with a network of two residual blocks that reads a condition and the step. Fewer
 steps than were trained are spaced over all of them, as in Nichol and Dhariwal 2021 (arXiv 2102.09672, section 4);
 guidance without a classifier is that of Ho and Salimans 2022 (arXiv 2207.12598).
 
@@ -31,9 +31,9 @@ class Sampler:
     """How noise is taken away.
 
     Attributes:
-        steps: How often.
-        guidance: Weight w of (1 + w) x what is said under the condition - w x what is said without; None asks under
-            the condition alone.
+        steps: Number of steps.
+        guidance: Weight w in (1 + w) x noise predicted with the condition - w x noise predicted without; None predicts
+            with the condition alone.
         first_steps: Whether the steps are the first of those trained, in which hardly any noise was added, and not
             spaced over all: as released.
 
@@ -45,14 +45,14 @@ class Sampler:
 
     @property
     def times(self) -> list[int]:
-        """The trained step that each is, the noisiest first."""
+        """For each step the trained step that it takes, the noisiest first."""
         if self.first_steps:
             return list(range(self.steps - 1, -1, -1))
         return [(place * TRAINED_STEPS) // self.steps - 1 for place in range(self.steps, 0, -1)]
 
 
 class Denoiser(nn.Module):
-    """Says what noise a vector holds.
+    """Predicts the noise in a vector.
 
     Args:
         width: d.
@@ -77,14 +77,14 @@ class Denoiser(nn.Module):
         self.register_buffer("kept", torch.tensor(KEPT, dtype=torch.float32))
 
     def forward(self, noisy: Tensor, told: Tensor, time: Tensor | int) -> Tensor:
-        """Return the noise in [B, d], told `tell` of the condition [B, d], at steps [B] or at one step."""
+        """Predict the noise in vectors [B, d] at steps [B] or at one step; `told` is the condition through `tell`."""
         states = noisy + told + self.times[time]
         for block in self.blocks:
             states = states + block(states)
         return states
 
     def noised(self, clean: Tensor, noise: Tensor, time: Tensor) -> Tensor:
-        """Add noise to vectors [B, d] as much as there is after steps [B]."""
+        """Add to vectors [B, d] as much noise as there is after steps [B]."""
         kept = self.kept[time][:, None].to(clean.dtype)
         return kept.sqrt() * clean + (1 - kept).sqrt() * noise
 
@@ -97,7 +97,7 @@ class Denoiser(nn.Module):
             condition: [B, c].
             nothing: What stands for no condition, [c].
             noise: What all users begin with, and what is added after each step but the last, [steps, d] at least.
-            sampler: How.
+            sampler: How noise is taken away.
             told_once: Whether the condition is transformed once and not at every step, which changes no result.
 
         Returns:

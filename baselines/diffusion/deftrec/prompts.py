@@ -1,4 +1,4 @@
-"""What DeftRec is asked, and what it is to answer; words stand between single spaces."""
+"""The prompts of DeftRec, and the answers that it learns to write; words stand between single spaces."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ SEEN = (
     "Input : knowing {items} , say what the user prefers . Response :",
     "Input : the user went through {items} . Suggest one thing more . Response :",
 )
-"""Trained on, one at random an example."""
+"""Prompts of training; each example draws one at random."""
 
 UNSEEN = "Input : judging by {items} , what may suit the user best ? Response :"
-"""Never trained on; for asking how a model takes new wording."""
+"""A prompt outside of training, to see how a model takes new wording."""
 
 PROMPTS = (*SEEN, UNSEEN)
 
@@ -29,7 +29,7 @@ TITLE_LETTERS = 20
 
 
 def token_words(tokens: int) -> list[str]:
-    """Return the words whose embeddings continuous tokens take the place of, ``<item-0>``, ``<item-1>``, ..."""
+    """Return the words whose embeddings are replaced by continuous tokens, ``<item-0>``, ``<item-1>``, ..."""
     return [f"<item-{place}>" for place in range(tokens)]
 
 
@@ -39,6 +39,6 @@ def titles(catalogue: Catalogue) -> list[str]:
 
 
 def answers(catalogue: Catalogue) -> list[str]:
-    """Write what names each item: its most special category, and its title."""
+    """Write an answer for each item: its last category, the narrowest, and its title."""
     kinds = [item.categories[-1] if item.categories else NOTHING for item in catalogue.items]
     return [ANSWER.format(kind=kind, title=title) for kind, title in zip(kinds, titles(catalogue), strict=True)]

@@ -23,8 +23,8 @@ class Settings(recommender.Settings):
         text_weight: Weight of the answer's cross-entropy beside the diffusion's error.
         contrast: Weight of the loss that asks for a greater error on another item.
         unconditional: Share of training examples whose condition is left out, which guidance needs.
-        vocab_size: Upper bound of a tokenizer that is trained for lack of a pretrained one.
-        as_released: Whether to sample, mask, lose and pad as the public code does.
+        vocab_size: Most tokens of a tokenizer that is trained for lack of a pretrained one.
+        as_released: Whether to sample, mask, lose the first item and pad as the public code does.
 
     """
 
@@ -47,7 +47,7 @@ class DeftRecConfig(PretrainedConfig):
         settings: The `Settings` it was built with.
         backbone: Configuration of the Llama.
         items: Size n of the catalogue.
-        first_token: The number of the first word that a continuous token takes the place of.
+        first_token: Number of the first word that a continuous token replaces.
         end: The token that ends a text.
 
     """

@@ -25,12 +25,12 @@ class Texts:
 
     Args:
         tokenizer: Tokenizer of prompts and answers, with the words of `token_words` added.
-        titles: Of items 1..n.
+        titles: Titles of items 1..n.
         answers: What names items 1..n.
         tokens: Continuous tokens an item, K.
 
     Attributes:
-        first: The number of the first word that a continuous token takes the place of; the others follow.
+        first: Number of the first word that a continuous token replaces; the others follow.
         end: The token that ends a text.
 
     """
@@ -50,12 +50,12 @@ class Texts:
 
         Args:
             template: One of `prompts.PROMPTS`.
-            items: Of the history, oldest first.
+            items: Items of the history, oldest first.
             titles: Whether the beginning of each title stands beside the item's tokens.
 
         Returns:
-            Tokens; and for each the place of the item in `items`, from 1, that a continuous token of takes its place, 0
-            where a word stays.
+            Tokens; and for each that a continuous token replaces, the place of its item in `items`, from 1, and 0 where
+            a word stays.
 
         """
         item_texts = [
@@ -70,7 +70,7 @@ class Texts:
         return tokens, told
 
     def answer(self, item: int, most: int) -> list[int]:
-        """Return at most so many tokens that name an item, the end last."""
+        """Return at most `most` tokens that name an item, the end last."""
         return [*self._encode(self._answers[item - 1]).tokens[:-1][: most - 1], self.end]
 
     def save(self, folder: Path) -> None:
@@ -80,10 +80,10 @@ class Texts:
 
     @classmethod
     def load(cls, folder: Path, *, items: int, tokens: int) -> Self:
-        """Load what `save` saved of so many items.
+        """Load what `save` saved of a catalogue of `items`.
 
         Raises:
-            UserError: It is missing or damaged, or of another catalogue.
+            UserError: The file is missing or damaged, or of another catalogue.
 
         """
         path = folder / FILE

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 class ItemSets(nn.Module):
     """Makes t = 1 + semantic vectors of each item.
 
-    The first is a projection of a collaborative vector that stays as it is. The others are what an autoencoder of the
-    item's text has in its middle, cut into vectors; it learns with all the rest.
+    The first is a projection of a collaborative vector that stays as it is. The others are the
+    middle layer of an autoencoder of the item's text, cut into vectors; it is trained with all the rest.
 
     Args:
         items: Size n of the catalogue.
@@ -52,7 +52,7 @@ class ItemSets(nn.Module):
         self.texts[1:] = _standardised(vectors)
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        """Return the sets of all items, [n + 1, t, D], and the mean squared error of the texts made from them again."""
+        """Return the sets of all items, [n + 1, t, D], and the autoencoder's mean squared error over the texts."""
         middle = self.encoder(self.texts)
         error = nn.functional.mse_loss(self.decoder(middle), self.texts)
         sets = torch.cat([self.project(self.collaborative)[:, None], middle.unflatten(1, (-1, self._width))], dim=1)

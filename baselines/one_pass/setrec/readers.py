@@ -43,7 +43,7 @@ class T5Reader(nn.Module):
         quicken_dropout(self)
 
     def load(self, weights: dict[str, Tensor]) -> None:
-        """Put the weights of a T5 in, with its embeddings left out."""
+        """Take over the weights of a T5, but not its embeddings."""
         self.load_state_dict({name: value for name, value in weights.items() if ".block." in name or "norm" in name})
 
     def forward(self, sets: Tensor, real: Tensor, queries: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class T5Reader(nn.Module):
         Args:
             sets: The histories' sets, [B, S, t, D].
             real: Which items are no padding, bool [B, S].
-            queries: Likewise for all.
+            queries: The same for all users, [t, D].
 
         Returns:
             [B, t, D].
@@ -115,7 +115,7 @@ class CausalReader(nn.Module):
         self.backbone.set_input_embeddings(nn.Identity())  # no tokens are read
 
     def load(self, weights: dict[str, Tensor]) -> None:
-        """Put the weights of such a backbone in, with its embeddings left out."""
+        """Take over the weights of such a backbone, but not its embeddings."""
         self.backbone.load_state_dict({name: value for name, value in weights.items() if "embed_tokens" not in name})
 
     def forward(self, sets: Tensor, real: Tensor, queries: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ from models.recommender import PADDING, Catalogue, Examples, History, TrainableR
 from models.sequences import Prefixes, Windows, collate_windows, request_batch
 
 HIDDEN = {"compact": (128,), "compact-causal": (128,)}
-"""Widths of the autoencoder's layers by preset; the published ones elsewhere."""
+"""Widths of the autoencoder's layers by preset; all other presets have the published ones."""
 
 PUBLISHED = (512, 256, 128)
 
@@ -254,7 +254,7 @@ class SetRec(InnerProduct, TrainableRecommender):
         return (self.answers(inputs) * self.weights[:, None]).flatten(1)
 
     def answers(self, inputs: BatchFeature) -> Tensor:
-        """Return what the queries are answered, [B, t, D]."""
+        """Return the answers to the queries, [B, t, D]."""
         assert self.vectors is not None, "index the catalogue first"
         numbers, last = inputs["input_ids"], inputs["last"]
         real = torch.arange(numbers.shape[1], device=numbers.device) <= last[:, None]
@@ -274,7 +274,7 @@ class SetRec(InnerProduct, TrainableRecommender):
         return forward_costs.total(read, self.ranking_flops(users))
 
     def round_weights(self) -> None:
-        """Round the sets too, as they are ranked; as what is read they stay what they are."""
+        """Round the sets too, where items are ranked by them; the backbone goes on reading them in float."""
         super().round_weights()
         self._rounds = True
 

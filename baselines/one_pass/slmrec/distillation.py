@@ -1,4 +1,4 @@
-"""What a student is told of its teacher: the states behind each block of layers."""
+"""What a student learns from its teacher: the states behind each block of layers."""
 
 from __future__ import annotations
 

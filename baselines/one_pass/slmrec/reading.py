@@ -33,14 +33,14 @@ def places(ends: Tensor, items: int, instruction: int, response: int) -> Tensor:
 
 
 def sight(ends: Tensor, items: int, instruction: int, response: int, dtype: torch.dtype) -> Tensor:
-    """Return what is added to the products of attention, 0 where a place sees another and else the least, [B, 1, L, L].
+    """Return the mask to add, [B, 1, L, L]: 0 where a place sees another, else the least number of `dtype`.
 
     Args:
         ends: The newest item of each prefix, int64 [B, T], from 0.
         items: S.
         instruction: I.
         response: R.
-        dtype: Of what is added.
+        dtype: Type of what is added.
 
     """
     users, prefixes = ends.shape

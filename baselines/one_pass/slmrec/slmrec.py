@@ -8,7 +8,7 @@ From the public code (WujiangXu/SLMRec at 0555b8d)::
 One pass answers. The teacher (``role=teacher``) has four times the student's layers and is trained by cross-entropy
 over the catalogue. A student begins as the teacher's first layers, and learns from cross-entropy and, at the end of
 each of `blocks` blocks of layers, from how far its state lies from the teacher's. Training a student trains its teacher
-first, or takes the checkpoint that there is: both are cases of their own, ranked and measured side by side.
+first, unless there is a checkpoint of it. Both are cases of their own, ranked and measured side by side.
 
 What differs: the released code builds the whole Llama again after it cut its layers off, distils nothing unless
 ``distill_type=align`` is named, and goes on without a word where distilling fails; it learns one target a user, and
@@ -45,7 +45,7 @@ from models.sequences import Windows, collate_windows, request_batch
 
 
 class Role(StrEnum):
-    """Who one is."""
+    """Whether a model teaches or is taught."""
 
     STUDENT = "student"
     TEACHER = "teacher"
@@ -59,7 +59,7 @@ SIZES: dict[str, dict[str, Any]] = {
 """Llama, width of the item vectors, and layers; the larger ones have the published depths at a width of 512."""
 
 SASREC = {"layers": 2, "heads": 2}
-"""Of the SASRec whose item vectors are taken; its width is that of the vectors."""
+"""Layers and heads of the SASRec whose item vectors are taken; its width is that of the vectors."""
 
 
 class Settings(pretraining.Settings):
@@ -69,7 +69,7 @@ class Settings(pretraining.Settings):
         role: Student or teacher.
         backbone: A preset, local directory or hub name of a Llama; None takes the preset's.
         layers: How many of its first layers are kept; None takes the preset's for the role.
-        blocks: Blocks of layers at whose ends a student is told of its teacher; None takes the preset's.
+        blocks: Blocks of layers at whose ends a student is compared with its teacher; None takes the preset's.
         instruction: Learned vectors before the items.
         response: Learned vectors behind them.
         max_length: Most items read of a history.
@@ -201,7 +201,7 @@ class SLMRec(ItemScored):
 
     @property
     def item_vectors(self) -> Tensor:
-        """The SASRec's, frozen."""
+        """The SASRec's item vectors, frozen."""
         return self.vectors
 
     @property

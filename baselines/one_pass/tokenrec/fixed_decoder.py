@@ -22,8 +22,8 @@ class Opening:
     """What all users share.
 
     Attributes:
-        states: Behind the first self-attention, [1, T, D].
-        query: Of the first cross-attention, [1, H, T, d].
+        states: States behind the first self-attention, [1, T, D].
+        query: Queries of the first cross-attention, [1, H, T, d].
         bias: Relative positions, later places masked, [1, H, T, T].
 
     """

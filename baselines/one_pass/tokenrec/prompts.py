@@ -1,4 +1,4 @@
-"""What TokenRec is asked in, and what its decoder is given to begin with; words stand between single spaces."""
+"""The prompts of TokenRec, and the text that its decoder begins with; words stand between single spaces."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SEEN = (
     "Tell what {user} would take next to {items} .",
     "Here is what {user} bought , {items} . Help the user to decide .",
 )
-"""Trained on, one at random an example."""
+"""Prompts of training; each example draws one at random."""
 
 UNSEEN = "Whatever may suit {user} best , judging by {items} ?"
-"""Never trained on; for asking how a model takes new wording."""
+"""A prompt outside of training, to see how a model takes new wording."""
 
 PROMPTS = (*SEEN, UNSEEN)
 
@@ -34,7 +34,7 @@ NOTHING = "nothing"
 
 
 def code_words(codebooks: int, size: int) -> list[str]:
-    """Return what is one token each: the codes of items in each book, and those of users."""
+    """Return the words that are one token each: the codes of items in each book, and those of users."""
     heads = [*map(str, range(codebooks)), *(chr(ord("a") + book) for book in range(codebooks))]
     return [f"<{head}-{code}>" for head in heads for code in range(size)]
 
@@ -50,7 +50,7 @@ def user_word(codes: Sequence[int]) -> str:
 
 
 def corpus(texts: Sequence[str]) -> list[str]:
-    """Return what a tokenizer is trained on, so that every word of a prompt is few tokens: codes are added to it."""
+    """Return the texts to train a tokenizer on, so that words of prompts are few tokens; codes are added afterwards."""
     filled = [prompt.format(user=user, items=items) for prompt in PROMPTS for user, items in _EXAMPLES]
     return [*filled, OPENING, *texts]
 

@@ -97,14 +97,14 @@ class Settings(recommender.Settings):
 
     Attributes:
         loss: What is minimised.
-        temperature: By which cosines are divided under ``loss=ce``.
+        temperature: What cosines are divided by under ``loss=ce``.
         max_history: Most items of a prompt.
         prompt: Which prompt serves: 0 to 9 are trained on, 10 is the unseen one.
         codebooks: Codes of a user or an item.
         codebook_size: Codes of each book.
         newcomers: Share of training prompts that do not name their user.
         dropout: T5's, in every layer.
-        vocab_size: Upper bound of a tokenizer that is trained for lack of a pretrained one, codes excluded.
+        vocab_size: Most tokens, besides codes, of a tokenizer that is trained for lack of a pretrained one.
         as_released: Whether to shuffle, to pad and to share nothing, as the public code does.
 
     """
@@ -249,7 +249,7 @@ class TokenRec(InnerProduct, TrainableRecommender):
         self._words = None
 
     def _load_pretrained(self, name: str) -> None:
-        """Put pretrained weights in, with fresh rows for the codes."""
+        """Load pretrained weights, with fresh rows for the codes."""
         pretrained = pretrained_backbone(name, Role.ENCODER_DECODER)
         pretrained.resize_token_embeddings(self.t5.config.vocab_size)
         weights = {name: value for name, value in pretrained.state_dict().items() if not name.startswith("lm_head")}
@@ -268,7 +268,7 @@ class TokenRec(InnerProduct, TrainableRecommender):
 
         Args:
             prompt: One of `PROMPTS`.
-            history: Whose.
+            history: Events of the user who asks.
             named: Whether the user's codes may be told.
 
         """

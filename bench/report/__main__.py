@@ -91,19 +91,19 @@ def main(
         paths = write_history(store.stored(results or []), folder, margin=within)
     else:
         taken, studies = store.read_all(results or [store.latest()])
-        known = known_of(taken, studies, read_prices(prices), folder)
-        paths = write_known(known, wanted=wanted, only=figures or ())
-        print_opening(known.opening, known.rows, known.prices)
+        page = known_of(taken, studies, read_prices(prices), folder)
+        paths = write_known(page, wanted=wanted, only=figures or ())
+        print_opening(page.opening, page.rows, page.prices)
     _say(paths)
 
 
 def _page(*, compare: bool, history: bool, site: Path | None, text: bool) -> str:
     """Return the option that asks for another page than that of a run; empty where none does."""
     given = {"--compare": compare, "--history": history, "--site": site is not None, "--text": text}
-    found = [name for name, wanted in given.items() if wanted]
-    if len(found) > 1:
-        raise UserError(f"{' and '.join(found)} are {len(found)} pages: give one of them")
-    return "".join(found)
+    chosen = [name for name, wanted in given.items() if wanted]
+    if len(chosen) > 1:
+        raise UserError(f"{' and '.join(chosen)} are {len(chosen)} pages: give one of them")
+    return "".join(chosen)
 
 
 def _say(paths: Sequence[Path]) -> None:

@@ -79,9 +79,9 @@ class TableRow:
     @property
     def quality(self) -> Quality | None:
         """The quality over the most users; None where NDCG@10 is not known."""
-        found = [one for one in self.records if metric(one, BEST) is not None]
-        known = [one.quality for one in found if isinstance(one.quality, Quality)]
-        return max(known, key=lambda one: one.users, default=None)
+        ranked = [record for record in self.records if metric(record, BEST) is not None]
+        qualities = [record.quality for record in ranked if isinstance(record.quality, Quality)]
+        return max(qualities, key=lambda quality: quality.users, default=None)
 
     def told(self, name: str = BEST) -> str:
         """Write a metric with its interval."""
@@ -89,9 +89,9 @@ class TableRow:
 
     def fastest(self, batch: int, *, of_papers: bool = False) -> Record | None:
         """Return the fastest case at a batch size, under the papers' decoder or any; None where there is none."""
-        sized = [one for one in self.records if one.case.batch_size == batch]
-        found = [one for one in sized if one.case.is_reference or not of_papers]
-        return min(found, key=lambda one: latency_of(one).p50_s, default=None)
+        sized = [record for record in self.records if record.case.batch_size == batch]
+        allowed = [record for record in sized if record.case.is_reference or not of_papers]
+        return min(allowed, key=lambda record: latency_of(record).p50_s, default=None)
 
 
 @app.command()
@@ -151,8 +151,8 @@ def _machine(paper: Path, link: str) -> str:
     machines = ", ".join(dict.fromkeys(map(machine_name, records)))
     sentences = [f"- {md_text(_sentence(dataset, rows))}" for dataset, rows in datasets.items()]
     first, rows = next(iter(datasets.items()))
-    found = opening(records, first_rows(records), Studies(), {}, (), distrust(records))
-    told = [sentence for sentence in (found.serve, found.others, found.trust) if sentence]
+    begun = opening(records, first_rows(records), Studies(), {}, (), distrust(records))
+    told = [sentence for sentence in (begun.serve, begun.others, begun.trust) if sentence]
     parts = [
         f"### {md_text(f'{name}: {machines}')}",
         "\n".join(f"1. {md_text(sentence)}" for sentence in told),
@@ -192,7 +192,7 @@ def _by_dataset(records: Sequence[Record]) -> dict[str, list[TableRow]]:
         key += f"{record.weights and record.weights.sha256} {machine_name(record)}"
         name = f"{dataset_name(record)}, {machine_name(record)}" if several else dataset_name(record)
         alike.setdefault(name, {}).setdefault(key, []).append(record)
-    return {dataset: _rows(list(found.values())) for dataset, found in alike.items()}
+    return {dataset: _rows(list(cases.values())) for dataset, cases in alike.items()}
 
 
 def _rows(alike: Sequence[list[Record]]) -> list[TableRow]:
@@ -240,8 +240,8 @@ def _sentence(dataset: str, rows: Sequence[TableRow]) -> str:
 def _strongest(fast: Record, rows: Sequence[TableRow]) -> tuple[TableRow, Record] | None:
     """Return the beam search timed beside a case that it has to beat, by the rule of all pages, and its row."""
     timed = [(row, record) for row in rows for record in row.records if _setting(record) == _setting(fast)]
-    found = strongest(fast, [record for _, record in timed])
-    return next(((row, record) for row, record in timed if record is found), None)
+    rival = strongest(fast, [record for _, record in timed])
+    return next(((row, record) for row, record in timed if record is rival), None)
 
 
 def _setting(record: Record) -> tuple[str, int, int, str]:
@@ -254,9 +254,9 @@ def _verdict(ours: TableRow, beams: TableRow) -> str:
     assert beams.quality is not None
     if why := not_compared(ours.records[0], beams.records[0]):
         return f"whether beam search gains anything is not told, for {why}"
-    found = quality_difference(ours.quality, beams.quality)
-    one, other = ours.quality.metrics[BEST], beams.quality.metrics[BEST]
-    low, high = (one.low - other.high, one.high - other.low) if found is None else (found.low, found.high)
+    paired = quality_difference(ours.quality, beams.quality)
+    own, other = ours.quality.metrics[BEST], beams.quality.metrics[BEST]
+    low, high = (own.low - other.high, own.high - other.low) if paired is None else (paired.low, paired.high)
     if low > 0:
         return f"{ours.records[0].case.recommender} ranks above the best beam search that was trained here"
     return "beam search ranks better" if high < 0 else "beam search gains nothing that shows"
@@ -296,7 +296,7 @@ def _table(datasets: dict[str, list[TableRow]]) -> pd.DataFrame:
 
 
 def _cells(row: TableRow, batches: Sequence[int]) -> dict[str, str]:
-    smallest = min(row.records, key=lambda one: (one.case.batch_size, latency_of(one).p50_s))
+    smallest = min(row.records, key=lambda record: (record.case.batch_size, latency_of(record).p50_s))
     least = batches[0]
     return {
         "recommender": row.name,

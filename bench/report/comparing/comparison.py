@@ -120,8 +120,8 @@ class Group:
     def mean(self) -> Ratio | None:
         """Geometric mean of the ratios; None where one has no interval, or nothing was timed on both sides."""
         ratios = [row.ratio for row in self.rows if row.ratio is not None]
-        known = [ratio for ratio in ratios if isinstance(ratio, Ratio)]
-        return mean_between_runs(known) if known and len(known) == len(ratios) else None
+        numeric = [ratio for ratio in ratios if isinstance(ratio, Ratio)]
+        return mean_between_runs(numeric) if numeric and len(numeric) == len(ratios) else None
 
 
 @dataclass(frozen=True)
@@ -163,12 +163,13 @@ def compare(
 
     """
     first, second = one_each(base), one_each(other)
-    found = match(first, second)
-    if not found:
+    matchings = match(first, second)
+    if not matchings:
         raise UserError(f"no case in common: the base holds {holdings(first)}, the other {holdings(second)}")
-    known = Past([*past, *first, *second])
+    history = Past([*past, *first, *second])
     groups = tuple(
-        Group(one.changes, tuple(_judged(before, after, margin, known) for before, after in one.pairs)) for one in found
+        Group(matching.changes, tuple(_judged(before, after, margin, history) for before, after in matching.pairs))
+        for matching in matchings
     )
     paired = {case_key(record.case) for group in groups for row in group.rows for record in (row.base, row.other)}
     return Comparison(
@@ -215,10 +216,10 @@ class Past:
 
         """
         groups = self._medians.get(_kind(record), {})
-        known = spread({code: list(runs.values()) for code, runs in groups.items()})
-        if known is not None:
-            return known
-        judged = {_run(one) for one in compared}
+        same_code = spread({code: list(runs.values()) for code, runs in groups.items()})
+        if same_code is not None:
+            return same_code
+        judged = {_run(side) for side in compared}
         others = [median for runs in groups.values() for run, median in runs.items() if run not in judged]
         return spread({"all": others}) if others else None
 
@@ -250,7 +251,7 @@ def run_ratio(other: Record, base: Record, past: Past) -> Ratio | OneRunEach | N
         return None
     pair = (other, base)
     sides = zip((above, below), (past.spread_of(record, pair) for record in pair), strict=True)
-    return ratio_between_runs(*(RunSide(latency_median(latency), known) for latency, known in sides))
+    return ratio_between_runs(*(RunSide(latency_median(latency), between_runs) for latency, between_runs in sides))
 
 
 def few_turns(record: Record) -> bool:

@@ -78,7 +78,9 @@ def draw(
     ]
     drawings = []
     if ratios:
-        text = "Ratio of median latencies. " + "; ".join(f"{one[0]}: {ratio_cell(one[1])}" for one in ratios) + "."
+        text = (
+            "Ratio of median latencies. " + "; ".join(f"{point[0]}: {ratio_cell(point[1])}" for point in ratios) + "."
+        )
         shown = partial(_ratios, ratios[:ROWS], base, other, margin)
         left = [
             *(label for label, row in zip(labels, rows, strict=True) if not isinstance(row.ratio, Ratio)),
@@ -86,7 +88,7 @@ def draw(
         ]
         drawings.append(drawn(f"latency-{name}", f"Latency, {both}", shown, text, _data(ratios), left_out=left))
     if gaps:
-        text = "Difference in NDCG@10. " + "; ".join(f"{one[0]}: {one[1].value:+.4f}" for one in gaps) + "."
+        text = "Difference in NDCG@10. " + "; ".join(f"{point[0]}: {point[1].value:+.4f}" for point in gaps) + "."
         left = [*(label for label, row in zip(labels, rows, strict=True) if row.quality is None), *_beyond(gaps)]
         shown = partial(_gaps, gaps[:ROWS], both)
         drawings.append(drawn(f"quality-{name}", f"Quality, {both}", shown, text, _data(gaps), left_out=left))
@@ -95,7 +97,7 @@ def draw(
 
 def _data(points: Sequence[tuple[str, Estimated, str]]) -> pd.DataFrame:
     """Return the numbers behind a figure, those it has no room for included."""
-    rows = [(label, one.value, one.low, one.high, verdict) for label, one, verdict in points]
+    rows = [(label, estimate.value, estimate.low, estimate.high, verdict) for label, estimate, verdict in points]
     return pd.DataFrame(rows, columns=["case", "value", "low", "high", "verdict"])
 
 
@@ -112,7 +114,7 @@ def _ratios(
     axis.axvline(1, color="black", linewidth=0.8)
     _draw_points(axis, points)
     axis.set_xscale("log")
-    ends = [end for _, one, _ in points for end in (one.low, one.high)]
+    ends = [end for _, estimate, _ in points for end in (estimate.low, estimate.high)]
     low, high = min(*ends, 1 / (1 + 2 * margin)), max(*ends, 1 + 2 * margin)
     axis.set_xlim(low / 1.03, high * 1.03)
     _ratio_ticks(axis)
@@ -145,7 +147,7 @@ def _gaps(points: Sequence[tuple[str, Estimated, str]], both: str) -> Figure:
     figure, (axis,) = rows_of([label for label, *_ in points])
     axis.axvline(0, color="black", linewidth=0.8)
     _draw_points(axis, points)
-    widest = max(abs(end) for _, one, _ in points for end in (one.low, one.high)) or 0.01
+    widest = max(abs(end) for _, estimate, _ in points for end in (estimate.low, estimate.high)) or 0.01
     axis.set_xlim(-1.08 * widest, 1.08 * widest)
     axis.set_xlabel(f"difference in NDCG@10, {both} (bar: 95 % interval)\n← worse          better →")
     _verdicts(figure, points)
@@ -153,14 +155,14 @@ def _gaps(points: Sequence[tuple[str, Estimated, str]], both: str) -> Figure:
 
 
 def _draw_points(axis: Axes, points: Sequence[tuple[str, Estimated, str]]) -> None:
-    for row, (_, one, word) in enumerate(points):
+    for row, (_, estimate, word) in enumerate(points):
         place, marker = LOOKS[word]
-        spread = [[one.value - one.low], [one.high - one.value]]
-        axis.errorbar(one.value, row, xerr=spread, fmt=marker, color=colour_of(place), markersize=6, capsize=2.5)
+        spread = [[estimate.value - estimate.low], [estimate.high - estimate.value]]
+        axis.errorbar(estimate.value, row, xerr=spread, fmt=marker, color=colour_of(place), markersize=6, capsize=2.5)
 
 
 def _verdicts(figure: Figure, points: Sequence[tuple[str, Estimated, str]]) -> None:
     """Say what the colours mean, below the figure."""
-    words = [word for word in LOOKS if any(word == found for *_, found in points)]
+    words = [word for word in LOOKS if any(word == verdict for *_, verdict in points)]
     handles = [Line2D([], [], color=colour_of(LOOKS[word][0]), marker=LOOKS[word][1], linestyle="") for word in words]
     legend(figure, handles, words)

@@ -40,14 +40,14 @@ def verdict(base: Load, other: Load) -> UserVerdict:
 def loads(base: ResultSource, other: ResultSource, rows: Sequence[Judged]) -> pd.DataFrame:
     """Return verdict, highest rates and tails, one row a pair of services."""
     first, second = base.letter, other.letter
-    found = []
+    table_rows = []
     for label, row in zip(pair_labels(rows), rows, strict=True):
         before, after = row.base.load, row.other.load
         if before is None or after is None:
             continue
         tails = before.main.latency.p99_s, after.main.latency.p99_s
         rates = _rate(row.base), _rate(row.other)
-        found.append(
+        table_rows.append(
             {
                 "case": label,
                 "verdict": verdict(before, after).value,
@@ -60,7 +60,7 @@ def loads(base: ResultSource, other: ResultSource, rows: Sequence[Judged]) -> pd
                 f"p99 {second}": NOT_AVAILABLE if tails[1] is None else milliseconds(tails[1]),
             }
         )
-    return pd.DataFrame(found, dtype=object)
+    return pd.DataFrame(table_rows, dtype=object)
 
 
 def _rate(record: Record) -> float | None:

@@ -84,10 +84,10 @@ def case_key(case: Case) -> frozenset[tuple[str, Value]]:
 
 def one_each(records: Sequence[Record]) -> list[Record]:
     """Return one record a case: the first that has numbers, or else the first."""
-    found: dict[frozenset[tuple[str, Value]], Record] = {}
+    by_case: dict[frozenset[tuple[str, Value]], Record] = {}
     for record in [*measured(records), *records]:
-        found.setdefault(case_key(record.case), record)
-    kept = {id(record) for record in found.values()}
+        by_case.setdefault(case_key(record.case), record)
+    kept = {id(record) for record in by_case.values()}
     return [record for record in records if id(record) in kept]
 
 
@@ -108,13 +108,13 @@ def match(base: Sequence[Record], other: Sequence[Record]) -> list[Matching]:
     """
     keys = {case_key(record.case): record for record in other}
     same = tuple((record, keys[case_key(record.case)]) for record in base if case_key(record.case) in keys)
-    found = [Matching((), same)] if same else []
+    equal = [Matching((), same)] if same else []
     if 2 * len(same) >= min(len(base), len(other)):
-        return found
+        return equal
     taken = {id(record) for pair in same for record in pair}
     left = [record for record in base if id(record) not in taken]
     best = _best_change(left, [record for record in other if id(record) not in taken])
-    return [best, *found] if best is not None and len(best.pairs) > len(same) else found
+    return [best, *equal] if best is not None and len(best.pairs) > len(same) else equal
 
 
 def _best_change(base: Sequence[Record], other: Sequence[Record]) -> Matching | None:
@@ -127,9 +127,9 @@ def _best_change(base: Sequence[Record], other: Sequence[Record]) -> Matching | 
             changes = _changes(flats[id(first)], flats[id(second)])
             pairs.setdefault(changes, []).append((first, second))
         for changes, several in pairs.items():
-            found = Matching(changes, tuple(several))
-            if best is None or _rank(found) > _rank(best):
-                best = found
+            matching = Matching(changes, tuple(several))
+            if best is None or _rank(matching) > _rank(best):
+                best = matching
     return best
 
 

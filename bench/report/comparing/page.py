@@ -71,8 +71,8 @@ def write_comparison(
     if len(runs) < LEAST_FILES:
         raise UserError(f"--compare needs two results files or more, the base first; given: {len(runs)}")
     base, *others = origins.sources(runs)
-    known = [record for run in (*past, *runs) for record in run.records]
-    compared = [(other, _compared(base, other, margin, known)) for other in others]
+    stored = [record for run in (*past, *runs) for record in run.records]
+    compared = [(other, _compared(base, other, margin, stored)) for other in others]
     parts = [part for other, comparison in compared for part in _parts(base, other, comparison, margin)]
     content: dict[str, Any] = {
         "title": _title(base, others),
@@ -81,7 +81,7 @@ def write_comparison(
         "rule": words.rule(margin),
         "cautions": _cautions(base, compared),
         "unmatched": _unmatched(base, compared),
-        "sources": origins.table([(f"{one.letter}: {one.name}", one.run) for one in (base, *others)]),
+        "sources": origins.table([(f"{source.letter}: {source.name}", source.run) for source in (base, *others)]),
     }
     drawings = [drawing for part in parts for drawing in part.drawings]
     return write_page(folder, "compare", content, comparison_tables.values(base, compared), drawings)
@@ -89,7 +89,7 @@ def write_comparison(
 
 def _title(base: ResultSource, others: Sequence[ResultSource]) -> str:
     """Name the files that are held against the base."""
-    return f"{listed([f'{one.letter}: {one.name}' for one in others])} against {base.letter}: {base.name}"
+    return f"{listed([f'{source.letter}: {source.name}' for source in others])} against {base.letter}: {base.name}"
 
 
 def _compared(base: ResultSource, other: ResultSource, margin: float, past: Sequence[Record]) -> Comparison:
@@ -120,7 +120,7 @@ def _part(base: ResultSource, other: ResultSource, group: Group, margin: float, 
 
 
 def _cautions(base: ResultSource, compared: Sequence[tuple[ResultSource, Comparison]]) -> list[str]:
-    lines = [line for other, one in compared for line in words.cautions(base, other, one)]
+    lines = [line for other, comparison in compared for line in words.cautions(base, other, comparison)]
     return list(dict.fromkeys(lines))
 
 
@@ -129,6 +129,7 @@ def _unmatched(
 ) -> list[tuple[str, pd.DataFrame]]:
     """Return the cases of one file only, by pair of files."""
     tables = [
-        (f"{base.letter} and {other.letter}", comparison_tables.unmatched(base, other, one)) for other, one in compared
+        (f"{base.letter} and {other.letter}", comparison_tables.unmatched(base, other, comparison))
+        for other, comparison in compared
     ]
     return [(name, frame) for name, frame in tables if not frame.empty]

@@ -75,8 +75,8 @@ def machine_title(key: tuple[str, ...], others: Iterable[tuple[str, ...]]) -> st
     name, *facts = key
     if sum(other[0] == name for other in set(others)) == 1:
         return name
-    known = zip(MACHINE, facts, strict=True)
-    return ", ".join([name, *(f"{fact} {value}" for fact, value in known if value != str(None))])
+    named_facts = zip(MACHINE, facts, strict=True)
+    return ", ".join([name, *(f"{fact} {value}" for fact, value in named_facts if value != str(None))])
 
 
 def table(named: Sequence[tuple[str, Run]]) -> pd.DataFrame:
@@ -97,12 +97,16 @@ def table(named: Sequence[tuple[str, Run]]) -> pd.DataFrame:
 
 def differences(base: Sequence[Record], other: Sequence[Record]) -> dict[str, tuple[str, str]]:
     """Return machine facts and versions of software that differ between two runs, by name, for readers."""
-    found = {}
+    differing = {}
     for kind in ("machine", "software"):
         facts = [[getattr(record.provenance, kind) for record in records] for records in (base, other)]
-        names = [SYSTEM, *MACHINE] if kind == "machine" else sorted({name for one in facts for s in one for name in s})
+        names = (
+            [SYSTEM, *MACHINE] if kind == "machine" else sorted({name for side in facts for s in side for name in s})
+        )
         for name in names:
-            before, after = (", ".join(dict.fromkeys(str(one.get(name, "none")) for one in side)) for side in facts)
+            before, after = (
+                ", ".join(dict.fromkeys(str(values.get(name, "none")) for values in side)) for side in facts
+            )
             if before != after:
-                found[name] = (before, after)
-    return found
+                differing[name] = (before, after)
+    return differing

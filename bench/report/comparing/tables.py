@@ -92,7 +92,7 @@ def change_text(before: float | None, after: float | None) -> str:
 
 def quality(base: ResultSource, other: ResultSource, rows: Sequence[Judged]) -> pd.DataFrame:
     """Return NDCG@10 of both and its difference, one row a pair that has any."""
-    known = [
+    labelled = [
         (label, row)
         for label, row in zip(pair_labels(rows), rows, strict=True)
         if isinstance(row.base.quality, Quality) or isinstance(row.other.quality, Quality)
@@ -108,7 +108,7 @@ def quality(base: ResultSource, other: ResultSource, rows: Sequence[Judged]) -> 
                 "as a share": _share(row),
                 "users": "n/a" if row.quality is None else "the same, one by one" if row.quality.paired else "unpaired",
             }
-            for label, row in known
+            for label, row in labelled
         ],
         dtype=object,
     )
@@ -209,13 +209,13 @@ def _side(records: Sequence[Record | None], prefix: str) -> pd.DataFrame:
 
 
 def _value_row(base: ResultSource, other: ResultSource, group: Group, row: Judged) -> dict[str, Any]:
-    found: dict[str, Any] = {"base_file": base.name, "file": other.name, "verdict": row.verdict.value}
-    found |= {"changes": changed(group)} | _ends("p50_ratio", row.ratio)
-    found |= {"quality_verdict": row.quality_verdict.value}
+    cells: dict[str, Any] = {"base_file": base.name, "file": other.name, "verdict": row.verdict.value}
+    cells |= {"changes": changed(group)} | _ends("p50_ratio", row.ratio)
+    cells |= {"quality_verdict": row.quality_verdict.value}
     gap = row.quality
-    found |= {"ndcg_paired": None if gap is None else gap.paired}
-    found |= _ends("ndcg_difference", None if gap is None else gap.difference)
-    return found | _ends("ndcg_relative_change", None if gap is None else gap.relative)
+    cells |= {"ndcg_paired": None if gap is None else gap.paired}
+    cells |= _ends("ndcg_difference", None if gap is None else gap.difference)
+    return cells | _ends("ndcg_relative_change", None if gap is None else gap.relative)
 
 
 def _ends(name: str, estimate: Estimated | OneRunEach | None) -> dict[str, float | None]:

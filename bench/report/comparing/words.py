@@ -51,14 +51,20 @@ def summary(base: ResultSource, other: ResultSource, group: Group) -> str:
     """Say how many cases of a group are faster, slower, the same, unclear, and by how much on the whole."""
     rows = group.rows
     counts = Counter(row.verdict for row in rows)
-    told = [f"{counts[one]} {one.value}" for one in ChangeVerdict if one not in SELDOM or counts[one]]
+    told = [
+        f"{counts[verdict]} {verdict.value}" for verdict in ChangeVerdict if verdict not in SELDOM or counts[verdict]
+    ]
     what = f"that differ in {changed(group)}" if group.changes else "in both files"
     text = f"{other.letter} against {base.letter}: of {_cases(len(rows))} {what}, {listed(told)}."
     if group.mean is not None:
         text += f" In the geometric mean, {other.letter} takes {times(group.mean)} as long as {base.letter}."
     ranked = Counter(row.quality_verdict for row in rows if row.quality is not None)
     if ranked:
-        told = [f"{ranked[one]} {one.value}" for one in QualityVerdict if one is not QualityVerdict.NOT_COMPARED]
+        told = [
+            f"{ranked[verdict]} {verdict.value}"
+            for verdict in QualityVerdict
+            if verdict is not QualityVerdict.NOT_COMPARED
+        ]
         text += f" NDCG@10: {listed(told)}."
     return text
 
@@ -77,34 +83,34 @@ def cautions(base: ResultSource, other: ResultSource, comparison: Comparison) ->
     rows = comparison.rows
     both = f"{base.letter} and {other.letter}"
     compared = [[getattr(row, side) for row in rows] for side in ("base", "other")]
-    found = _grounds(both, differences(*compared), compared)
-    found += _some(rows, lambda row: not same_data(row.other, row.base), f"{both} hold other data")
-    found += _some(rows, _other_weights, f"{both} hold other trained weights, so quality differs by training as well")
-    found += _some(rows, _unpaired, "NDCG@10 could not be compared user by user, which widens its interval")
-    found += _some(
+    lines = _grounds(both, differences(*compared), compared)
+    lines += _some(rows, lambda row: not same_data(row.other, row.base), f"{both} hold other data")
+    lines += _some(rows, _other_weights, f"{both} hold other trained weights, so quality differs by training as well")
+    lines += _some(rows, _unpaired, "NDCG@10 could not be compared user by user, which widens its interval")
+    lines += _some(
         rows, lambda row: few_turns(row.base) or few_turns(row.other), f"Fewer than {VERDICT_TURNS} turns were timed"
     )
-    for one, records in zip((base, other), compared, strict=True):
-        found += _of_file(one, records)
+    for source, records in zip((base, other), compared, strict=True):
+        lines += _of_file(source, records)
     if comparison.repeated:
-        found.append(f"A file holds a case more than once: {comparison.repeated} later records are left out.")
-    return found
+        lines.append(f"A file holds a case more than once: {comparison.repeated} later records are left out.")
+    return lines
 
 
 def _grounds(both: str, differing: dict[str, tuple[str, str]], compared: Sequence[Sequence[Record]]) -> list[str]:
     machine = {name: pair for name, pair in differing.items() if name in MACHINE}
     software = {name: pair for name, pair in differing.items() if name not in MACHINE}
-    found = []
+    lines = []
     if machine:
-        found.append(f"{both} ran on different machines, so ratios compare machines as well: {_pairs(machine)}.")
+        lines.append(f"{both} ran on different machines, so ratios compare machines as well: {_pairs(machine)}.")
     if software:
-        found.append(f"{both} ran on different software: {_pairs(software)}.")
+        lines.append(f"{both} ran on different software: {_pairs(software)}.")
     commits = {(record.provenance.commit, record.provenance.dirty) for records in compared for record in records}
     if len(commits) == 1 and (None, None) not in commits and not machine and set(software) <= {SYSTEM}:
         _, dirty = next(iter(commits))
         if not dirty:
-            found.append(f"{both} ran the same commit on the same machine: between equal cases, what differs is noise.")
-    return found
+            lines.append(f"{both} ran the same commit on the same machine: between equal cases, what differs is noise.")
+    return lines
 
 
 def _pairs(values: dict[str, tuple[str, str]]) -> str:
@@ -112,11 +118,11 @@ def _pairs(values: dict[str, tuple[str, str]]) -> str:
 
 
 def _some(rows: Sequence[Judged], holds: Callable[[Judged], bool], words: str) -> list[str]:
-    found = [label for label, row in zip(case_labels([row.base for row in rows]), rows, strict=True) if holds(row)]
-    if not found:
+    labels = [label for label, row in zip(case_labels([row.base for row in rows]), rows, strict=True) if holds(row)]
+    if not labels:
         return []
-    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    return [f"{words}: {'all cases' if len(found) == len(rows) else '; '.join(found[:NAMED]) + more}."]
+    more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+    return [f"{words}: {'all cases' if len(labels) == len(rows) else '; '.join(labels[:NAMED]) + more}."]
 
 
 def _other_weights(row: Judged) -> bool:
@@ -133,12 +139,12 @@ def _unpaired(row: Judged) -> bool:
 
 
 def _of_file(source: ResultSource, records: Sequence[Record]) -> list[str]:
-    found = []
+    lines = []
     if any(record.provenance.dirty for record in records):
-        found.append(f"{source.letter}: the code was changed after its commit, which alone does not give it again.")
+        lines.append(f"{source.letter}: the code was changed after its commit, which alone does not give it again.")
     named = list(zip(case_labels(records), records, strict=True))
     for label, record in named:
-        found += [f"{source.letter}: {label}: {line}." for line in record.labels]
+        lines += [f"{source.letter}: {label}: {line}." for line in record.labels]
         unstable = record.conditions.unstable if record.conditions is not None else ""
-        found += [f"{source.letter}: {label} is unstable: {unstable}."] if unstable else []
-    return list(dict.fromkeys(found))
+        lines += [f"{source.letter}: {label} is unstable: {unstable}."] if unstable else []
+    return list(dict.fromkeys(lines))

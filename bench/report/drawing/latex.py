@@ -79,21 +79,21 @@ def label(section: Section, shown: Titled) -> str:
 def _note(section: Section, shown: Titled, columns: list[Column]) -> str:
     left = len(shown.frame.columns) - len(columns)
     more = f"{left} further column{'s are' if left > 1 else ' is'} on the page. " if left > 0 else ""
-    half = "±: half of a 95 % interval. " if any(r"\pm" in cell for one in columns for cell in one.cells) else ""
+    half = "±: half of a 95 % interval. " if any(r"\pm" in cell for column in columns for cell in column.cells) else ""
     return f"{more}{half}{section.note}".strip()
 
 
 def _column(name: str, cells: list[object]) -> Column:
     """Return a column of numbers where all that is told are numbers of one unit, or else one of texts."""
     told = [str(cell) for cell in cells]
-    found = [NUMBER.fullmatch(str(cell)) if isinstance(cell, Quantity) else None for cell in cells]
-    units = {(match["unit"] or "").strip() for match in found if match}
-    plain = all(match or text == NOT_AVAILABLE for match, text in zip(found, told, strict=True))
+    matches = [NUMBER.fullmatch(str(cell)) if isinstance(cell, Quantity) else None for cell in cells]
+    units = {(match["unit"] or "").strip() for match in matches if match}
+    plain = all(match or text == NOT_AVAILABLE for match, text in zip(matches, told, strict=True))
     if not plain or len(units) != 1:
         return Column(escaped(name), [escaped(text) for text in told], numeric=False)
     unit = units.pop()
     head = f"{name} ({unit})" if unit and unit not in name else name
-    numbers = [_number(match) if match else "{n/a}" for match in found]
+    numbers = [_number(match) if match else "{n/a}" for match in matches]
     return Column(f"{{{escaped(head)}}}", numbers, numeric=True)
 
 

@@ -63,15 +63,15 @@ def is_hollow(case: Case) -> bool:
 def looks(named: Sequence[tuple[str, Told]]) -> dict[str, tuple[Any, str]]:
     """Give each name the colour of its case's kind, in a shade of its recommender, and the mark of its decoder."""
     shades: dict[Family, list[str]] = {}
-    found: dict[str, tuple[Any, str]] = {}
+    by_name: dict[str, tuple[Any, str]] = {}
     for name, told in named:
         family = family_of(told)
-        known = shades.setdefault(family, [])
+        variants = shades.setdefault(family, [])
         bare = told.case.model_copy(update={"decoder": None, "search": None, "beam_width": None}).variant
-        if bare not in known:
-            known.append(bare)
-        found.setdefault(name, (shade(FAMILIES[family][0], known.index(bare)), mark_of(told.case)))
-    return found
+        if bare not in variants:
+            variants.append(bare)
+        by_name.setdefault(name, (shade(FAMILIES[family][0], variants.index(bare)), mark_of(told.case)))
+    return by_name
 
 
 def shade(colour: str, place: int) -> str:
@@ -84,14 +84,14 @@ def shade(colour: str, place: int) -> str:
 
 def on_both(svg: str) -> str:
     """Let every colour of an SVG be another one on dark paper."""
-    return COLOUR.sub(lambda found: f"light-dark({found[0]},{on_dark(found[0])})", svg)
+    return COLOUR.sub(lambda match: f"light-dark({match[0]},{on_dark(match[0])})", svg)
 
 
 def on_dark(colour: str) -> str:
     """Return what a colour is on dark paper."""
-    known = ON_DARK | dict(FAMILIES.values())
-    if colour in known:
-        return known[colour]
+    on_light = ON_DARK | dict(FAMILIES.values())
+    if colour in on_light:
+        return on_light[colour]
     red, green, blue = (part + 0.35 * (1 - part) for part in to_rgb(colour))
     return to_hex((red, green, blue))
 

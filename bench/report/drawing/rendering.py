@@ -66,9 +66,9 @@ def _html_table(table: pd.DataFrame | Titled) -> Markup:
             Markup("<td{}>{}</td>").format(_cell(value, of_numbers=of_numbers, more=place >= shown), value)
             for place, (value, of_numbers) in enumerate(zip(row[1:], numeric[1:], strict=True), start=1)
         )
-        found = dict(table.facets) | ({} if data is None else {"dataset": str(row[frame.columns.get_loc(data)])})
-        found |= next((dict(value.facets) for value in row if isinstance(value, Chosen)), {})
-        rows.append(Markup('<tr{}><th scope="row">{}</th>{}</tr>').format(_facets(found), row[0], cells))
+        facets = dict(table.facets) | ({} if data is None else {"dataset": str(row[frame.columns.get_loc(data)])})
+        facets |= next((dict(value.facets) for value in row if isinstance(value, Chosen)), {})
+        rows.append(Markup('<tr{}><th scope="row">{}</th>{}</tr>').format(_facets(facets), row[0], cells))
     return Markup('<table class="data"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>').format(
         head, Markup("\n").join(rows)
     )
@@ -81,18 +81,18 @@ MORE_IS_BETTER = re.compile(r"(HR|NDCG|MRR)@|coverage|users/s|times as fast|over
 """Columns that are sorted with the greatest value first."""
 
 
-def _facets(found: Mapping[str, str]) -> Markup:
-    return Markup("").join(Markup(' data-{}="{}"').format(name, value) for name, value in found.items())
+def _facets(facets: Mapping[str, str]) -> Markup:
+    return Markup("").join(Markup(' data-{}="{}"').format(name, value) for name, value in facets.items())
 
 
 def _head(name: str, *, of_numbers: bool, more: bool) -> Markup:
-    found = ["number"] * of_numbers + ["more"] * more + ["high"] * bool(of_numbers and MORE_IS_BETTER.search(name))
-    return Markup(' class="{}"').format(" ".join(found)) if found else Markup("")
+    classes = ["number"] * of_numbers + ["more"] * more + ["high"] * bool(of_numbers and MORE_IS_BETTER.search(name))
+    return Markup(' class="{}"').format(" ".join(classes)) if classes else Markup("")
 
 
 def _cell(value: object, *, of_numbers: bool, more: bool) -> Markup:
-    found = ["number"] * of_numbers + ["more"] * more
-    text = Markup(' class="{}"').format(" ".join(found)) if found else Markup("")
+    classes = ["number"] * of_numbers + ["more"] * more
+    text = Markup(' class="{}"').format(" ".join(classes)) if classes else Markup("")
     return text + (_order(value) if of_numbers else Markup(""))
 
 
@@ -110,7 +110,7 @@ def _md_table(frame: pd.DataFrame) -> str:
 def md_text(text: str) -> str:
     """Escape what Markdown or HTML would read as markup, and keep to one line."""
     plain = str(escape(" ".join(text.split()))).replace("&#34;", '"').replace("&#39;", "'")
-    return SPECIAL.sub(lambda found: found[0] if len(found[0]) > 1 else f"\\{found[0]}", plain)
+    return SPECIAL.sub(lambda match: match[0] if len(match[0]) > 1 else f"\\{match[0]}", plain)
 
 
 def _md_code(text: str) -> str:

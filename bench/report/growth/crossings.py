@@ -79,7 +79,7 @@ def find(grown: Sequence[Growth]) -> list[Crossing]:
 @lru_cache(maxsize=MOST_KEPT)
 def _of(growth: Growth) -> tuple[Crossing, ...]:
     """Return the crossings of one sweep; table, figure and words ask for the same."""
-    return tuple(crossing for one, other in pairs(growth) for crossing in _of_pair(growth, one, other))
+    return tuple(crossing for line, other in pairs(growth) for crossing in _of_pair(growth, line, other))
 
 
 def pairs(growth: Growth) -> list[tuple[FittedLine, FittedLine]]:
@@ -88,11 +88,11 @@ def pairs(growth: Growth) -> list[tuple[FittedLine, FittedLine]]:
     return [(a, b) for a, b in every if a.recommender != b.recommender and not (a.level and b.level)]
 
 
-def _of_pair(growth: Growth, one: FittedLine, other: FittedLine) -> list[Crossing]:
-    least, most = max(one.x[0], other.x[0]), min(one.x[-1], other.x[-1])
+def _of_pair(growth: Growth, line: FittedLine, other: FittedLine) -> list[Crossing]:
+    least, most = max(line.x[0], other.x[0]), min(line.x[-1], other.x[-1])
     places = np.geomspace(max(1.0, min(least, most) / REACH), max(least, most) * REACH, PLACES)
-    found = []
-    for first, second in ((one, other), (other, one)):
+    pair_crossings = []
+    for first, second in ((line, other), (other, line)):
         resampled = overtaken(first.laws, second.laws, places)
         share = float(np.isfinite(resampled).mean())
         at = overtaking(first.law, second.law, places)
@@ -101,7 +101,7 @@ def _of_pair(growth: Growth, one: FittedLine, other: FittedLine) -> list[Crossin
         crossed = resampled[np.isfinite(resampled)]
         middle = at if at is not None else float(np.median(crossed))
         low, high = between(middle, crossed) if crossed.size else (None, None)
-        found.append(
+        pair_crossings.append(
             Crossing(
                 growth=growth,
                 below=first.name,
@@ -114,7 +114,7 @@ def _of_pair(growth: Growth, one: FittedLine, other: FittedLine) -> list[Crossin
                 inside=at is not None and bool(least <= at <= most),
             )
         )
-    return sorted(found, key=lambda crossing: (crossing.at is None, crossing.at))
+    return sorted(pair_crossings, key=lambda crossing: (crossing.at is None, crossing.at))
 
 
 def _gap(first: Laws, second: Laws, places: Floats) -> Floats:
@@ -193,7 +193,7 @@ def _where(crossing: Crossing) -> str:
 def draw_laws(grown: Sequence[Growth], axis: Axes, sweep: Sweep, looks: Mapping[str, tuple[Any, str]]) -> None:
     """Draw the laws of one sweep over what was measured, and mark where they cross inside the measured range."""
     draw_curves(grown, axis, sweep, looks)
-    for crossing in find([one for one in grown if one.sweep is sweep]):
+    for crossing in find([growth for growth in grown if growth.sweep is sweep]):
         if crossing.at is not None and crossing.time_s is not None and crossing.inside:
             place = (crossing.at, crossing.time_s * 1e3)
             axis.plot(*place, marker="o", color="black", markersize=9, fillstyle="none", linestyle="none")
@@ -203,16 +203,16 @@ def draw_laws(grown: Sequence[Growth], axis: Axes, sweep: Sweep, looks: Mapping[
 
 def describe_crossings(grown: Sequence[Growth]) -> str:
     """Say in words how many pairs were held against each other, and which cross where."""
-    found = find(grown)
+    every_crossing = find(grown)
     total = sum(len(pairs(growth)) for growth in grown)
     if not total:
         return "No sweep has lines of two recommenders whose laws could cross."
-    crossed = len({(id(one.growth), frozenset((one.below, one.beyond))) for one in found})
+    crossed = len({(id(crossing.growth), frozenset((crossing.below, crossing.beyond))) for crossing in every_crossing})
     said = [
-        f"Against {one.growth.against}, {one.below} is faster than {one.beyond} up to {significant(one.at)} "
-        f"({_where(one)}{'' if one.share >= SURE else ', may not cross'})"
-        for one in found
-        if one.at is not None
+        f"Against {crossing.growth.against}, {crossing.below} is faster than {crossing.beyond} "
+        f"up to {significant(crossing.at)} ({_where(crossing)}{'' if crossing.share >= SURE else ', may not cross'})"
+        for crossing in every_crossing
+        if crossing.at is not None
     ]
     counted = f"Of the pairs of lines of different recommenders ({total}), {total - crossed} do not cross"
     return ". ".join([counted, *said]) + "."

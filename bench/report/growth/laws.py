@@ -114,11 +114,11 @@ class Growth:
         return [line for line in self.lines if not line.refused]
 
 
-def growths(found: Sequence[Sweep]) -> list[Growth]:
+def growths(swept: Sequence[Sweep]) -> list[Growth]:
     """Fit the laws of all sweeps; sweeps of which no line has a law are left out."""
-    own, _ = titles(found)
-    grown = [Growth(sweep, title, _lines(sweep)) for sweep, title in zip(found, own, strict=True)]
-    return [one for one in grown if one.shown]
+    own, _ = titles(swept)
+    grown = [Growth(sweep, title, _lines(sweep)) for sweep, title in zip(swept, own, strict=True)]
+    return [growth for growth in grown if growth.shown]
 
 
 def _lines(sweep: Sweep) -> list[FittedLine]:
@@ -153,7 +153,7 @@ def _noise(resampled: Floats) -> Floats:
 
 def laws(grown: Sequence[Growth]) -> pd.DataFrame:
     """Return the law of each line, one row a line; what has no parameter of a kind has no interval of it."""
-    rows = [{"line": line.name, "against": one.against} | _cells(line) for one in grown for line in one.shown]
+    rows = [{"line": line.name, "against": growth.against} | _cells(line) for growth in grown for line in growth.shown]
     return pd.DataFrame(rows, dtype=object)
 
 
@@ -220,7 +220,7 @@ def _exponent_between(line: FittedLine) -> str:
 
 def draw_curves(grown: Sequence[Growth], axis: Axes, sweep: Sweep, looks: Mapping[str, tuple[Any, str]]) -> None:
     """Draw the laws of one sweep as thin lines over what is measured, in milliseconds."""
-    for line in (line for one in grown if one.sweep is sweep for line in one.shown if not line.refused):
+    for line in (line for growth in grown if growth.sweep is sweep for line in growth.shown if not line.refused):
         place = np.geomspace(line.x[0], line.x[-1], 100)
         axis.plot(place, line.law.at(place)[0] * 1e3, color=looks[line.name][0], linewidth=0.8)
 
@@ -234,23 +234,23 @@ def draw_residuals(grown: Sequence[Growth]) -> Figure:
     columns = min(2, len(grown))
     rows = -(-len(grown) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(WIDTH_IN, 2.0 * rows + 0.2), squeeze=False)
-    looks = looks_of_lines([one.sweep for one in grown])
+    looks = looks_of_lines([fitted.sweep for fitted in grown])
     handles: dict[str, Any] = {}
-    for axis, one in zip(axes.flat, grown, strict=False):
+    for axis, growth in zip(axes.flat, grown, strict=False):
         axis.axhline(0, color="black", linewidth=0.8)
-        for row, line in enumerate(one.shown):
+        for row, line in enumerate(growth.shown):
             colour, marker = looks[line.name]
-            beside = (line.x[-1] / line.x[0]) ** (BESIDE * (row - (len(one.shown) - 1) / 2))
+            beside = (line.x[-1] / line.x[0]) ** (BESIDE * (row - (len(growth.shown) - 1) / 2))
             ends = np.percentile(line.resampled, [2.5, 97.5], axis=0)
             spread = np.abs(ends - line.times) * (np.sign(ends - line.times) == [[-1], [1]])
             bars = 100 * spread / line.law.at(line.x)[0]
             handles[line.name] = axis.errorbar(
                 line.x * beside, 100 * line.residuals, yerr=bars, fmt=marker, color=colour, markersize=4, linewidth=0.8
             )
-        log_values(axis, sorted({float(value) for line in one.shown for value in line.x}))
+        log_values(axis, sorted({float(value) for line in growth.shown for value in line.x}))
         axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g} %" if value else "0"))
-        axis.set_xlabel(one.sweep.quantity)
-        axis.set_title(one.title, fontsize=8, fontweight="normal")
+        axis.set_xlabel(growth.sweep.quantity)
+        axis.set_title(growth.title, fontsize=8, fontweight="normal")
     for axis in axes[:, 0]:
         axis.set_ylabel("measured over law, less 1")
     for axis in axes.flat[len(grown) :]:
@@ -262,9 +262,9 @@ def draw_residuals(grown: Sequence[Growth]) -> Figure:
 def residuals(grown: Sequence[Growth]) -> pd.DataFrame:
     """Return the data behind the figure, one row a measured median."""
     rows = [
-        {"against": one.against, "line": line.name, "value": x, "residual": residual}
-        for one in grown
-        for line in one.shown
+        {"against": growth.against, "line": line.name, "value": x, "residual": residual}
+        for growth in grown
+        for line in growth.shown
         for x, residual in zip(line.x, line.residuals, strict=True)
     ]
     return pd.DataFrame(rows)
@@ -273,9 +273,9 @@ def residuals(grown: Sequence[Growth]) -> pd.DataFrame:
 def describe_residuals(grown: Sequence[Growth]) -> str:
     """Say in words how far the medians are from the laws."""
     parts = [
-        f"{line.name} against {one.against}: "
+        f"{line.name} against {growth.against}: "
         + ", ".join(f"{value:+.1%} at {x:,.10g}" for x, value in zip(line.x, line.residuals, strict=True))
-        for one in grown
-        for line in one.shown
+        for growth in grown
+        for line in growth.shown
     ]
     return "Measured median latency over the law's, less 1. " + "; ".join(parts) + "."

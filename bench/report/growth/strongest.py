@@ -44,7 +44,7 @@ class Overtaking:
 
 def overtakings(grown: Sequence[Growth]) -> list[Overtaking]:
     """Return one for each sweep that has both a claimant's one pass, losing little, and beams that keep the lists."""
-    return [found for growth in grown if (found := _of(growth)) is not None]
+    return [overtaking for growth in grown if (overtaking := _of(growth)) is not None]
 
 
 def _of(growth: Growth) -> Overtaking | None:
@@ -74,8 +74,8 @@ def _is_one_pass(record: Record) -> bool:
 
 def _fastest(lines: Sequence[FittedLine], places: Floats) -> Floats:
     """Return the least time of any line at each place: by the fitted laws, then by those of each resample."""
-    found: Floats = np.min([np.vstack([line.law.at(places), line.laws.at(places)]) for line in lines], axis=0)
-    return found
+    fastest: Floats = np.min([np.vstack([line.law.at(places), line.laws.at(places)]) for line in lines], axis=0)
+    return fastest
 
 
 def _leader(lines: Sequence[FittedLine], place: float) -> str:
@@ -87,16 +87,20 @@ def describe(grown: Sequence[Growth]) -> str:
     return " ".join(map(_sentence, overtakings(grown)))
 
 
-def _sentence(one: Overtaking) -> str:
-    first, second = ("one pass", "beams") if one.one_pass_first else ("beams", "one pass")
-    named = {"one pass": one.one_pass, "beams": one.beams}
-    text = f"Against {one.growth.against}, the strongest {first} ({named[first]})"
-    if one.at is None:
+def _sentence(overtaking: Overtaking) -> str:
+    first, second = ("one pass", "beams") if overtaking.one_pass_first else ("beams", "one pass")
+    named = {"one pass": overtaking.one_pass, "beams": overtaking.beams}
+    text = f"Against {overtaking.growth.against}, the strongest {first} ({named[first]})"
+    if overtaking.at is None:
         return f"{text} is faster than the strongest {second} ({named[second]}) wherever the laws were looked at."
-    between_them = "" if one.low is None or one.high is None else f" [{significant(one.low)}, {significant(one.high)}]"
-    where = "interpolated" if one.inside else "predicted"
-    doubt = "" if one.share >= SURE else ", may not cross"
+    between_them = (
+        ""
+        if overtaking.low is None or overtaking.high is None
+        else f" [{significant(overtaking.low)}, {significant(overtaking.high)}]"
+    )
+    where = "interpolated" if overtaking.inside else "predicted"
+    doubt = "" if overtaking.share >= SURE else ", may not cross"
     return (
-        f"{text} is faster than the strongest {second} ({named[second]}) up to {significant(one.at)}{between_them} "
-        f"({where}{doubt})."
+        f"{text} is faster than the strongest {second} ({named[second]}) "
+        f"up to {significant(overtaking.at)}{between_them} ({where}{doubt})."
     )

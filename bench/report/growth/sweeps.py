@@ -64,7 +64,7 @@ QUANTITIES: dict[str, tuple[Callable[[Record], float | None], tuple[str, ...]]] 
 
 def sweeps(records: Sequence[Record]) -> list[Sweep]:
     """Find every quantity of which some recommender was measured at `POINTS` values or more."""
-    found = []
+    swept = []
     for quantity, (value_of, fields) in QUANTITIES.items():
         by_setting: dict[str, dict[str, dict[float, Record]]] = {}
         for record in records:
@@ -78,9 +78,11 @@ def sweeps(records: Sequence[Record]) -> list[Sweep]:
                 names = _names([line[0][1] for line in long], fields)
                 named = dict(zip(names, long, strict=True))
                 beams = {line[0][1].case.beam_width for line in long} - {None}
-                whole = f"{setting}, beam {beams.pop()}" if len(beams) == 1 and quantity != "beam width" else setting
-                found.append(Sweep(quantity, whole, named, _level(records, quantity, setting)))
-    return found
+                full_setting = (
+                    f"{setting}, beam {beams.pop()}" if len(beams) == 1 and quantity != "beam width" else setting
+                )
+                swept.append(Sweep(quantity, full_setting, named, _level(records, quantity, setting)))
+    return swept
 
 
 def _level(records: Sequence[Record], quantity: str, setting: str) -> dict[str, Record]:
@@ -106,9 +108,9 @@ def _setting(record: Record, quantity: str) -> str:
     return ", ".join(word for word in words if word)
 
 
-def titles(found: Sequence[Sweep]) -> tuple[list[str], str]:
+def titles(swept: Sequence[Sweep]) -> tuple[list[str], str]:
     """Return each panel's own part of its setting, and what all panels have in common."""
-    settings = [sweep.setting.split(", ") for sweep in found]
+    settings = [sweep.setting.split(", ") for sweep in swept]
     common = [word for word in settings[0] if all(word in words for words in settings)] if settings else []
     return [", ".join(word for word in words if word not in common) for words in settings], ", ".join(common)
 
@@ -152,20 +154,20 @@ Over = Callable[[Axes, Sweep, Mapping[str, tuple[Any, str]]], None]
 """Draws over one panel, given the sweep and the colour and marker of each line."""
 
 
-def draw_latency(found: Sequence[Sweep], over: Over | None = None) -> Figure:
+def draw_latency(swept: Sequence[Sweep], over: Over | None = None) -> Figure:
     """Draw latency against each quantity, one panel a sweep.
 
     Args:
-        found: What is drawn.
+        swept: What is drawn.
         over: Draws what goes through the points, in milliseconds; without it straight lines do.
 
     """
-    return _draw(found, "latency of a request, ms", lambda record: np.array(latency_of(record).samples_s) * 1e3, over)
+    return _draw(swept, "latency of a request, ms", lambda record: np.array(latency_of(record).samples_s) * 1e3, over)
 
 
-def draw_memory(found: Sequence[Sweep]) -> Figure:
+def draw_memory(swept: Sequence[Sweep]) -> Figure:
     """Draw what a request adds to memory against each quantity, one panel a sweep."""
-    return _draw(found, "memory of a request, MiB", _mebibytes)
+    return _draw(swept, "memory of a request, MiB", _mebibytes)
 
 
 def has_memory(sweep: Sweep) -> bool:
@@ -175,25 +177,25 @@ def has_memory(sweep: Sweep) -> bool:
 
 def _mebibytes(record: Record) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     memory = record.memory
-    known = isinstance(memory, Memory) and memory.request_bytes is not None and memory.request_bytes > 0
-    return np.array([memory.request_bytes / 2**20] if known and isinstance(memory, Memory) else [])
+    has_bytes = isinstance(memory, Memory) and memory.request_bytes is not None and memory.request_bytes > 0
+    return np.array([memory.request_bytes / 2**20] if has_bytes and isinstance(memory, Memory) else [])
 
 
-def latencies(found: Sequence[Sweep]) -> pd.DataFrame:
+def latencies(swept: Sequence[Sweep]) -> pd.DataFrame:
     """Return the data behind the figure of latency: percentiles in seconds."""
-    return _data(found, "latency_s", lambda record: np.array(latency_of(record).samples_s))
+    return _data(swept, "latency_s", lambda record: np.array(latency_of(record).samples_s))
 
 
-def memories(found: Sequence[Sweep]) -> pd.DataFrame:
+def memories(swept: Sequence[Sweep]) -> pd.DataFrame:
     """Return the data behind the figure of memory, in MiB."""
-    return _data(found, "request_mebibytes", _mebibytes)
+    return _data(swept, "request_mebibytes", _mebibytes)
 
 
 def _data(
-    found: Sequence[Sweep], unit: str, samples_of: Callable[[Record], np.ndarray[tuple[int], np.dtype[np.float64]]]
+    swept: Sequence[Sweep], unit: str, samples_of: Callable[[Record], np.ndarray[tuple[int], np.dtype[np.float64]]]
 ) -> pd.DataFrame:
     rows = []
-    for sweep in found:
+    for sweep in swept:
         points: list[tuple[str, float | None, Record]]
         points = [(name, value, record) for name, line in sweep.lines.items() for value, record in line]
         points += [(name, None, record) for name, record in sweep.level.items()]
@@ -207,24 +209,24 @@ def _data(
 
 
 def _draw(
-    found: Sequence[Sweep],
+    swept: Sequence[Sweep],
     unit: str,
     samples_of: Callable[[Record], np.ndarray[tuple[int], np.dtype[np.float64]]],
     over: Over | None = None,
 ) -> Figure:
-    columns = min(2, len(found))
-    rows = -(-len(found) // columns)
+    columns = min(2, len(swept))
+    rows = -(-len(swept) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(WIDTH_IN, 3.0 * rows + 0.2), squeeze=False)
-    looks = looks_of_lines(found)
+    looks = looks_of_lines(swept)
     handles = {}
-    own, common = titles(found)
+    own, common = titles(swept)
     figure.suptitle(common, fontsize=8, fontweight="normal")
-    for axis, sweep, title in zip(axes.flat, found, own, strict=False):
+    for axis, sweep, title in zip(axes.flat, swept, own, strict=False):
         values = sorted({value for line in sweep.lines.values() for value, _ in line})
         lines = sweep.lines | {name: [(value, record) for value in values] for name, record in sweep.level.items()}
         for name, line in lines.items():
-            known = [(value, samples_of(record)) for value, record in line]
-            points = [(value, *np.percentile(samples, [5, 50, 95])) for value, samples in known if samples.size]
+            sampled = [(value, samples_of(record)) for value, record in line]
+            points = [(value, *np.percentile(samples, [5, 50, 95])) for value, samples in sampled if samples.size]
             if not points:
                 continue
             place, low, middle, high = np.array(points).T
@@ -240,15 +242,15 @@ def _draw(
         axis.set_xlabel(sweep.quantity)
         axis.set_ylabel(unit)
         axis.set_title(title, fontsize=8, fontweight="normal")
-    for axis in axes.flat[len(found) :]:
+    for axis in axes.flat[len(swept) :]:
         axis.set_visible(False)
     legend(figure, list(handles.values()), list(handles))
     return figure
 
 
-def looks_of_lines(found: Sequence[Sweep]) -> dict[str, tuple[Any, str]]:
+def looks_of_lines(swept: Sequence[Sweep]) -> dict[str, tuple[Any, str]]:
     """Give each line of these sweeps a colour and a marker, the same in all figures."""
-    return looks_by_name(list(dict.fromkeys(name for sweep in found for name in (*sweep.lines, *sweep.level))))
+    return looks_by_name(list(dict.fromkeys(name for sweep in swept for name in (*sweep.lines, *sweep.level))))
 
 
 def log_values(axis: Axes, values: Sequence[float]) -> None:
@@ -266,10 +268,10 @@ def _logarithmic(axis: Axes, values: Sequence[float]) -> None:
     axis.yaxis.set_minor_formatter(NullFormatter())
 
 
-def describe(found: Sequence[Sweep]) -> str:
+def describe(swept: Sequence[Sweep]) -> str:
     """Say in words what the latencies do, from the smallest to the largest value."""
     parts = []
-    for sweep in found:
+    for sweep in swept:
         for name, line in sweep.lines.items():
             (least, first), (most, last) = line[0], line[-1]
             factor = latency_of(last).p50_s / latency_of(first).p50_s

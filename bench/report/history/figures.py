@@ -153,8 +153,8 @@ def _ticks(lines: Sequence[CaseLine], runs: Runs) -> list[str]:
 
 
 def _legend(figure: Figure, points: Sequence[Point]) -> None:
-    found = {_look(point) for point in points}
-    words = [word for word in LOOKS if word in found]
+    looks = {_look(point) for point in points}
+    words = [word for word in LOOKS if word in looks]
     handles: list[Any] = [
         Line2D([], [], color=colour_of(LOOKS[word][0]), marker=LOOKS[word][1], linestyle="") for word in words
     ]

@@ -100,28 +100,28 @@ def history(runs: Sequence[Run], *, margin: float = MARGIN) -> list[Machine]:
         UserError: There is no run.
 
     """
-    found: dict[tuple[str, ...], dict[frozenset[tuple[str, Value]], list[Stored]]] = {}
+    by_machine: dict[tuple[str, ...], dict[frozenset[tuple[str, Value]], list[Stored]]] = {}
     seen: set[str] = set()
-    for one in _in_order(runs):
-        record = one[1]
+    for stored in _in_order(runs):
+        record = stored[1]
         text = record.model_dump_json()
         if text not in seen:
-            found.setdefault(machine_key(record), {}).setdefault(case_key(record.case), []).append(one)
+            by_machine.setdefault(machine_key(record), {}).setdefault(case_key(record.case), []).append(stored)
         seen.add(text)
-    if not found:
+    if not by_machine:
         raise UserError("no stored runs: run pytest bench/ --benchmark-only first")
     return [
-        Machine(machine_title(key, found), _lines(list(cases.values()), margin))
-        for key, cases in sorted(found.items(), key=lambda item: item[0])
+        Machine(machine_title(key, by_machine), _lines(list(cases.values()), margin))
+        for key, cases in sorted(by_machine.items(), key=lambda item: item[0])
     ]
 
 
 def _in_order(runs: Sequence[Run]) -> list[Stored]:
-    found: list[Stored] = []
+    stored: list[Stored] = []
     for name, run in zip(file_names([run.path for run in runs]), runs, strict=True):
         began = min((record.provenance.started for record in run.records), key=moment)
-        found += [((began, name), record) for record in run.records]
-    return sorted(found, key=lambda one: (moment(one[0][0]), one[0][1], moment(one[1].provenance.started)))
+        stored += [((began, name), record) for record in run.records]
+    return sorted(stored, key=lambda entry: (moment(entry[0][0]), entry[0][1], moment(entry[1].provenance.started)))
 
 
 def moment(started: str) -> tuple[int, float, str]:
@@ -161,14 +161,14 @@ def summary(machine: Machine, margin: float) -> str:
     """Say how many runs of how many cases there are, and how many changes."""
     runs = len(runs_of(machine))
     counts = Counter(point.verdict for point in machine.points)
-    compared = sum(counts[one] for one in ChangeVerdict if one is not ChangeVerdict.NOT_MEASURED)
+    compared = sum(counts[kind] for kind in ChangeVerdict if kind is not ChangeVerdict.NOT_MEASURED)
     cases = f"{len(machine.lines)} case{'s' if len(machine.lines) > 1 else ''}"
     text = f"{machine.name}: {cases}, in {runs} run{'s' if runs > 1 else ''}."
     if not compared:
         return f"{text} No case was measured twice, so there is nothing to compare."
     told = ", ".join(
-        f"{counts[one]} {one.value}"
-        for one in (*CHANGES, ChangeVerdict.SAME, ChangeVerdict.UNCLEAR, ChangeVerdict.ONE_RUN_EACH)
+        f"{counts[kind]} {kind.value}"
+        for kind in (*CHANGES, ChangeVerdict.SAME, ChangeVerdict.UNCLEAR, ChangeVerdict.ONE_RUN_EACH)
     )
     steps = "1 step" if compared == 1 else f"{compared} steps"
     return f"{text} Of {steps} from one run of a case to its next, at a margin of {margin * 100:g} %: {told}."

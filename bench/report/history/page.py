@@ -96,7 +96,7 @@ def _rule(margin: float) -> str:
 def _cautions(machines: Sequence[Machine]) -> list[str]:
     """List what weakens the lines, the gravest first."""
     named = [(line.name, point) for machine in machines for line in machine.lines for point in line.points]
-    found = [ALIKE]
+    lines = [ALIKE]
     for words, group in (
         ("Other data than in the run before", [(name, point) for name, point in named if _other_data(point)]),
         (f"Fewer than {VERDICT_TURNS} turns", [(name, point) for name, point in named if few_turns(point.record)]),
@@ -105,8 +105,8 @@ def _cautions(machines: Sequence[Machine]) -> list[str]:
     ):
         if group:
             cases = len({name for name, _ in group})
-            found.append(f"{words}: {len(group)} of {len(named)} points, of {cases} case{'s' if cases > 1 else ''}.")
-    return found
+            lines.append(f"{words}: {len(group)} of {len(named)} points, of {cases} case{'s' if cases > 1 else ''}.")
+    return lines
 
 
 def _other_data(point: Point) -> bool:

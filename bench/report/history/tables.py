@@ -25,9 +25,9 @@ def steps(machine: Machine) -> pd.DataFrame:
 
 def changes(machine: Machine) -> pd.DataFrame:
     """Return the steps that are slower or faster than the run before, the newest first."""
-    found = [(line, point) for line in machine.lines for point in line.points if point.changed]
+    changed = [(line, point) for line in machine.lines for point in line.points if point.changed]
     order = {run: place for place, run in enumerate(runs_of(machine))}
-    newest = sorted(found, key=lambda step: -order[step[1].run])
+    newest = sorted(changed, key=lambda step: -order[step[1].run])
     return pd.DataFrame([_step(line, point) for line, point in newest], columns=COLUMNS, dtype=object)
 
 
@@ -63,8 +63,8 @@ def _else(point: Point) -> str:
     """Say what of machine, software and data is not what it was in the run before."""
     if point.before is None:
         return ""
-    found = differences([point.before], [point.record])
-    words = [f"{name} {before} → {after}" for name, (before, after) in found.items()]
+    differing = differences([point.before], [point.record])
+    words = [f"{name} {before} → {after}" for name, (before, after) in differing.items()]
     return ", ".join(words if same_data(point.record, point.before) else [*words, "other data"])
 
 

@@ -57,9 +57,9 @@ class Doubt(str):
         return made
 
 
-def graver_first(found: Sequence[Doubt]) -> dict[Severity, list[Doubt]]:
+def graver_first(doubts: Sequence[Doubt]) -> dict[Severity, list[Doubt]]:
     """Return doubts by how grave they are, each once, the gravest first."""
-    once = list(dict.fromkeys(found))
+    once = list(dict.fromkeys(doubts))
     ranked = {severity: [doubt for doubt in once if doubt.severity is severity] for severity in Severity}
     return {severity: several for severity, several in ranked.items() if several}
 
@@ -77,7 +77,7 @@ def distrust(records: Sequence[Record], served: Sequence[Record] = ()) -> list[D
 
     """
     everything = [*records, *served]
-    found = {
+    by_severity = {
         Severity.UNUSABLE: [
             *_other_lists(records),
             *_late_clients(served),
@@ -94,7 +94,7 @@ def distrust(records: Sequence[Record], served: Sequence[Record] = ()) -> list[D
         Severity.NOISY: [*_load(records), *_few_rounds(measured(records)), *_cautioned(records)],
         Severity.TRACED: _changed(everything),
     }
-    told = [Doubt(text, severity) for severity, texts in found.items() for text in texts]
+    told = [Doubt(text, severity) for severity, texts in by_severity.items() for text in texts]
     return [doubt for group in graver_first([*told, *_doubted(records)]).values() for doubt in group]
 
 
@@ -110,12 +110,12 @@ def _labelled(records: Sequence[Record]) -> list[str]:
     for record in records:
         for label in record.labels:
             names.setdefault(label, []).append(caption(record))
-    return [f"{few(found)}: {label}." for label, found in names.items()]
+    return [f"{few(captions)}: {label}." for label, captions in names.items()]
 
 
 def _cautioned(records: Sequence[Record]) -> list[str]:
-    further = (one for record in records for one in further_measures(record).values())
-    return list(dict.fromkeys(f"{one.title}: {one.caution}." for one in further if one.caution))
+    further = (measure for record in records for measure in further_measures(record).values())
+    return list(dict.fromkeys(f"{measure.title}: {measure.caution}." for measure in further if measure.caution))
 
 
 def _untrained(records: Sequence[Record]) -> list[str]:
@@ -139,14 +139,14 @@ def _late_clients(served: Sequence[Record]) -> list[str]:
 
 def _sources(records: Sequence[Record], served: Sequence[Record]) -> list[str]:
     """Say what data, machines and runs do to comparisons."""
-    found, everything = [], [*records, *served]
+    lines, everything = [], [*records, *served]
     if any(record.provenance.dataset.get("synthetic") for record in everything):
-        found.append("Synthetic data: orderings of quality need not hold on real data.")
+        lines.append("Synthetic data: orderings of quality need not hold on real data.")
     if len({machine_name(record) for record in everything}) > 1:
-        found.append("Several machines: times of different ones are shown side by side, and are not compared.")
+        lines.append("Several machines: times of different ones are shown side by side, and are not compared.")
     if len({record.provenance.started for record in records}) > len(groups(records)):
-        found.append("Several runs: ratios between them miss how the machine changed from one to the other.")
-    return found
+        lines.append("Several runs: ratios between them miss how the machine changed from one to the other.")
+    return lines
 
 
 def _other_histories(records: Sequence[Record]) -> list[str]:
@@ -194,27 +194,27 @@ def _weak_baselines(records: Sequence[Record]) -> list[str]:
     return [
         f"Of {name} only the decoder that the papers run was measured, which is not the fastest: "
         "what is saved against it is saved in part by writing the search well."
-        for name, found in decoders.items()
-        if all(case.is_reference for case in found)
+        for name, cases in decoders.items()
+        if all(case.is_reference for case in cases)
     ]
 
 
 def cut_short(records: Sequence[Told]) -> list[str]:
     """Name the recommenders that more training would have made better, and those of which nobody knows."""
     datasets = {dataset_name(record) for record in records}
-    known: dict[str, dict[str, list[str]]] = {}
+    by_verdict: dict[str, dict[str, list[str]]] = {}
     for record in records:
         if not to_the_end(record):
-            names = known.setdefault(how_trained(record), {})
+            names = by_verdict.setdefault(how_trained(record), {})
             names.setdefault(record.case.recommender, []).append(dataset_name(record))
     said = {
         Ending.CUT_SHORT.value: "Training was cut short, more of it would rank better",
         UNTOLD: "Trained to the end or not, nobody knows",
     }
     return [
-        f"{said[verdict]}: {listed([_on(name, places, datasets) for name, places in known[verdict].items()])}."
+        f"{said[verdict]}: {listed([_on(name, places, datasets) for name, places in by_verdict[verdict].items()])}."
         for verdict in said
-        if verdict in known
+        if verdict in by_verdict
     ]
 
 
@@ -278,13 +278,13 @@ def _doubts(record: Record) -> list[Doubt]:
 
 def _unsteady(record: Record) -> list[str]:
     """Say what makes a time less certain."""
-    found, seen, overhead = [], record.conditions, record.overhead
+    lines, seen, overhead = [], record.conditions, record.overhead
     if seen is not None and seen.unstable:
-        found.append(f"Unstable, {seen.unstable}")
+        lines.append(f"Unstable, {seen.unstable}")
     if isinstance(overhead, Overhead) and overhead.low > overhead.allowed_s:
         cost, allowed = overhead.seconds * 1e6, overhead.allowed_s * 1e6
-        found.append(f"Timing adds {cost:.0f} µs to a call, more than the {allowed:.0f} µs that it may")
-    return found
+        lines.append(f"Timing adds {cost:.0f} µs to a call, more than the {allowed:.0f} µs that it may")
+    return lines
 
 
 def _near_ties(record: Record) -> list[str]:
@@ -292,13 +292,13 @@ def _near_ties(record: Record) -> list[str]:
     audit = record.audit
     if not isinstance(audit, ListAudit):
         return []
-    found = [f"{audit.ties} of {audit.users} timed lists order near-equal scores differently"] * bool(audit.ties)
+    lines = [f"{audit.ties} of {audit.users} timed lists order near-equal scores differently"] * bool(audit.ties)
     if audit.different:
-        found.append(
+        lines.append(
             f"{audit.different} of {audit.users} timed lists differ from evaluated ones, as rounding to "
             f"{record.case.dtype} does to beams: the quality is about that of what was timed"
         )
-    return found
+    return lines
 
 
 def _incomplete(record: Record) -> list[str]:
@@ -306,13 +306,13 @@ def _incomplete(record: Record) -> list[str]:
     quality = record.quality
     if not isinstance(quality, Quality):
         return []
-    found = []
+    lines = []
     if quality.valid_rate < 1:
-        found.append(f"{1 - quality.valid_rate:.2%} of the list places hold no item")
+        lines.append(f"{1 - quality.valid_rate:.2%} of the list places hold no item")
     if quality.unreachable:
         share = quality.unreachable / quality.users
-        found.append(f"{share:.1%} of the targets are in the user's own history, which is removed: nothing finds them")
-    return found
+        lines.append(f"{share:.1%} of the targets are in the user's own history, which is removed: nothing finds them")
+    return lines
 
 
 def _disagreements(flops: Flops) -> list[str]:

@@ -26,10 +26,10 @@ def facets_of(told: Told, *, timed: bool = True) -> Facets:
 
     """
     case = told.case
-    found = {"dataset": dataset_name(told), "dtype": case.dtype}
+    facets = {"dataset": dataset_name(told), "dtype": case.dtype}
     if timed:
-        found |= {"batch": str(case.batch_size), "device": device_name(told)}
-    return found | ({"decoder": case.decoder} if case.decoder else {})
+        facets |= {"batch": str(case.batch_size), "device": device_name(told)}
+    return facets | ({"decoder": case.decoder} if case.decoder else {})
 
 
 def device_name(told: Told) -> str:
@@ -78,10 +78,10 @@ def chosen_labels(records: Sequence[Record]) -> list[Chosen]:
 
 def offered(records: Sequence[Told]) -> dict[str, list[str]]:
     """Return the values of each facet, those that came first before others; batches ascend."""
-    found: dict[str, list[str]] = {name: [] for name in FACETS}
+    choices: dict[str, list[str]] = {name: [] for name in FACETS}
     for record in records:
         for name, value in facets_of(record).items():
-            if value not in found[name]:
-                found[name].append(value)
-    found["batch"].sort(key=int)
-    return found
+            if value not in choices[name]:
+                choices[name].append(value)
+    choices["batch"].sort(key=int)
+    return choices

@@ -71,9 +71,9 @@ def comparisons(records: Sequence[Record]) -> list[ClaimComparison]:
 
 def _rivals(fast: Record, group: Sequence[Record]) -> list[Record]:
     """Return the generative cases that a one-pass case is held against: of many the strongest, and its reference."""
-    found = [record for record in group if record.case.decoder is not None and sizes_match(fast, record)]
-    if len(found) <= MOST_RIVALS:
-        return found
+    rivals = [record for record in group if record.case.decoder is not None and sizes_match(fast, record)]
+    if len(rivals) <= MOST_RIVALS:
+        return rivals
     best = strongest(fast, group)
     assert best is not None
     reference = reference_of(best, group)
@@ -85,9 +85,9 @@ def claimants(group: Sequence[Record]) -> list[Record]:
 
     Of very many that change as few, those that rank best.
     """
-    found = [record for record in group if record.claims]
-    presets = dict.fromkeys(record.case.settings.get("preset") for record in found)
-    alike = [[record for record in found if record.case.settings.get("preset") == preset] for preset in presets]
+    claiming = [record for record in group if record.claims]
+    presets = dict.fromkeys(record.case.settings.get("preset") for record in claiming)
+    alike = [[record for record in claiming if record.case.settings.get("preset") == preset] for preset in presets]
     least = [min(len(record.case.settings) for record in several) for several in alike]
     chosen = [
         record
@@ -111,12 +111,12 @@ def recall_gain(fast: Record, slow: Record) -> float | None:
     return None if before is None or after is None or before == 0 else 100 * (after / before - 1)
 
 
-def recall_change(one: ClaimComparison) -> str:
+def recall_change(comparison: ClaimComparison) -> str:
     """Write the change of HR@10, in percent, or why it is not told; n/a without quality."""
-    if one.recall_change is not None:
-        return f"{one.recall_change:+.1f} %"
-    measured_both = metric(one.fast, "HR@10") is not None and metric(one.slow, "HR@10") is not None
-    return (not_compared(one.fast, one.slow) if measured_both else "") or "n/a"
+    if comparison.recall_change is not None:
+        return f"{comparison.recall_change:+.1f} %"
+    measured_both = metric(comparison.fast, "HR@10") is not None and metric(comparison.slow, "HR@10") is not None
+    return (not_compared(comparison.fast, comparison.slow) if measured_both else "") or "n/a"
 
 
 def percent_saved(ratio: Ratio) -> str:
@@ -133,12 +133,12 @@ def times(ratio: Ratio) -> str:
 
 def unmeasured(records: Sequence[Record]) -> list[str]:
     """List quantities that are n/a, with the reasons; of reasons that differ in numbers alone, the first."""
-    found: dict[str, tuple[str, list[str]]] = {}
+    reasons: dict[str, tuple[str, list[str]]] = {}
     for record in measured(records):
         values = {words: getattr(record, name) for name, words in UNMEASURED.items()}
         values["memory of the process"] = getattr(record.memory, "process_bytes", None)
         for words, value in values.items():
             if isinstance(value, Unavailable):
                 reason = f"{words}: {value.unavailable}"
-                found.setdefault(re.sub(r"\d+(\.\d+)?", "0", reason), (reason, []))[1].append(caption(record))
-    return [f"{reason} ({'; '.join(dict.fromkeys(names))})" for reason, names in found.values()]
+                reasons.setdefault(re.sub(r"\d+(\.\d+)?", "0", reason), (reason, []))[1].append(caption(record))
+    return [f"{reason} ({'; '.join(dict.fromkeys(names))})" for reason, names in reasons.values()]

@@ -12,8 +12,8 @@ HISTORY_SETTINGS = ("max_history", "max_length")
 def longest(told: Told) -> int | None:
     """Return how many items of a history are read at most; None where that is not known."""
     settings = told.case.settings | (told.weights.settings if told.weights is not None else {})
-    found = next((settings[name] for name in HISTORY_SETTINGS if settings.get(name) is not None), None)
-    return int(found) if isinstance(found, int | float) else None
+    length = next((settings[name] for name in HISTORY_SETTINGS if settings.get(name) is not None), None)
+    return int(length) if isinstance(length, int | float) else None
 
 
 def is_chosen(case: Case) -> bool:

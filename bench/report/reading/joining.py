@@ -40,16 +40,16 @@ def with_whole_quality(records: Sequence[Record], evaluations: Sequence[Evaluati
 
 
 def _with_whole_quality(record: Record, evaluations: Sequence[Evaluation]) -> Record:
-    found = [
+    qualities = [
         evaluation.quality
         for evaluation in evaluations
         if evaluation.quality.split == TEST
         and same_weights(record, evaluation)
         and same_lists(record.case, evaluation.case)
     ]
-    known = record.quality.users if isinstance(record.quality, Quality) else 0
-    best = max(found, key=lambda quality: quality.users, default=None)
-    return record if best is None or best.users <= known else record.model_copy(update={"quality": best})
+    users = record.quality.users if isinstance(record.quality, Quality) else 0
+    best = max(qualities, key=lambda quality: quality.users, default=None)
+    return record if best is None or best.users <= users else record.model_copy(update={"quality": best})
 
 
 def timed_for(evaluation: Evaluation, records: Sequence[Record]) -> list[Record]:

@@ -118,16 +118,16 @@ def _group_facts(record: Record) -> list[str]:
 def groups(records: Sequence[Record]) -> dict[str, list[Record]]:
     """Return the records by group, in order; cases of different machines never share one."""
     several = len({machine_name(record) for record in records}) > 1
-    found: dict[str, list[Record]] = {}
+    by_group: dict[str, list[Record]] = {}
     for record in records:
         name = f"{group_name(record)}, {machine_name(record)}" if several else group_name(record)
-        found.setdefault(name, []).append(record)
-    return found
+        by_group.setdefault(name, []).append(record)
+    return by_group
 
 
-def short_names(found: Mapping[str, Sequence[Record]]) -> dict[str, str]:
+def short_names(grouped: Mapping[str, Sequence[Record]]) -> dict[str, str]:
     """Name each group, by its name, in short: the dataset, and what not all groups have in common."""
-    facts = {name: [*_group_facts(group[0]), machine_name(group[0])] for name, group in found.items()}
+    facts = {name: [*_group_facts(group[0]), machine_name(group[0])] for name, group in grouped.items()}
     common = set.intersection(*map(set, facts.values())) if facts else set()
     return {
         name: ", ".join([data, *(fact for fact in others if fact not in common)])
@@ -187,10 +187,10 @@ def with_interval(value: float, low: float, high: float, unit: str = "") -> Quan
         return NOT_AVAILABLE
     places = places_for(low, high)
     if places is None or value == 0:
-        shown = [significant(one) for one in (value, low, high)]
+        shown = [significant(amount) for amount in (value, low, high)]
     else:
         places = min(places, 2 - math.floor(math.log10(abs(value))))  # nor more than three digits
-        shown = [f"{round(one, places) + 0.0:,.{max(places, 0)}f}" for one in (value, low, high)]
+        shown = [f"{round(amount, places) + 0.0:,.{max(places, 0)}f}" for amount in (value, low, high)]
     return Quantity(f"{shown[0]}{unit} [{shown[1]}, {shown[2]}]", value)
 
 
@@ -201,13 +201,13 @@ def is_known(metric: Metric) -> bool:
 
 def metric_of(metrics: Mapping[str, Metric], name: str) -> Quantity | str:
     """Write a metric with its interval, to four decimal places at most."""
-    found = metrics.get(name)
-    if found is None or not is_known(found):
+    metric = metrics.get(name)
+    if metric is None or not is_known(metric):
         return NOT_AVAILABLE
-    supported = places_for(found.low, found.high)
+    supported = places_for(metric.low, metric.high)
     places = METRIC_PLACES if supported is None else min(max(supported, 1), METRIC_PLACES)
-    text = f"{found.value:.{places}f} [{found.low:.{places}f}, {found.high:.{places}f}]"
-    return Quantity(text, found.value)
+    text = f"{metric.value:.{places}f} [{metric.low:.{places}f}, {metric.high:.{places}f}]"
+    return Quantity(text, metric.value)
 
 
 def milliseconds(seconds: float) -> Quantity:

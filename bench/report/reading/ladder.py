@@ -43,15 +43,15 @@ def ladders(records: Sequence[Record]) -> list[list[Rung]]:
     decoder, the scores and the dtype; a search without beams stands on all ladders of its recommender.
     """
     generative = [record for record in measured(records) if record.case.decoder is not None]
-    found: dict[tuple[str, int | None], list[Record]] = {}
+    by_key: dict[tuple[str, int | None], list[Record]] = {}
     for record in generative:
         if record.case.beam_width is not None:
-            found.setdefault(_key(record), []).append(record)
+            by_key.setdefault(_key(record), []).append(record)
     for record in generative:
         if record.case.beam_width is None:
-            for key in [key for key in found if key[0] == _key(record)[0]] or [_key(record)]:
-                found.setdefault(key, []).append(record)
-    return [_rungs(sorted(group, key=_height)) for group in found.values() if len(group) > 1]
+            for key in [key for key in by_key if key[0] == _key(record)[0]] or [_key(record)]:
+                by_key.setdefault(key, []).append(record)
+    return [_rungs(sorted(group, key=_height)) for group in by_key.values() if len(group) > 1]
 
 
 def _rungs(group: list[Record]) -> list[Rung]:
@@ -118,13 +118,13 @@ def strongest(fast: Record, group: Sequence[Record]) -> Record | None:
     matching = [record for record in group if record.case.decoder is not None and sizes_match(fast, record)]
     matching = [record for record in matching if not record.labels] or matching  # a leaky one is nothing to beat
     exact = [record for record in matching if record.case.is_exact]
-    whole = [record for record in exact if (record.case.beam_width or 0) >= record.case.k]
-    found = whole or exact or matching
-    best = max(found, key=lambda record: metric(record, "NDCG@10") or 0.0, default=None)
+    wide_enough = [record for record in exact if (record.case.beam_width or 0) >= record.case.k]
+    candidates = wide_enough or exact or matching
+    best = max(candidates, key=lambda record: metric(record, "NDCG@10") or 0.0, default=None)
     if best is not None and isinstance(best.quality, Quality) and metric(best, "NDCG@10") is not None:
         bound = best.quality.metrics["NDCG@10"].low
-        found = [record for record in found if (metric(record, "NDCG@10") or 0.0) >= bound]
-    return min(found, key=lambda record: latency_of(record).p50_s, default=None)
+        candidates = [record for record in candidates if (metric(record, "NDCG@10") or 0.0) >= bound]
+    return min(candidates, key=lambda record: latency_of(record).p50_s, default=None)
 
 
 def reference_of(record: Record, group: Sequence[Record]) -> Record | None:
@@ -138,5 +138,5 @@ def reference_of(record: Record, group: Sequence[Record]) -> Record | None:
 
 def sizes_match(first: Record, second: Record) -> bool:
     """Tell whether two cases have one preset, or only one of them has any, and histories as long where that was set."""
-    presets = {one.case.settings.get("preset") for one in (first, second)} - {None}
+    presets = {record.case.settings.get("preset") for record in (first, second)} - {None}
     return len(presets) <= 1 and histories.match(first, second)

@@ -42,11 +42,11 @@ def ways(records: Sequence[Record]) -> list[list[Served]]:
 
 
 def _alike(records: Sequence[Record]) -> list[list[Record]]:
-    found: dict[str, list[Record]] = {}
+    by_case: dict[str, list[Record]] = {}
     for record in records:
         key = record.case.model_dump_json(exclude={"ranker", "ranking", "compiled"})
-        found.setdefault(f"{key} {machine_name(record)}", []).append(record)
-    return list(found.values())
+        by_case.setdefault(f"{key} {machine_name(record)}", []).append(record)
+    return list(by_case.values())
 
 
 def _strongest(alike: Sequence[Record]) -> Record:
@@ -55,7 +55,7 @@ def _strongest(alike: Sequence[Record]) -> Record:
 
 
 def _served(alike: Sequence[Record]) -> list[Served]:
-    usual = next((one for one in alike if one.case.ranker is None and not one.case.compiled), None)
+    usual = next((record for record in alike if record.case.ranker is None and not record.case.compiled), None)
     best = _strongest(alike)
     return [
         Served(

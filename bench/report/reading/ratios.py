@@ -27,8 +27,8 @@ def latency_of(record: Record) -> Latency:
 
 def metric(record: Record, name: str) -> float | None:
     """Return a quality metric, None where there is none, or where it or its interval is no number."""
-    found = record.quality.metrics.get(name) if isinstance(record.quality, Quality) else None
-    return None if found is None or not is_known(found) else found.value
+    estimate = record.quality.metrics.get(name) if isinstance(record.quality, Quality) else None
+    return None if estimate is None or not is_known(estimate) else estimate.value
 
 
 def ratio_of(slow: Record, fast: Record) -> Ratio:

@@ -34,10 +34,10 @@ def to_the_end(told: Told) -> bool:
 
 def not_compared(*several: Told) -> str:
     """Say why the qualities of some cases are not held against each other; empty where they may be."""
-    known: dict[str, list[str]] = {}
-    for one in several:
-        known.setdefault(how_trained(one), []).append(one.case.recommender)
-    cut, untold = (list(dict.fromkeys(known.get(verdict, []))) for verdict in (Ending.CUT_SHORT.value, UNTOLD))
+    by_verdict: dict[str, list[str]] = {}
+    for told in several:
+        by_verdict.setdefault(how_trained(told), []).append(told.case.recommender)
+    cut, untold = (list(dict.fromkeys(by_verdict.get(verdict, []))) for verdict in (Ending.CUT_SHORT.value, UNTOLD))
     said = [f"the training of {listed(cut)} was cut short"] if cut else []
     ends = "were trained to their ends" if len(untold) > 1 else "was trained to its end"
     said += [f"nobody knows whether {listed(untold)} {ends}"] if untold else []

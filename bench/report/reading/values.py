@@ -68,7 +68,10 @@ def _values(record: Record) -> dict[str, object]:
     row |= {"process_bytes": memory and as_number(memory.process_bytes)}
     row["energy_j_per_1000_users"] = as_number(record.energy_j_per_1000_users)
     row["idle_power_w"] = record.energy and record.energy.idle_power_w
-    row |= {f"{name} ({one.unit})" if one.unit else name: one.value for name, one in further_measures(record).items()}
+    row |= {
+        f"{name} ({measure.unit})" if measure.unit else name: measure.value
+        for name, measure in further_measures(record).items()
+    }
     row |= _trust_values(record)
     row |= {"index_s": record.index and record.index.seconds, "index_bytes": record.index and record.index.bytes}
     row |= {f"ranker_{name}": getattr(record.ranked, name, None) for name in Ranked.model_fields}
@@ -85,8 +88,8 @@ def _median_between(latency: Latency | None) -> dict[str, object]:
     """Return the ends of the 95 % interval of the median, from a bootstrap over turns."""
     if latency is None:
         return {"latency_p50_low_s": None, "latency_p50_high_s": None}
-    found = latency_median(latency)
-    return {"latency_p50_low_s": found.low_s, "latency_p50_high_s": found.high_s}
+    median = latency_median(latency)
+    return {"latency_p50_low_s": median.low_s, "latency_p50_high_s": median.high_s}
 
 
 def _trust_values(record: Record) -> dict[str, object]:

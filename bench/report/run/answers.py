@@ -50,7 +50,9 @@ class Lead:
 def leads(group: Sequence[Record]) -> list[Lead]:
     """Hold the claimant of a group, or else its best one-pass case, against the strongest generative one."""
     one_pass = [record for record in group if record.case.decoder is None]
-    one_pass = [one for one in one_pass if one.claims or one.case.weights is not WeightsKind.AS_BUILT]  # no straw man
+    one_pass = [
+        record for record in one_pass if record.claims or record.case.weights is not WeightsKind.AS_BUILT
+    ]  # no straw man
     chosen = claimants(one_pass)
     if not chosen and one_pass:
         one_pass = served_best(one_pass)
@@ -65,32 +67,32 @@ def leads_of(records: Sequence[Record]) -> list[Lead]:
 
 
 def _lead(fast: Record, slow: Record, group: Sequence[Record]) -> Lead:
-    found = reference_of(slow, group)
-    reference = None if found is slow else found
+    candidate = reference_of(slow, group)
+    reference = None if candidate is slow else candidate
     to_reference = None if reference is None else ratio_of(reference, fast)
     return Lead(fast, slow, ratio_of(slow, fast), reference, to_reference, recall_gain(fast, slow))
 
 
 def headline(records: Sequence[Record]) -> str | None:
     """Say in one sentence what one pass gains on beam search over all groups; None where nothing can be compared."""
-    found = leads_of(records)
-    if not found:
+    all_leads = leads_of(records)
+    if not all_leads:
         return None
-    text = f"{gained(found)}: {_where([lead.fast for lead in found])}."
-    both = [one for lead in found if lead.recall is None and _ranked(lead) for one in (lead.fast, lead.slow)]
+    text = f"{gained(all_leads)}: {_where([lead.fast for lead in all_leads])}."
+    both = [record for lead in all_leads if lead.recall is None and _ranked(lead) for record in (lead.fast, lead.slow)]
     why = not_compared(*both)
-    told = any(lead.recall is not None for lead in found)
+    told = any(lead.recall is not None for lead in all_leads)
     return f"{text} Quality is not compared{' everywhere' if told else ''}: {why}." if why else text
 
 
-def gained(found: Sequence[Lead]) -> str:
+def gained(all_leads: Sequence[Lead]) -> str:
     """Say what one pass gains on beam search, over several groups."""
-    names = dict.fromkeys(_ranked_by(lead.fast) for lead in found)
-    text = f"{listed(list(names))} answered {_span([lead.ratio for lead in found])} as the strongest beam search"
-    references = [lead.to_reference for lead in found if lead.to_reference is not None]
+    names = dict.fromkeys(_ranked_by(lead.fast) for lead in all_leads)
+    text = f"{listed(list(names))} answered {_span([lead.ratio for lead in all_leads])} as the strongest beam search"
+    references = [lead.to_reference for lead in all_leads if lead.to_reference is not None]
     if references:
         text += f" and {_span(references)} as the papers' decoder"
-    changes = sorted(lead.recall for lead in found if lead.recall is not None)
+    changes = sorted(lead.recall for lead in all_leads if lead.recall is not None)
     if changes:
         ends = [f"{change:+.0f} %" for change in (changes[0], changes[-1])]
         text += f", with {' to '.join(dict.fromkeys(ends))} HR@10"
@@ -135,9 +137,9 @@ def _where(records: Sequence[Record]) -> str:
 def answer(records: Sequence[Record]) -> list[str]:
     """Say in plain sentences what was found, one a group."""
     sentences = []
-    found = groups(measured(records))
-    for name, short in short_names(found).items():
-        group = found[name]
+    grouped = groups(measured(records))
+    for name, short in short_names(grouped).items():
+        group = grouped[name]
         ranked = [record for record in group if metric(record, "NDCG@10") is not None]
         ranked = [record for record in ranked if not record.labels] or ranked  # what leaks is not the best
         untrained = any(record.case.weights is WeightsKind.UNTRAINED for record in group)

@@ -42,7 +42,9 @@ def draw_latency(records: Sequence[Record]) -> Figure:
 def describe_latency(records: Sequence[Record]) -> str:
     """Say in words which medians are drawn."""
     pairs = zip(case_labels(records), records, strict=True)
-    return f"Median latency. {'; '.join(f'{label}: {milliseconds(latency_of(one).p50_s)}' for label, one in pairs)}."
+    return (
+        f"Median latency. {'; '.join(f'{label}: {milliseconds(latency_of(record).p50_s)}' for label, record in pairs)}."
+    )
 
 
 def draw_cost(records: Sequence[Record]) -> Figure:
@@ -91,5 +93,7 @@ def costs(records: Sequence[Record]) -> pd.DataFrame:
 def describe_cost(records: Sequence[Record]) -> str:
     """Say in words how many operations each case takes."""
     pairs = zip(case_labels(records), records, strict=True)
-    told = [f"{label}: {operations(one.flops.per_user)}" for label, one in pairs if isinstance(one.flops, Flops)]
+    told = [
+        f"{label}: {operations(record.flops.per_user)}" for label, record in pairs if isinstance(record.flops, Flops)
+    ]
     return f"Operations a user. {'; '.join(told)}."

@@ -91,17 +91,17 @@ class Chapter:
     def section(self, material: Material) -> Section | None:
         """Make it; None where nothing is to be shown."""
         content = self.make(material)
-        told = tuple(one for one in content.tables if len(one.frame.columns) > 1 and not one.frame.empty)
+        told = tuple(table for table in content.tables if len(table.frame.columns) > 1 and not table.frame.empty)
         if not told and not content.drawings:
             return None
-        known = replace(content, tables=told)
+        shown = replace(content, tables=told)
         return Section(
             self.anchor,
             self.title,
-            known.tables,
-            known.note,
-            known.drawings,
-            known.lead,
+            shown.tables,
+            shown.note,
+            shown.drawings,
+            shown.lead,
             asks=self.asks,
             about=self.about.value,
             wide=self.wide,

@@ -38,5 +38,5 @@ def sections(material: Material) -> list[Section]:
 
 def dropped_first() -> list[str]:
     """Return the anchors of what Markdown goes without where it is too long, in that order."""
-    known = [(chapter.dropped, chapter.anchor) for chapter in CHAPTERS if chapter.dropped is not None]
-    return [anchor for _, anchor in sorted(known)]
+    dropped = [(chapter.dropped, chapter.anchor) for chapter in CHAPTERS if chapter.dropped is not None]
+    return [anchor for _, anchor in sorted(dropped)]

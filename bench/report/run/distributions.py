@@ -68,8 +68,8 @@ def _cells(record: Record) -> dict[str, str]:
 
 def median_of(latency: Latency) -> Quantity | str:
     """Write a median with its interval from a bootstrap over turns, in milliseconds."""
-    found = latency_median(latency)
-    return with_interval(1e3 * found.value_s, 1e3 * found.low_s, 1e3 * found.high_s, " ms")
+    median = latency_median(latency)
+    return with_interval(1e3 * median.value_s, 1e3 * median.low_s, 1e3 * median.high_s, " ms")
 
 
 def _time(seconds: object) -> Quantity | str:
@@ -78,15 +78,15 @@ def _time(seconds: object) -> Quantity | str:
 
 def draw_distributions(records: Sequence[Record]) -> Figure:
     """Draw the share of requests that were answered by then, one panel a group of cases that took turns."""
-    found = groups(records)
-    figure, panels = panels_of(list(found), 3.0)
+    grouped = groups(records)
+    figure, panels = panels_of(list(grouped), 3.0)
     names = list(dict.fromkeys(caption(record) for record in records))
     palette = sns.color_palette("colorblind")
     styles = [style for style in STYLES for _ in palette]
     looks = dict(zip(names, zip(cycle(palette), cycle(styles), strict=False), strict=False))
     for name, axis in panels.items():
         axis.set_title(two_lines(name))
-        for record in found[name]:
+        for record in grouped[name]:
             colour, style = looks[caption(record)]
             samples = np.quantile(latency_of(record).samples_s, QUANTILES) * 1e3
             axis.plot(samples, QUANTILES, linestyle=style, color=colour, linewidth=1.3)
@@ -112,8 +112,8 @@ def quantiles(records: Sequence[Record]) -> pd.DataFrame:
 def _supported(rounds: int) -> NDArray[np.bool_]:
     """Tell which of the quantiles have five rounds beyond them; the median is given of any number."""
     beyond = np.minimum(QUANTILES, 1 - QUANTILES) * rounds
-    known: NDArray[np.bool_] = (beyond >= ROUNDS_BEYOND - 1e-9) | (QUANTILES == MEDIAN)
-    return known
+    supported: NDArray[np.bool_] = (beyond >= ROUNDS_BEYOND - 1e-9) | (QUANTILES == MEDIAN)
+    return supported
 
 
 def describe_distributions(records: Sequence[Record]) -> str:

@@ -54,8 +54,8 @@ def _rows(records: Sequence[Record]) -> list[Record]:
 
 
 def _panels(records: Sequence[Record]) -> list[Record]:
-    found = list(groups(records).values())[:MOST_PANELS]
-    return [record for group in found for record in group[:MOST_LINES]]
+    panels = list(groups(records).values())[:MOST_PANELS]
+    return [record for group in panels for record in group[:MOST_LINES]]
 
 
 def _always(_: Record) -> bool:
@@ -142,14 +142,14 @@ def draw_all(records: Sequence[Record]) -> dict[str, Drawing]:
         if not able:
             continue
         fitting = kind.room(able)
-        known = set(map(id, able))
+        able_ids = set(map(id, able))
         drawings[kind.name] = drawn(
             kind.name,
             kind.title,
             partial(kind.draw, fitting),
             kind.text(fitting),
             kind.data(fitting),
-            left_out=[label for label, record in zip(labels, records, strict=True) if id(record) not in known],
+            left_out=[label for label, record in zip(labels, records, strict=True) if id(record) not in able_ids],
             crowded_out=len(able) - len(fitting),
             live=kind.live(able) if kind.live is not None else None,
         )

@@ -82,7 +82,7 @@ def _rows(group: Sequence[Record]) -> list[FirstRow]:
         best = _strongest(several)
         for record in several:
             own = (record.case.decoder,) if record.case.decoder else decoders
-            fastest = record is _fastest([one for one in several if one.case.decoder == record.case.decoder])
+            fastest = record is _fastest([other for other in several if other.case.decoder == record.case.decoder])
             under = ((ANY,) if record is best else ()) + (own if fastest else ())
             facets = first_facets(record)
             rows.append(
@@ -109,7 +109,9 @@ def _undecoded(record: Record) -> Record:
 
 def _strongest(several: Sequence[Record]) -> Record:
     """Return the fastest way of serving the papers' lists, or of one pass lists that lose little, or else any."""
-    kept = [one for one in several if (one.loses_little if one.case.search is None else one.case.is_exact)]
+    kept = [
+        record for record in several if (record.loses_little if record.case.search is None else record.case.is_exact)
+    ]
     return _fastest(kept or several)
 
 
@@ -122,14 +124,14 @@ def _few(records: Sequence[Record]) -> list[Record]:
 
     Further seeds are never chosen among: the best of them would be luck.
     """
-    found: list[Record] = []
+    chosen: list[Record] = []
     for name in dict.fromkeys(record.case.recommender for record in records):
         own = [record for record in records if record.case.recommender == name]
         own = [record for record in own if not record.case.settings.get("seed")] or own
         sound = [record for record in own if not record.labels] or own
-        found.append(max(sound, key=lambda record: (metric(record, QUALITY) or 0.0, -len(record.case.settings))))
-        found += [min(sound, key=lambda record: len(record.case.settings))] * own[0].claims
-    return found
+        chosen.append(max(sound, key=lambda record: (metric(record, QUALITY) or 0.0, -len(record.case.settings))))
+        chosen += [min(sound, key=lambda record: len(record.case.settings))] * own[0].claims
+    return chosen
 
 
 def _said(record: Record, several: Sequence[Record]) -> str:
@@ -139,7 +141,7 @@ def _said(record: Record, several: Sequence[Record]) -> str:
         return ", ".join(one_pass_ways(case))
     kind = "search" if case.search.has_beams else case.search.kind
     text = f"the papers' {kind}" if case.is_reference else f"{case.decoder} {kind}"
-    reference = next((one for one in several if one.case.is_reference and one is not record), None)
+    reference = next((other for other in several if other.case.is_reference and other is not record), None)
     return text if reference is None else f"{text}; the papers': {milliseconds(latency_of(reference).p50_s)}"
 
 
@@ -159,9 +161,9 @@ def training_told(record: Record) -> str:
 
 def notes(record: Record) -> list[str]:
     """Return what weakens a case without barring it from being chosen."""
-    found = []
+    words = []
     if record.conditions is not None and record.conditions.unstable:
-        found.append("unstable")
+        words.append("unstable")
     if latency_of(record).rounds < FEW_ROUNDS:
-        found.append(f"{latency_of(record).rounds} rounds")
-    return found
+        words.append(f"{latency_of(record).rounds} rounds")
+    return words

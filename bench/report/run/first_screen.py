@@ -44,5 +44,5 @@ def first_screen(records: Sequence[Record], rows: Sequence[FirstRow], prices: Se
 
 def prices_of(records: Sequence[Record], prices: Sequence[Price]) -> dict[str, Price]:
     """Return the price of each device that something was measured on."""
-    found = ((machine_name(record), money.price_of(record, prices)) for record in measured(records))
-    return {device: price for device, price in found if price is not None}
+    priced = ((machine_name(record), money.price_of(record, prices)) for record in measured(records))
+    return {device: price for device, price in priced if price is not None}

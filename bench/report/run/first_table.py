@@ -94,8 +94,8 @@ def _shown(row: FirstRow, chosen: Facets, prices: Sequence[Price], best: float) 
 
 
 def _half(record: Record) -> str:
-    found = record.quality.metrics.get(QUALITY) if isinstance(record.quality, Quality) else None
-    return "" if found is None else f"± {(found.high - found.low) / 2:.4f}"
+    estimate = record.quality.metrics.get(QUALITY) if isinstance(record.quality, Quality) else None
+    return "" if estimate is None else f"± {(estimate.high - estimate.low) / 2:.4f}"
 
 
 def _money(record: Record, prices: Sequence[Price]) -> Quantity | str:
@@ -128,15 +128,17 @@ def frame(rows: Sequence[FirstRow], chosen: Facets, prices: Sequence[Price]) -> 
         prices: Prices of devices.
 
     """
-    shown = [one for one in shown_rows(rows, chosen, prices) if not one.hidden]
+    shown = [shown_row for shown_row in shown_rows(rows, chosen, prices) if not shown_row.hidden]
     return pd.DataFrame(
         [
             {
-                "recommender": "; ".join(word for word in (one.row.name, one.row.said, *one.row.record.labels) if word),
-                QUALITY: f"{one.quality} {one.interval}".rstrip(),
-                **{name: one.cells[name] for name in COLUMNS},
+                "recommender": "; ".join(
+                    word for word in (shown_row.row.name, shown_row.row.said, *shown_row.row.record.labels) if word
+                ),
+                QUALITY: f"{shown_row.quality} {shown_row.interval}".rstrip(),
+                **{name: shown_row.cells[name] for name in COLUMNS},
             }
-            for one in shown
+            for shown_row in shown
         ],
         dtype=object,
     )

@@ -25,7 +25,7 @@ def choices(rows: Sequence[FirstRow]) -> dict[str, Any]:
         "offered": offered(records) | {ASKED: list(dict.fromkeys(row.facets[ASKED] for row in rows))},
         "combining": list(COMBINED),
         "chosen": first_choice(records),
-        "combined": [list(one) for one in every],
+        "combined": [list(combination) for combination in every],
         "cases": [_case(row) for row in rows],
         "quality": QUALITY,
     }
@@ -36,14 +36,14 @@ def first_choice(records: Sequence[Record]) -> Facets:
     if not records:
         return {}
     dataset = first_facets(records[0])["dataset"]
-    found: dict[tuple[str, ...], int] = {}
+    counts: dict[tuple[str, ...], int] = {}
     for record in records:
         facets = first_facets(record)
         if facets["dataset"] == dataset:
             key = tuple(facets[name] for name in COMBINED)
-            found[key] = found.get(key, 0) + 1
-    most = max(found.values())
-    large = [key for key, count in found.items() if count >= most / 2]
+            counts[key] = counts.get(key, 0) + 1
+    most = max(counts.values())
+    large = [key for key, count in counts.items() if count >= most / 2]
     batch = COMBINED.index("batch")
     chosen = min(large, key=lambda key: int(key[batch]))
     return dict(zip(COMBINED, chosen, strict=True)) | {"decoder": ANY}
@@ -57,15 +57,15 @@ def peak_bytes(record: Record) -> int | None:
 def _case(row: FirstRow) -> dict[str, Any]:
     record = row.record
     latency, held = latency_of(record), peak_bytes(record)
-    found = record.quality.metrics.get(QUALITY) if isinstance(record.quality, Quality) else None
-    known = found is not None and is_known(found)
+    estimate = record.quality.metrics.get(QUALITY) if isinstance(record.quality, Quality) else None
+    is_told = estimate is not None and is_known(estimate)
     times = {"p50": latency.p50_s, "p95": latency.p95_s, "p99": latency.p99_s}
     return {
         "name": row.name,
         "facets": row.facets,
         "under": list(row.under),
         "few": row.few,
-        "quality": [found.value, found.low, found.high] if known and found is not None else None,
+        "quality": [estimate.value, estimate.low, estimate.high] if is_told and estimate is not None else None,
         **{name: None if seconds is None else 1e3 * seconds for name, seconds in times.items()},
         "users": latency.users_per_second,
         "memory": None if held is None else held / 2**20,
@@ -80,13 +80,13 @@ def _service(record: Record) -> dict[str, Any]:
     """Return what a service has in place: times by the offered rate; those at which too much arrived are left out."""
     carried = [trial for trial in load_of(record).trials if trial.rate is not None and not trial.saturated]
     times = [[trial.latency.p50_s, trial.latency.p95_s, trial.latency.p99_s] for trial in carried]
-    milliseconds = [[None if seconds is None else 1e3 * seconds for seconds in one] for one in times]
-    curve = [[trial.rate, *one] for trial, one in zip(carried, milliseconds, strict=True)]
+    milliseconds = [[None if seconds is None else 1e3 * seconds for seconds in percentiles] for percentiles in times]
+    curve = [[trial.rate, *percentiles] for trial, percentiles in zip(carried, milliseconds, strict=True)]
     late = ["the client was late"] if load_of(record).main.invalid else []
     return {"curve": curve, "memory": None, "hours": hours_within(record), "notes": [*notes(record), *late]}
 
 
 def several(records: Sequence[Record], served: Sequence[Record] = ()) -> bool:
     """Tell whether there is anything to choose between."""
-    found = [*groups(measured(records)).values(), *services(served).values()]
-    return any(len(group) > 1 for group in found)
+    grouped = [*groups(measured(records)).values(), *services(served).values()]
+    return any(len(group) > 1 for group in grouped)

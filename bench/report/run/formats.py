@@ -57,39 +57,39 @@ def values(records: Sequence[Record], wanted: Collection[Format]) -> dict[str, b
     return made
 
 
-def drawn_as(found: Sequence[Drawing], wanted: Collection[Format], only: Collection[str]) -> dict[str, list[str]]:
+def drawn_as(figures: Sequence[Drawing], wanted: Collection[Format], only: Collection[str]) -> dict[str, list[str]]:
     """Return the kinds of files that each figure is written as, by its name.
 
     Args:
-        found: All figures.
+        figures: All figures.
         wanted: Kinds of files.
         only: Figures that are written; none named means all.
 
     """
     kinds = [kind.value for kind in (Format.SVG, Format.PNG, Format.CSV) if kind in wanted]
-    return {one.name: kinds if not only or one.name in only else [] for one in found}
+    return {figure.name: kinds if not only or figure.name in only else [] for figure in figures}
 
 
-def drawings(found: Sequence[Drawing], written: Mapping[str, Collection[str]]) -> dict[str, bytes]:
+def drawings(figures: Sequence[Drawing], written: Mapping[str, Collection[str]]) -> dict[str, bytes]:
     """Return figures, and the numbers behind them, as files; `written` is what `drawn_as` returned."""
     made: dict[str, bytes] = {}
-    for one in found:
-        contents = {"svg": one.svg, "png": one.png, "csv": one.data}
-        made |= {f"figures/{one.name}.{kind}": contents[kind] for kind in written[one.name]}
+    for figure in figures:
+        contents = {"svg": figure.svg, "png": figure.png, "csv": figure.data}
+        made |= {f"figures/{figure.name}.{kind}": contents[kind] for kind in written[figure.name]}
     return made
 
 
-def latex(found: Sequence[Section], recommenders: Sequence[str]) -> dict[str, bytes]:
+def latex(shown: Sequence[Section], recommenders: Sequence[str]) -> dict[str, bytes]:
     """Return the tables of the page as LaTeX, and the papers of its recommenders as BibTeX.
 
     Args:
-        found: Sections of the page.
+        shown: Sections of the page.
         recommenders: Those that it shows.
 
     """
     made = {
         f"tables/{drawing.label(section, table)}.tex": drawing.table(section, table).encode()
-        for section in found
+        for section in shown
         for table in section.tables
     }
     return made | {"tables/references.bib": bibtex(recommenders).encode()}

@@ -52,12 +52,12 @@ def front(seconds: Sequence[float], quality: Sequence[float]) -> list[int]:
 
     """
     order = np.lexsort((-np.asarray(quality), np.asarray(seconds)))
-    best, found = -np.inf, []
+    best, kept = -np.inf, []
     for place in order:
         if quality[place] > best:
             best = quality[place]
-            found.append(int(place))
-    return found
+            kept.append(int(place))
+    return kept
 
 
 def front_of(group: Sequence[Record], which: str) -> list[Record]:
@@ -69,7 +69,9 @@ def front_of(group: Sequence[Record], which: str) -> list[Record]:
 
     """
     group = [record for record in group if not record.labels]
-    places = front([seconds_of(one, which) for one in group], [metric(one, QUALITY) or 0.0 for one in group])
+    places = front(
+        [seconds_of(record, which) for record in group], [metric(record, QUALITY) or 0.0 for record in group]
+    )
     return [group[place] for place in places]
 
 
@@ -92,7 +94,8 @@ def draw_front(records: Sequence[Record]) -> Figure:
         axis.set_visible(False)
     names = list(looks)
     handles = [
-        Line2D([], [], marker=looks[one][1], color=looks[one][0], markersize=7, linestyle="none") for one in names
+        Line2D([], [], marker=looks[recommender][1], color=looks[recommender][0], markersize=7, linestyle="none")
+        for recommender in names
     ]
     handles.append(Line2D([], [], color="#555555", linewidth=1))
     handles.append(Line2D([], [], color="#555555", marker="o", markersize=LARGEST_PT, linestyle="none"))
@@ -152,7 +155,7 @@ def _widths(records: Sequence[Record]) -> dict[int, float]:
 def points(records: Sequence[Record]) -> pd.DataFrame:
     """Return the data behind the figure, one row a case."""
     which = statistic(records)
-    best = {id(one) for group in groups(records).values() for one in front_of(group, which)}
+    best = {id(leader) for group in groups(records).values() for leader in front_of(group, which)}
     rows = []
     for record in records:
         assert isinstance(record.quality, Quality)
@@ -178,9 +181,9 @@ def describe_front(records: Sequence[Record]) -> str:
     parts, which = [], statistic(records)
     for name, group in groups(records).items():
         told = (
-            f"{caption(one)}, {metric(one, QUALITY) or 0:.3f} at {milliseconds(seconds_of(one, which))}"
-            + (f" and {mebibytes(held)}" if (held := peak_bytes(one)) is not None else "")
-            for one in front_of(group, which)
+            f"{caption(record)}, {metric(record, QUALITY) or 0:.3f} at {milliseconds(seconds_of(record, which))}"
+            + (f" and {mebibytes(held)}" if (held := peak_bytes(record)) is not None else "")
+            for record in front_of(group, which)
         )
         parts.append(f"On {name}, by the {which}, nothing is both faster and better than: {'; '.join(told)}")
     return f"{QUALITY} against latency. {'. '.join(parts)}."

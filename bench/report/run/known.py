@@ -75,14 +75,16 @@ def known_of(runs: Sequence[Run], files: Sequence[StudyFile], prices: Sequence[P
     whole_quality = with_whole_quality(stored, studies.evaluations)
     records = [record for record in whole_quality if record.case.load is None]
     served = [record for record in whole_quality if record.case.load is not None]
-    found = variants(studies.evaluations)
-    places = ranked(found)
+    evaluated = variants(studies.evaluations)
+    places = ranked(evaluated)
     drawings = draw_all(records)
     replaced = sum(shown is not read for shown, read in zip(whole_quality, stored, strict=True))
-    whole = sections(Material(records, studies, found, places, drawings, prices, served, replaced))
+    all_sections = sections(Material(records, studies, evaluated, places, drawings, prices, served, replaced))
     rows = first_rows(records, served)
     told = graver_first([*distrust(records, served), *doubts(studies)])
     every = [doubt for group in told.values() for doubt in group]
-    parts = ablations.parts(studies.ablations, found, records)
+    parts = ablations.parts(studies.ablations, evaluated, records)
     begun = opening(records, rows, studies, places, parts, every)
-    return Known(runs, files, records, served, studies, places, drawings, whole, prices, folder, rows, begun, told)
+    return Known(
+        runs, files, records, served, studies, places, drawings, all_sections, prices, folder, rows, begun, told
+    )

@@ -54,11 +54,11 @@ def _weights(group: Sequence[Told]) -> list[Weights]:
     return [told.weights for told in group if told.weights is not None]
 
 
-def table(found: Named) -> pd.DataFrame:
+def table(named: Named) -> pd.DataFrame:
     """Return one row a training: verdict, best validation quality, what it saw and how long it took."""
     rows = [
         {"recommender": name, "data": dataset, "training": verdict(weights)} | _cells(weights)
-        for dataset, group in found.items()
+        for dataset, group in named.items()
         for name, weights in group
     ]
     return pd.DataFrame(rows, dtype=object)
@@ -81,12 +81,12 @@ def _number(value: float) -> str:
     return Quantity(significant(value), value)
 
 
-def draw(found: Named) -> Figure:
+def draw(named: Named) -> Figure:
     """Draw validation quality against examples on a log scale, one panel a dataset; a ring marks what was kept."""
-    figure, panels = panels_of(list(found), 3.0)
-    looks = looks_by_name(list(dict.fromkeys(name for group in found.values() for name, _ in group)))
+    figure, panels = panels_of(list(named), 3.0)
+    looks = looks_by_name(list(dict.fromkeys(name for group in named.values() for name, _ in group)))
     for dataset, axis in panels.items():
-        for name, weights in found[dataset]:
+        for name, weights in named[dataset]:
             colour, _ = looks[name]
             axis.plot([point.examples for point in weights.curve], _values(weights.curve), color=colour, linewidth=1.4)
             best = max(weights.curve, key=lambda point: point.metrics.get(METRIC, 0.0))
@@ -104,36 +104,38 @@ def _values(curve: Sequence[CurvePoint]) -> list[float]:
     return [point.metrics.get(METRIC, 0.0) for point in curve]
 
 
-def points(found: Named) -> pd.DataFrame:
+def points(named: Named) -> pd.DataFrame:
     """Return the data behind the figure, one row an evaluation."""
     return pd.DataFrame(
         [
             {"data": dataset, "recommender": name, "examples": point.examples, "epochs": point.epochs}
             | {"minutes": point.minutes, METRIC: point.metrics.get(METRIC)}
-            for dataset, group in found.items()
+            for dataset, group in named.items()
             for name, weights in group
             for point in weights.curve
         ]
     )
 
 
-def describe(found: Named) -> str:
+def describe(named: Named) -> str:
     """Say in words where each curve ends."""
     said = [
         f"{name} on {dataset}: {significant(max(_values(weights.curve)))} at best, after {weights.curve[-1].examples:,}"
-        for dataset, group in found.items()
+        for dataset, group in named.items()
         for name, weights in group
     ]
     return f"{TITLE}. {'; '.join(said)}."
 
 
 def _learning(material: Material) -> Content:
-    found = trained(material)
-    if not found:
+    named = trained(material)
+    if not named:
         return Content()
-    curves = {dataset: [(name, one) for name, one in group if one.curve] for dataset, group in found.items()}
+    curves = {
+        dataset: [(name, weights) for name, weights in group if weights.curve] for dataset, group in named.items()
+    }
     curves = {dataset: group for dataset, group in curves.items() if group}
-    shown = (Titled("", table(found)),)
+    shown = (Titled("", table(named)),)
     if not curves:
         return Content(shown, NOTE)
     return Content(shown, NOTE, (drawn("learning", TITLE, partial(draw, curves), describe(curves), points(curves)),))

@@ -101,9 +101,9 @@ def live_phases(records: Sequence[Record]) -> Live:
             row | {"phase": kind, "value": 100 * value / total, "told": f"{milliseconds(value)}, {value / total:.0%}"}
             for kind, value in seconds.items()
         ]
-    found = list(dict.fromkeys(row["phase"] for row in rows))
-    known = [kind for kind in KINDS if kind in found]
-    kinds = [*known, *(kind for kind in found if kind not in known)]
+    present = list(dict.fromkeys(row["phase"] for row in rows))
+    ordered = [kind for kind in KINDS if kind in present]
+    kinds = [*ordered, *(kind for kind in present if kind not in ordered)]
     colour = {
         "field": "phase",
         "type": "nominal",
@@ -151,5 +151,5 @@ def _tooltip(title: str) -> list[dict[str, str]]:
 
 def _spec(mark: dict[str, Any], encoding: dict[str, Any]) -> dict[str, Any]:
     """Return a figure with one row a case, coloured by kind."""
-    whole = {**encoding, "y": Y, "color": KIND, "tooltip": _tooltip("value")}
-    return {"$schema": SCHEMA, "height": {"step": 24}, "layer": [{"mark": mark, "encoding": whole}]}
+    full_encoding = {**encoding, "y": Y, "color": KIND, "tooltip": _tooltip("value")}
+    return {"$schema": SCHEMA, "height": {"step": 24}, "layer": [{"mark": mark, "encoding": full_encoding}]}

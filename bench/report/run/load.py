@@ -46,11 +46,11 @@ AGREES = "agrees within 5 %"
 
 def services(records: Sequence[Record]) -> dict[str, list[Record]]:
     """Return what was measured as services, by what they must share to be compared: data, machine, limit, workers."""
-    found: dict[str, list[Record]] = {}
+    by_setting: dict[str, list[Record]] = {}
     for record in measured(records):
         if record.load is not None:
-            found.setdefault(_setting(record), []).append(record)
-    return found
+            by_setting.setdefault(_setting(record), []).append(record)
+    return by_setting
 
 
 def load_of(record: Record) -> Load:
@@ -207,8 +207,8 @@ def by_rate(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def _trial(name: str, trial: Trial) -> dict[str, Any]:
-    def times(what: str, found: Percentiles) -> dict[str, Any]:
-        return {f"{what} p50": _time(found.p50_s), f"{what} p99": _time(found.p99_s)}
+    def times(what: str, percentiles: Percentiles) -> dict[str, Any]:
+        return {f"{what} p50": _time(percentiles.p50_s), f"{what} p99": _time(percentiles.p99_s)}
 
     return {
         "recommender": name,
@@ -236,8 +236,10 @@ def batchings(records: Sequence[Record]) -> pd.DataFrame:
         for trial in load_of(record).searched:
             tried.setdefault((trial.window_ms, trial.largest_batch), []).append(trial)
         for (window_ms, largest), trials in sorted(tried.items()):
-            kept = [one.rate for one in trials if one.verdict is Verdict.MET and one.rate is not None]
-            missed = [one.rate for one in trials if one.verdict is Verdict.MISSED and one.rate is not None]
+            kept = [attempt.rate for attempt in trials if attempt.verdict is Verdict.MET and attempt.rate is not None]
+            missed = [
+                attempt.rate for attempt in trials if attempt.verdict is Verdict.MISSED and attempt.rate is not None
+            ]
             rows.append(
                 {
                     "recommender": name,
@@ -255,20 +257,20 @@ def second_opinions(records: Sequence[Record]) -> pd.DataFrame:
     """Return a row a service that LoadGen asked, too."""
     rows = []
     for name, record in zip(case_labels(records), records, strict=True):
-        found = load_of(record).loadgen
-        if found is None:
+        loadgen = load_of(record).loadgen
+        if loadgen is None:
             continue
         rows.append(
             {
                 "recommender": name,
-                "at, a second": NOT_AVAILABLE if found.rate is None else number(found.rate),
-                "p99, ours": _time(found.our_p99_s),
-                "p99, LoadGen": _time(found.p99_s),
-                "highest rate, ours": _count(found.our_peak),
-                "highest rate, LoadGen": _count(found.peak),
-                "all at once, ours": _count(found.our_offline),
-                "all at once, LoadGen": _count(found.offline),
-                "why they differ": found.why or AGREES,
+                "at, a second": NOT_AVAILABLE if loadgen.rate is None else number(loadgen.rate),
+                "p99, ours": _time(loadgen.our_p99_s),
+                "p99, LoadGen": _time(loadgen.p99_s),
+                "highest rate, ours": _count(loadgen.our_peak),
+                "highest rate, LoadGen": _count(loadgen.peak),
+                "all at once, ours": _count(loadgen.our_offline),
+                "all at once, LoadGen": _count(loadgen.offline),
+                "why they differ": loadgen.why or AGREES,
             }
         )
     return pd.DataFrame(rows)
@@ -308,16 +310,16 @@ def refreshed(records: Sequence[Record]) -> pd.DataFrame:
         [
             {
                 "recommender": name,
-                "new items": share(one.new),
-                "takes": _seconds(one.seconds),
-                "holds": NOT_AVAILABLE if one.bytes is None else mebibytes(one.bytes),
-                "at, a second": number(one.rate),
-                "p99 before": _time(one.p99_before_s),
-                "p99 meanwhile": _time(one.p99_meanwhile_s),
-                "what to know": one.why or NONE,
+                "new items": share(refresh.new),
+                "takes": _seconds(refresh.seconds),
+                "holds": NOT_AVAILABLE if refresh.bytes is None else mebibytes(refresh.bytes),
+                "at, a second": number(refresh.rate),
+                "p99 before": _time(refresh.p99_before_s),
+                "p99 meanwhile": _time(refresh.p99_meanwhile_s),
+                "what to know": refresh.why or NONE,
             }
             for name, record in zip(case_labels(records), records, strict=True)
-            for one in load_of(record).refreshes
+            for refresh in load_of(record).refreshes
         ]
     )
 
@@ -327,15 +329,15 @@ def _count(value: float | None) -> Quantity | str:
 
 
 def _load(material: Material) -> Content:
-    found = services(material.served)
+    grouped = services(material.served)
     tables = []
-    for name, group in found.items():
+    for name, group in grouped.items():
         tables += [Titled(name, at_the_limit(group, material.prices)), Titled(f"By rate: {name}", by_rate(group))]
         tables.append(Titled(f"Windows and batches that were tried: {name}", batchings(group)))
         tables.append(Titled(f"MLPerf's LoadGen at the same services: {name}", second_opinions(group)))
         tables.append(Titled(f"From a cold start: {name}", cold_starts(group)))
         tables.append(Titled(f"A new catalogue beside requests: {name}", refreshed(group)))
-    return Content(tuple(tables), NOTE, tuple(served.drawings(found)), lead=" ".join(answer(material.served)))
+    return Content(tuple(tables), NOTE, tuple(served.drawings(grouped)), lead=" ".join(answer(material.served)))
 
 
 LOAD = Chapter(

@@ -57,22 +57,22 @@ def read_prices(path: Path | None = None) -> list[Price]:
     path = path or PRICES
     try:
         rows = tomllib.loads(read_text(path)).get("price", [])
-        found = [Price(**row) for row in rows]
+        prices = [Price(**row) for row in rows]
     except UserError as error:
         raise UserError(f"--prices {error}") from error
     except ValidationError as error:
         raise UserError(f"--prices {path}: {fault(error)}") from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"--prices {path} is no table of prices: {error}; write it like {PRICES.name}") from error
-    if not found:
+    if not prices:
         raise UserError(f"--prices {path} has no [[price]] rows; write it like {PRICES.name}")
-    return found
+    return prices
 
 
 def price_of(record: Record, prices: Sequence[Price]) -> Price | None:
     """Return the first price that fits the device of a case."""
     device, name = record.case.device.partition(":")[0], machine_name(record).lower()
-    return next((one for one in prices if one.device == device and one.name.lower() in name), None)
+    return next((price for price in prices if price.device == device and price.name.lower() in name), None)
 
 
 def units_of(record: Record) -> int:

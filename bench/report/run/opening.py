@@ -127,11 +127,11 @@ def _served(rows: Sequence[FirstRow]) -> str:
 def _best(names: dict[str, list[FirstRow]]) -> str:
     """Say who ranks best on which datasets."""
     if len(names) == 1:
-        ((name, found),) = names.items()
-        where = _on(found) if len(found) == 1 else f"all {len(found)} datasets"
-        return f"Serve {name}: the best {QUALITY} on {where}{_numbers(found)}"
+        ((name, best_rows),) = names.items()
+        where = _on(best_rows) if len(best_rows) == 1 else f"all {len(best_rows)} datasets"
+        return f"Serve {name}: the best {QUALITY} on {where}{_numbers(best_rows)}"
     if len(names) <= MOST_NAMED:
-        told = (f"{name} on {_on(found)}" for name, found in names.items())
+        told = (f"{name} on {_on(rows)}" for name, rows in names.items())
         return f"No one recommender ranks best everywhere: {'; '.join(told)}"
     return f"No one recommender ranks best: each of {len(names)} does somewhere"
 
@@ -142,7 +142,7 @@ def _on(rows: Sequence[FirstRow]) -> str:
 
 def best_of(rows: Sequence[FirstRow]) -> dict[str, tuple[FirstRow, FirstRow]]:
     """Return for each dataset, at its smallest batch, the best row without cautions and the fastest one near it."""
-    found: dict[str, tuple[FirstRow, FirstRow]] = {}
+    by_dataset: dict[str, tuple[FirstRow, FirstRow]] = {}
     for dataset in dict.fromkeys(row.facets["dataset"] for row in rows):
         here = [row for row in rows if row.facets["dataset"] == dataset and ANY in row.under]
         here = [row for row in here if row.record.case.load is None]
@@ -153,18 +153,18 @@ def best_of(rows: Sequence[FirstRow]) -> dict[str, tuple[FirstRow, FirstRow]]:
             continue
         best = max(ranked, key=_quality)
         near = [row for row in ranked if _quality(row) >= (1 - WITHIN) * _quality(best)]
-        found[dataset] = (best, min(near, key=lambda row: latency_of(row.record).p50_s))
-    return found
+        by_dataset[dataset] = (best, min(near, key=lambda row: latency_of(row.record).p50_s))
+    return by_dataset
 
 
 def _quality(row: FirstRow) -> float:
     return metric(row.record, QUALITY) or 0.0
 
 
-def _numbers(found: Sequence[FirstRow]) -> str:
-    values = sorted(map(_quality, found))
+def _numbers(rows: Sequence[FirstRow]) -> str:
+    values = sorted(map(_quality, rows))
     ends = " to ".join(dict.fromkeys(significant(value) for value in (values[0], values[-1])))
-    return f", {ends}{_time(found[0]) if len(found) == 1 else ''}"
+    return f", {ends}{_time(rows[0]) if len(rows) == 1 else ''}"
 
 
 def _time(row: FirstRow) -> str:
@@ -188,18 +188,18 @@ def _users(count: int) -> str:
     return "1 user" if count == 1 else f"{count} users"
 
 
-def crossing_told(found: Sequence[Crossing]) -> str:
+def crossing_told(every_crossing: Sequence[Crossing]) -> str:
     """Say where the lines of two recommenders cross for sure, the strongest search first; empty where nowhere."""
-    sure = [one for one in found if one.at is not None and one.share >= SURE]
-    sure = sorted(sure, key=lambda one: (not one.inside, one.growth.against, one.time_s or 0.0))
+    sure = [candidate for candidate in every_crossing if candidate.at is not None and candidate.share >= SURE]
+    sure = sorted(sure, key=lambda candidate: (not candidate.inside, candidate.growth.against, candidate.time_s or 0.0))
     if not sure:
         return ""
-    one = sure[0]
-    assert one.at is not None
-    how = "" if one.inside else ", by laws that were not measured there"
-    against = one.growth.against.replace("catalogue, items", "items in the catalogue")
-    at = significant(one.at, 2)
-    return f"{one.below} is faster than {one.beyond} up to some {at} {against}, and slower beyond{how}."
+    crossing = sure[0]
+    assert crossing.at is not None
+    how = "" if crossing.inside else ", by laws that were not measured there"
+    against = crossing.growth.against.replace("catalogue, items", "items in the catalogue")
+    at = significant(crossing.at, 2)
+    return f"{crossing.below} is faster than {crossing.beyond} up to some {at} {against}, and slower beyond{how}."
 
 
 def _searched(timed: Sequence[Record]) -> str:
@@ -208,27 +208,29 @@ def _searched(timed: Sequence[Record]) -> str:
         max((rung.to_reference.value for rung in rungs if rung.to_reference and rung.record.case.is_exact), default=0.0)
         for rungs in ladders(timed)
     ]
-    known = sorted(value for value in best if value > 1)
-    if not known:
+    factors = sorted(value for value in best if value > 1)
+    if not factors:
         return "No decoder gives the papers' lists in less time than their own."
-    ends = " to ".join(dict.fromkeys(significant(value, 2) for value in (known[0], known[-1])))
+    ends = " to ".join(dict.fromkeys(significant(value, 2) for value in (factors[0], factors[-1])))
     return f"The same lists come {ends} times as fast as by the papers' own search."
 
 
 def _ablated(parts: Sequence[AblationPart]) -> str:
     """Say which variation lost the most quality for sure, and which gained it."""
-    told = [(part, one) for part in parts for one in part.others if one.comparable and one.change is not None]
-    lost = [(part, one) for part, one in told if one.change is not None and one.change.high < 0]
-    won = [(part, one) for part, one in told if one.change is not None and one.change.low > 0]
+    told = [
+        (part, varied) for part in parts for varied in part.others if varied.comparable and varied.change is not None
+    ]
+    lost = [(part, varied) for part, varied in told if varied.change is not None and varied.change.high < 0]
+    won = [(part, varied) for part, varied in told if varied.change is not None and varied.change.low > 0]
     said = []
     if lost:
-        part, one = min(lost, key=lambda pair: pair[1].change.value if pair[1].change else 0.0)
-        assert one.change is not None
-        said.append(f"{one.name} loses most, {percent(one.change)} NDCG@10 on {part.dataset}")
+        part, variation = min(lost, key=lambda pair: pair[1].change.value if pair[1].change else 0.0)
+        assert variation.change is not None
+        said.append(f"{variation.name} loses most, {percent(variation.change)} NDCG@10 on {part.dataset}")
     if won:
-        part, one = max(won, key=lambda pair: pair[1].change.value if pair[1].change else 0.0)
-        assert one.change is not None
-        said.append(f"{one.name} wins most, {percent(one.change)} on {part.dataset}")
+        part, variation = max(won, key=lambda pair: pair[1].change.value if pair[1].change else 0.0)
+        assert variation.change is not None
+        said.append(f"{variation.name} wins most, {percent(variation.change)} on {part.dataset}")
     sure = len(lost) + len(won)
     count = f"Of {len(told)} variations {sure} change quality for sure"
     return f"{count}: {'; '.join(said)}." if said else f"{count}."

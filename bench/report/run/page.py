@@ -90,17 +90,17 @@ def write_report(
         UserError: The page has no such figure, or the folder cannot be written to.
 
     """
-    known = known_of(runs, files, money.read_prices() if prices is None else prices, folder)
-    return write_known(known, wanted=wanted, only=only)
+    page = known_of(runs, files, money.read_prices() if prices is None else prices, folder)
+    return write_known(page, wanted=wanted, only=only)
 
 
 def write_known(
-    known: Known, *, wanted: Collection[Format], only: Collection[str] = (), place: Place | None = None
+    page: Known, *, wanted: Collection[Format], only: Collection[str] = (), place: Place | None = None
 ) -> list[Path]:
     """Render what is known into its folder; see `write_report`.
 
     Args:
-        known: What the page is made of.
+        page: What the page is made of.
         wanted: Kinds of files.
         only: Figures that are written as files of their own; none named means all.
         place: Where it stands among others; None where it stands alone.
@@ -112,49 +112,51 @@ def write_known(
         UserError: As `write_report`.
 
     """
-    drawings = [*known.drawings.values(), *(one for section in known.sections for one in section.drawings)]
-    if strange := set(only) - {one.name for one in drawings}:
-        raise UserError(f"--figure {min(strange)}: the page has {', '.join(one.name for one in drawings) or 'none'}")
+    drawings = [*page.drawings.values(), *(drawing for section in page.sections for drawing in section.drawings)]
+    if strange := set(only) - {drawing.name for drawing in drawings}:
+        raise UserError(
+            f"--figure {min(strange)}: the page has {', '.join(drawing.name for drawing in drawings) or 'none'}"
+        )
     written = formats.drawn_as(drawings, wanted, only)
-    content = _content(known) | {"written": written, "site": place}
-    made = formats.values(known.records, wanted)
+    content = _content(page) | {"written": written, "site": place}
+    made = formats.values(page.records, wanted)
     if Format.MARKDOWN in wanted:
         made["report.md"] = _markdown(content).encode()
     if Format.HTML in wanted:
         made["index.html"] = environment(html=True).get_template("index.html.j2").render(content).encode()
     if Format.LATEX in wanted:
-        made |= formats.latex(known.sections, [one.case.recommender for one in known.told])
-    made |= formats.drawings(list({one.name: one for one in drawings}.values()), written)
-    return write_folder(known.folder, made, made_by=MADE_BY)
+        made |= formats.latex(page.sections, [told.case.recommender for told in page.told])
+    made |= formats.drawings(list({drawing.name: drawing for drawing in drawings}.values()), written)
+    return write_folder(page.folder, made, made_by=MADE_BY)
 
 
-def _content(known: Known) -> dict[str, Any]:
-    records, studies = known.records, known.studies
-    return first_screen(records, known.rows, known.prices) | {
-        "title": title_of(known),
-        "opening": known.opening,
-        "crumbs": crumbs_of(known),
-        "answer": _answer(known),
-        "front": known.drawings.get(FRONT),
-        "bills": [_bill(record, known.prices) for record in measured(records)],
-        "sections": known.sections,
-        "groups": _groups(known.sections),
-        "has_live": bool(known.rows) or any(one.live for section in known.sections for one in section.drawings),
+def _content(page: Known) -> dict[str, Any]:
+    records, studies = page.records, page.studies
+    return first_screen(records, page.rows, page.prices) | {
+        "title": title_of(page),
+        "opening": page.opening,
+        "crumbs": crumbs_of(page),
+        "answer": _answer(page),
+        "front": page.drawings.get(FRONT),
+        "bills": [_bill(record, page.prices) for record in measured(records)],
+        "sections": page.sections,
+        "groups": _groups(page.sections),
+        "has_live": bool(page.rows) or any(drawing.live for section in page.sections for drawing in section.drawings),
         "cut": (),
-        "doubts": {severity.value: lines for severity, lines in known.doubts.items()},
+        "doubts": {severity.value: lines for severity, lines in page.doubts.items()},
         "unmeasured": findings.unmeasured(records),
         "uncounted": uncounted_of(records),
-        "settings": tables.settings([*records, *known.served, *studies.evaluations]),
-        "datasets": datasets_of(known),
-        "serving": serving_of([one.case for one in records or known.told]),
-        "machines": machines_of(known),
-        "runs": sources_of(known),
+        "settings": tables.settings([*records, *page.served, *studies.evaluations]),
+        "datasets": datasets_of(page),
+        "serving": serving_of([told.case for told in records or page.told]),
+        "machines": machines_of(page),
+        "runs": sources_of(page),
     }
 
 
-def _groups(found: Sequence[Section]) -> dict[str, list[Section]]:
+def _groups(shown: Sequence[Section]) -> dict[str, list[Section]]:
     """Return sections by what they are about, in the order of questions."""
-    groups = {about.value: [section for section in found if section.about == about.value] for about in About}
+    groups = {about.value: [section for section in shown if section.about == about.value] for about in About}
     return {about: group for about, group in groups.items() if group}
 
 
@@ -177,9 +179,9 @@ def _bill(record: Record, prices: Sequence[Price]) -> dict[str, Any] | None:
     return {"device": machine_name(record), "hours": money.hours(record)}
 
 
-def _answer(known: Known) -> list[str]:
+def _answer(page: Known) -> list[str]:
     """Say what was found of each dataset; quality alone where nothing was timed."""
-    timed = {dataset_name(record) for record in known.records if is_measured(record)}
-    alone = quality.answer_of({name: group for name, group in known.places.items() if name not in timed})
-    told = answers.answer(known.records) if known.records else []
-    return [*told, *alone, *load.answer(known.served)] or [NOTHING_TOLD]
+    timed = {dataset_name(record) for record in page.records if is_measured(record)}
+    alone = quality.answer_of({name: group for name, group in page.places.items() if name not in timed})
+    told = answers.answer(page.records) if page.records else []
+    return [*told, *alone, *load.answer(page.served)] or [NOTHING_TOLD]

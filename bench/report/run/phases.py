@@ -58,13 +58,13 @@ def describe_phases(records: Sequence[Record]) -> str:
 
 
 def _shares(label: str, record: Record) -> str:
-    found = seconds_by_kind(record)
-    total = sum(found.values()) or 1.0
-    return f"{label}: " + (", ".join(f"{kind} {value / total:.0%}" for kind, value in found.items()) or "n/a")
+    by_kind = seconds_by_kind(record)
+    total = sum(by_kind.values()) or 1.0
+    return f"{label}: " + (", ".join(f"{kind} {value / total:.0%}" for kind, value in by_kind.items()) or "n/a")
 
 
 def _colours(kinds: Sequence[str]) -> dict[str, Any]:
-    known = dict(zip(KINDS, COLOURS, strict=True))
-    others = [kind for kind in kinds if kind not in known]
-    places = known | {kind: COLOURS[row % len(COLOURS)] for row, kind in enumerate(others)}
+    fixed = dict(zip(KINDS, COLOURS, strict=True))
+    others = [kind for kind in kinds if kind not in fixed]
+    places = fixed | {kind: COLOURS[row % len(COLOURS)] for row, kind in enumerate(others)}
     return {kind: PALETTE[places[kind]] for kind in kinds}

@@ -32,18 +32,18 @@ NOTE = (
 
 
 def _rankers(material: Material) -> Content:
-    rows = [_cells(one) for several in ways(material.records) for one in several]
+    rows = [_cells(served) for several in ways(material.records) for served in several]
     return Content((Titled("", pd.DataFrame(rows, dtype=object)),), NOTE) if rows else Content()
 
 
-def _cells(one: Served) -> dict[str, str]:
-    record, ranked = one.record, one.record.ranked
+def _cells(served: Served) -> dict[str, str]:
+    record, ranked = served.record, served.record.ranked
     agreement = record.agreement
     return {
         "recommender and setting": _setting(record),
         "served": ", ".join([record.case.ranker or USUAL, *(["compiled"] if record.case.compiled else [])]),
         "p50": milliseconds(latency_of(record).p50_s),
-        "times as fast as exact": ratio_cell(one.to_usual),
+        "times as fast as exact": ratio_cell(served.to_usual),
         "recall": NOT_AVAILABLE if ranked is None else share(ranked.recall),
         "NDCG@10 lost": NOT_AVAILABLE
         if ranked is None or ranked.ndcg_lost is None
@@ -55,7 +55,7 @@ def _cells(one: Served) -> dict[str, str]:
         "built in": NOT_AVAILABLE if ranked is None else milliseconds(ranked.build_s),
         "holds": NOT_AVAILABLE if ranked is None else mebibytes(ranked.bytes),
         "built with": ranked.details if ranked is not None and ranked.details else NOT_AVAILABLE,
-        "against beams": "strongest" if one.strongest else "" if one.counts else "loses too much",
+        "against beams": "strongest" if served.strongest else "" if served.counts else "loses too much",
     }
 
 

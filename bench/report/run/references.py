@@ -56,7 +56,7 @@ def papers(path: Path = REFERENCES) -> tuple[Paper, ...]:
 def bibtex(recommenders: Sequence[str]) -> str:
     """Return an entry a paper that describes one of these recommenders, and a comment for each that has none."""
     wanted = list(dict.fromkeys(recommenders))
-    found = [paper for paper in papers() if set(paper.of) & set(wanted)]
-    known = {name for paper in found for name in paper.of}
-    missing = [f"% {' '.join(name.split())}: no paper is known to us" for name in wanted if name not in known]
-    return "\n\n".join([*(paper.bibtex for paper in found), *missing]) + "\n"
+    cited = [paper for paper in papers() if set(paper.of) & set(wanted)]
+    named = {name for paper in cited for name in paper.of}
+    missing = [f"% {' '.join(name.split())}: no paper is known to us" for name in wanted if name not in named]
+    return "\n\n".join([*(paper.bibtex for paper in cited), *missing]) + "\n"

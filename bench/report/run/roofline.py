@@ -79,10 +79,10 @@ def _draw_roofs(axis: Axes, roofs: dict[tuple[float, float], str], low: float, h
         axis.annotate(said, place, xytext=(0, 4), textcoords="offset points", ha="right", fontsize=8)
     bottom, top = axis.get_ylim()
     axis.set_ylim(bottom, top * 2)
-    for one in (axis.xaxis, axis.yaxis):
-        one.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0), numticks=15))
-        one.set_minor_formatter(NullFormatter())
-        one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    for side in (axis.xaxis, axis.yaxis):
+        side.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0), numticks=15))
+        side.set_minor_formatter(NullFormatter())
+        side.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
 
 
 def points(records: Sequence[Record]) -> pd.DataFrame:

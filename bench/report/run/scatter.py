@@ -84,8 +84,8 @@ def scatter(rows: Sequence[FirstRow]) -> Live | None:
 
 
 def _kinds(rows: Sequence[FirstRow]) -> list[str]:
-    found = {row.family for row in rows}
-    return [family.value for family in Family if family in found]
+    families = {row.family for row in rows}
+    return [family.value for family in Family if family in families]
 
 
 def _point(row: FirstRow) -> dict[str, Any]:

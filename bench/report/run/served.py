@@ -81,14 +81,14 @@ def drawings(groups: Mapping[str, Sequence[Record]]) -> list[Drawing]:
     """Draw the charts that have something to show, one panel a group of services."""
     shown = dict(list(groups.items())[:MOST_PANELS])
     crowded = sum(map(len, groups.values())) - sum(map(len, shown.values()))
-    found = []
+    figures = []
     for chart in CHARTS:
         data = points(chart, shown)
         if data.empty:
             continue
         draw, text = partial(_draw, chart, shown), describe(chart, data)
-        found.append(drawn(chart.name, chart.title, draw, text, data, crowded_out=crowded))
-    return found
+        figures.append(drawn(chart.name, chart.title, draw, text, data, crowded_out=crowded))
+    return figures
 
 
 def points(chart: Chart, groups: Mapping[str, Sequence[Record]]) -> pd.DataFrame:

@@ -17,35 +17,35 @@ from bench.report.run.opening import MOST_NAMED
 from bench.report.studies.doubts import studied
 
 
-def title_of(known: Known) -> str:
+def title_of(page: Known) -> str:
     """Return the name of the page in lists of pages: the question, and what tells it from others of the same."""
-    return " · ".join([known.opening.question, *crumbs_of(known)])
+    return " · ".join([page.opening.question, *crumbs_of(page)])
 
 
-def crumbs_of(known: Known) -> list[str]:
+def crumbs_of(page: Known) -> list[str]:
     """Return what the page is about in a few words: data, machine, suite, day and commit."""
-    told = known.told
+    told = page.told
     datasets = list(dict.fromkeys(map(dataset_name, told)))
     common = in_common(datasets)
     data = listed([name.removesuffix(common) for name in datasets])
     data = (data if len(datasets) <= MOST_NAMED else f"{len(datasets)} datasets") + common
     machines = list(dict.fromkeys(map(machine_name, told)))
-    suites = list(dict.fromkeys(record.suite for record in known.records))
-    day = max((one.provenance.started for one in told), default="")[: len("2026-01-02T03:04")].replace("T", " ")
-    commit = next((one.provenance.commit for one in told if one.provenance.commit), None)
+    suites = list(dict.fromkeys(record.suite for record in page.records))
+    day = max((record.provenance.started for record in told), default="")[: len("2026-01-02T03:04")].replace("T", " ")
+    commit = next((record.provenance.commit for record in told if record.provenance.commit), None)
     words = [data, listed(machines), f"suite {listed(suites)}" if suites else "studies", day]
     return [word for word in [*words, f"commit {commit[:7]}" if commit else ""] if word]
 
 
-def sources_of(known: Known) -> list[dict[str, Any]]:
+def sources_of(page: Known) -> list[dict[str, Any]]:
     """Return each command that made something, with its file, its time and its commit."""
-    found = [_source(run.records[0].provenance, run.path, run.taken, known.folder) for run in known.runs]
-    for file in known.files:
+    rows = [_source(run.records[0].provenance, run.path, run.taken, page.folder) for run in page.runs]
+    for file in page.files:
         commands: dict[tuple[object, ...], Provenance] = {}
         for source in studied(file.studies):
             commands.setdefault((source.command, source.commit, source.dirty), source)
-        found += [_source(source, file.path, source.started, known.folder) for source in commands.values()]
-    return found
+        rows += [_source(source, file.path, source.started, page.folder) for source in commands.values()]
+    return rows
 
 
 def _source(source: Provenance, path: Path, taken: str, folder: Path) -> dict[str, Any]:
@@ -54,32 +54,32 @@ def _source(source: Provenance, path: Path, taken: str, folder: Path) -> dict[st
     return facts | {"commit": source.commit or "not under git", "link": quote(link)}
 
 
-def datasets_of(known: Known) -> list[dict[str, Any]]:
+def datasets_of(page: Known) -> list[dict[str, Any]]:
     """Return the facts and warnings of each dataset, once."""
-    sources = [(dataset_name(one), one.provenance) for one in known.told]
-    sources += [(generated(probe.dataset, probe.provenance), probe.provenance) for probe in known.studies.probes]
-    found: dict[str, dict[str, Any]] = {}
+    sources = [(dataset_name(told), told.provenance) for told in page.told]
+    sources += [(generated(probe.dataset, probe.provenance), probe.provenance) for probe in page.studies.probes]
+    by_name: dict[str, dict[str, Any]] = {}
     for name, source in sources:
         facts = {fact: value for fact, value in source.dataset.items() if value is not None}
-        found.setdefault(name, {"name": name, "facts": facts, "warnings": source.dataset_warnings})
-    return list(found.values())
+        by_name.setdefault(name, {"name": name, "facts": facts, "warnings": source.dataset_warnings})
+    return list(by_name.values())
 
 
-def machines_of(known: Known) -> list[dict[str, Any]]:
+def machines_of(page: Known) -> list[dict[str, Any]]:
     """Return facts and software of each machine, once, with the span of its load."""
-    sources = [(machine_name(one), one.provenance) for one in known.told]
-    sources += [(machine_of(probe.provenance, "cpu"), probe.provenance) for probe in known.studies.probes]
-    found: dict[str, dict[str, Any]] = {}
+    sources = [(machine_name(told), told.provenance) for told in page.told]
+    sources += [(machine_of(probe.provenance, "cpu"), probe.provenance) for probe in page.studies.probes]
+    by_name: dict[str, dict[str, Any]] = {}
     for name, source in sources:
         facts = {fact: value for fact, value in source.machine.items() if value is not None}
         facts |= {fact: value for fact, value in source.software.items() if value is not None}
         load = facts.pop(LOAD, None)
-        one = found.setdefault(name, {"facts": facts, "loads": []})
-        one["loads"] += [] if load is None else [load]
-    for one in found.values():
-        if loads := one.pop("loads"):
-            one["facts"] |= {LOAD + " of a group of cases": f"{min(loads)} to {max(loads)}"}
-    return [one["facts"] for one in found.values()]
+        machine = by_name.setdefault(name, {"facts": facts, "loads": []})
+        machine["loads"] += [] if load is None else [load]
+    for machine in by_name.values():
+        if loads := machine.pop("loads"):
+            machine["facts"] |= {LOAD + " of a group of cases": f"{min(loads)} to {max(loads)}"}
+    return [entry["facts"] for entry in by_name.values()]
 
 
 def serving_of(cases: Sequence[Case]) -> dict[str, str]:
@@ -93,7 +93,7 @@ def serving_of(cases: Sequence[Case]) -> dict[str, str]:
         "CPU threads": lambda case: case.threads,
     }
     values = {name: dict.fromkeys(str(get(case)) for case in cases) for name, get in read.items()}
-    return {name: ", ".join(found) for name, found in values.items() if found}
+    return {name: ", ".join(several) for name, several in values.items() if several}
 
 
 def uncounted_of(records: Sequence[Record]) -> list[str]:
@@ -104,5 +104,5 @@ def uncounted_of(records: Sequence[Record]) -> list[str]:
         if operators:
             names = ", ".join(name.removeprefix("aten.").removesuffix(".default") for name in operators)
             lines.setdefault(names, []).append(label)
-    whole = len(records) if len(lines) == 1 else -1
-    return [f"{'all cases' if len(labels) == whole else '; '.join(labels)}: {names}" for names, labels in lines.items()]
+    total = len(records) if len(lines) == 1 else -1
+    return [f"{'all cases' if len(labels) == total else '; '.join(labels)}: {names}" for names, labels in lines.items()]

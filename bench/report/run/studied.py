@@ -91,8 +91,8 @@ def _leaks(material: Material) -> Content:
 
 
 def _shortcuts(material: Material) -> Content:
-    found = material.studies.shortcuts
-    tables = Titled("", shortcuts.structures(found)), Titled("By the newest items alone", shortcuts.limited(found))
+    probes = material.studies.shortcuts
+    tables = Titled("", shortcuts.structures(probes)), Titled("By the newest items alone", shortcuts.limited(probes))
     return Content(tables, SHORTCUTS_NOTE)
 
 

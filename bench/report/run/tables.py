@@ -72,7 +72,9 @@ def _cells(record: Record) -> dict[str, str]:
 
 def costs(records: Sequence[Record], prices: Sequence[Price]) -> pd.DataFrame:
     """Return one row a measured case: operations, bytes, energy and money; columns that nobody fills are left out."""
-    shown = [(label, one) for label, one in zip(chosen_labels(records), records, strict=True) if is_measured(one)]
+    shown = [
+        (label, record) for label, record in zip(chosen_labels(records), records, strict=True) if is_measured(record)
+    ]
     rows = [{"case": label} | _cost_cells(record, prices) for label, record in shown]
     frame = pd.DataFrame(rows, dtype=object).fillna(NOT_AVAILABLE)
     return frame.drop(columns=[name for name in frame.columns if (frame[name] == NOT_AVAILABLE).all()])
@@ -99,7 +101,10 @@ def _cost_cells(record: Record, prices: Sequence[Price]) -> dict[str, str]:
         "power": NOT_AVAILABLE if energy is None else f"{energy.power_w:.0f} W ({energy.idle_power_w:.0f} W idle)",
         "indexing": NOT_AVAILABLE if index is None else milliseconds(index.seconds),
         "index": NOT_AVAILABLE if index is None else mebibytes(index.bytes),
-        **{one.title: f"{number(one.value)} {one.unit}".rstrip() for one in further_measures(record).values()},
+        **{
+            measure.title: f"{number(measure.value)} {measure.unit}".rstrip()
+            for measure in further_measures(record).values()
+        },
     }
 
 
@@ -123,14 +128,14 @@ def claims(records: Sequence[Record]) -> pd.DataFrame:
     rows = [
         {
             "source": "measured here",
-            "one pass": Chosen(caption(one.fast), facets_of(one.fast) | facets_of(one.slow)),
-            "beam search": caption(one.slow),
-            "setting": one.group,
-            "time saved": Quantity(percent_saved(one.ratio), one.ratio.saved_percent[0]),
-            "times as fast": ratio_cell(one.ratio),
-            "HR@10 change": recall_change(one),
+            "one pass": Chosen(caption(comparison.fast), facets_of(comparison.fast) | facets_of(comparison.slow)),
+            "beam search": caption(comparison.slow),
+            "setting": comparison.group,
+            "time saved": Quantity(percent_saved(comparison.ratio), comparison.ratio.saved_percent[0]),
+            "times as fast": ratio_cell(comparison.ratio),
+            "HR@10 change": recall_change(comparison),
         }
-        for one in comparisons(records)
+        for comparison in comparisons(records)
     ]
     return pd.DataFrame([*PAPER, *rows], dtype=object)
 
@@ -157,13 +162,16 @@ def _rung_cells(rung: Rung) -> dict[str, str]:
 
 def _agreement_cells(record: Record) -> dict[str, str]:
     """Tell how far lists agree; where weights are rounded, scores lie too close for an order of ties to be told."""
-    names, found = ("lists compared with", "identical lists", "overlap of lists"), record.agreement
-    if found is None:
+    names, agreement = ("lists compared with", "identical lists", "overlap of lists"), record.agreement
+    if agreement is None:
         return dict.fromkeys(names, NOT_AVAILABLE)
-    told = found.ties and record.case.dtype == FULL_PRECISION
-    ties = f", {found.ties / found.users:.1%} but for ties" if told else ""
-    cells = (f"{found.compared_with}, {found.users} users", f"{found.identical / found.users:.1%}{ties}")
-    return dict(zip(names, (*cells, f"{found.overlap:.1%}"), strict=True))
+    told = agreement.ties and record.case.dtype == FULL_PRECISION
+    ties = f", {agreement.ties / agreement.users:.1%} but for ties" if told else ""
+    cells = (
+        f"{agreement.compared_with}, {agreement.users} users",
+        f"{agreement.identical / agreement.users:.1%}{ties}",
+    )
+    return dict(zip(names, (*cells, f"{agreement.overlap:.1%}"), strict=True))
 
 
 def _beside(rung: Rung) -> str:
@@ -200,8 +208,12 @@ def failures(records: Sequence[Record]) -> pd.DataFrame:
     failed = [record for record in records if not is_measured(record)]
     return pd.DataFrame(
         [
-            {"case": Chosen(one.case.name, facets_of(one)), "outcome": one.outcome.value, "detail": one.detail}
-            for one in failed
+            {
+                "case": Chosen(record.case.name, facets_of(record)),
+                "outcome": record.outcome.value,
+                "detail": record.detail,
+            }
+            for record in failed
         ]
     )
 

@@ -45,14 +45,14 @@ def print_rows(
     studies = Studies()
     for file in files:
         studies = studies.joined(file.studies)
-    whole = with_whole_quality(stored, studies.evaluations)
-    records = [record for record in whole if record.case.load is None]
-    served = [record for record in whole if record.case.load is not None]
-    rows, found = first_rows(records, served), variants(studies.evaluations)
+    whole_quality = with_whole_quality(stored, studies.evaluations)
+    records = [record for record in whole_quality if record.case.load is None]
+    served = [record for record in whole_quality if record.case.load is not None]
+    rows, evaluated = first_rows(records, served), variants(studies.evaluations)
     told = graver_first([*distrust(records, served), *doubts(studies)])
     every = [doubt for group in told.values() for doubt in group]
-    parts = ablations.parts(studies.ablations, found, records)
-    print_opening(opening(records, rows, studies, ranked(found), parts, every), rows, prices, console)
+    parts = ablations.parts(studies.ablations, evaluated, records)
+    print_opening(opening(records, rows, studies, ranked(evaluated), parts, every), rows, prices, console)
 
 
 def print_opening(
@@ -64,7 +64,7 @@ def print_opening(
     for sentence in begun.sentences:
         console.print(Text(sentence))
     chosen = first_choice([row.record for row in rows])
-    shown = [one for one in shown_rows(rows, chosen, prices) if not one.hidden]
+    shown = [shown_row for shown_row in shown_rows(rows, chosen, prices) if not shown_row.hidden]
     if shown:
         console.print(_table(shown[:MOST], ", ".join(_words(chosen))))
         if len(shown) > MOST:
@@ -81,11 +81,13 @@ def _table(shown: Sequence[ShownRow], title: str) -> Table:
     for name in (QUALITY, "p50", "USD/million"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("trained?", min_width=10)
-    for one in shown:
-        name = "; ".join(word for word in (one.row.name, one.row.said, *one.row.record.labels) if word)
+    for shown_row in shown:
+        name = "; ".join(
+            word for word in (shown_row.row.name, shown_row.row.said, *shown_row.row.record.labels) if word
+        )
         cells = [
-            f"{one.quality} {one.interval}".rstrip(),
-            *(str(one.cells[column]).removesuffix(" USD") for column in COLUMNS),
+            f"{shown_row.quality} {shown_row.interval}".rstrip(),
+            *(str(shown_row.cells[column]).removesuffix(" USD") for column in COLUMNS),
         ]
         table.add_row(*map(Text, (name, *cells)))
     return table

@@ -101,17 +101,17 @@ def _failed(material: Material) -> Content:
 
 def _growth(material: Material) -> Content:
     """Return how latency grows with what was swept, and by which laws."""
-    found = [_short(sweep) for sweep in scaling.sweeps(measured(material.records))[:MOST_PANELS]]
-    heavy = [sweep for sweep in found if scaling.has_memory(sweep)]
-    grown = laws.growths(found)
+    swept = [_short(sweep) for sweep in scaling.sweeps(measured(material.records))[:MOST_PANELS]]
+    heavy = [sweep for sweep in swept if scaling.has_memory(sweep)]
+    grown = laws.growths(swept)
     crossed = crossings.crossings(grown)
     shown = (Titled("Laws", laws.laws(grown)), Titled("Where laws cross", crossed))
     notes = [laws.NOTE] + [crossings.NOTE] * (not crossed.empty) + [crossings.describe_crossings(grown)]
     notes += [said] if (said := strongest.describe(grown)) else []
     drawings = []
-    if found:
-        draw = partial(scaling.draw_latency, found, partial(crossings.draw_laws, grown))
-        text, data = f"{scaling.describe(found)} {crossings.describe_crossings(grown)}", scaling.latencies(found)
+    if swept:
+        draw = partial(scaling.draw_latency, swept, partial(crossings.draw_laws, grown))
+        text, data = f"{scaling.describe(swept)} {crossings.describe_crossings(grown)}", scaling.latencies(swept)
         drawings.append(drawn("scaling", "How latency grows", draw, text, data))
     if grown:
         title, text = "How far the laws are from what was measured", laws.describe_residuals(grown)

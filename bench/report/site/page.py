@@ -68,7 +68,7 @@ def write_site(root: Path, prices: Sequence[Price] | None = None) -> list[Path]:
 
     """
     known_prices = money.read_prices() if prices is None else prices
-    folders = {folder: found for folder, found in store.folders_below(root).items() if folder != root}
+    folders = {folder: stored for folder, stored in store.folders_below(root).items() if folder != root}
     pages = [known_of(runs, studies, known_prices, folder) for folder, (runs, studies) in folders.items()]
     paths = write_folder(root, {INDEX: _index(root, pages, known_prices).encode()}, made_by=MADE_BY)
     for page in pages:
@@ -131,14 +131,14 @@ def _ranked(page: Known) -> int:
 
 def newest(records: Sequence[Record]) -> list[Record]:
     """Return one record a case and machine, that of the newest run; cost alone on generated data is left out."""
-    found: dict[str, Record] = {}
+    latest: dict[str, Record] = {}
     for record in measured(records):
         if metric(record, QUALITY) is None and record.provenance.dataset.get("synthetic"):
             continue
         key = f"{record.case.model_dump_json()} {machine_name(record)}"
-        if key not in found or found[key].provenance.started < record.provenance.started:
-            found[key] = record
-    return list(found.values())
+        if key not in latest or latest[key].provenance.started < record.provenance.started:
+            latest[key] = record
+    return list(latest.values())
 
 
 def _entry(root: Path, page: Known) -> Entry:

@@ -83,26 +83,26 @@ class AblationPart:
     others: tuple[Variation, ...]
 
 
-def parts(ablations: Sequence[Ablation], found: Sequence[Variant], records: Sequence[Record]) -> list[AblationPart]:
+def parts(ablations: Sequence[Ablation], evaluated: Sequence[Variant], records: Sequence[Record]) -> list[AblationPart]:
     """Fill in what was evaluated and timed of each ablation.
 
     Args:
         ablations: Which variants belong together.
-        found: What was evaluated.
+        evaluated: What was evaluated.
         records: What was timed.
 
     """
-    return [_part(ablation, found, records) for ablation in ablations]
+    return [_part(ablation, evaluated, records) for ablation in ablations]
 
 
-def _part(ablation: Ablation, found: Sequence[Variant], records: Sequence[Record]) -> AblationPart:
-    here = [one for one in found if _is_on(one, ablation.dataset)]
+def _part(ablation: Ablation, evaluated: Sequence[Variant], records: Sequence[Record]) -> AblationPart:
+    here = [variant for variant in evaluated if _is_on(variant, ablation.dataset)]
     timed = [record for record in measured(records) if record.case.dataset_variant == ablation.dataset]
     wanted = set(ablation.weights.values())
     own = [seed for variant in here for seed in variant.seeds if not wanted or seed.weights.sha256 in wanted]
     base = _variation(ablation.base, None, own, timed)
     others = tuple(_variation(name, base, own, timed) for name in ablation.others)
-    told: list[Told] = [*(one.shown for one in here), *timed]
+    told: list[Told] = [*(variant.shown for variant in here), *timed]
     return AblationPart(ablation.title, dataset_name(told[0]) if told else ablation.dataset, base, others)
 
 
@@ -110,10 +110,12 @@ def _is_on(variant: Variant, dataset: str) -> bool:
     return variant.shown.case.dataset_variant == dataset and variant.shown.quality.split == TEST
 
 
-def _variation(name: str, base: Variation | None, found: Sequence[Evaluation], timed: Sequence[Record]) -> Variation:
+def _variation(
+    name: str, base: Variation | None, evaluations: Sequence[Evaluation], timed: Sequence[Record]
+) -> Variation:
     preset = None if base is None or base.weights is None else base.weights.settings.get("preset")
-    shown = [one for one in found if one.case.variant == name]
-    shown = sorted(shown, key=lambda one: one.weights.settings.get("preset") != preset)  # the base's before all
+    shown = [seed for seed in evaluations if seed.case.variant == name]
+    shown = sorted(shown, key=lambda seed: seed.weights.settings.get("preset") != preset)  # the base's before all
     evaluation = shown[0] if shown else None
     own = [record for record in timed if record.case.variant == name]
     if evaluation is not None:
@@ -161,39 +163,41 @@ def _setting(record: Record) -> tuple[object, ...]:
 
 def table(part: AblationPart) -> pd.DataFrame:
     """Return one row a variation, the base first."""
-    frame = pd.DataFrame([_cells(one, is_base=one is part.base) for one in (part.base, *part.others)], dtype=object)
+    frame = pd.DataFrame(
+        [_cells(variation, is_base=variation is part.base) for variation in (part.base, *part.others)], dtype=object
+    )
     return frame.drop(columns=[name for name in ("cautions",) if (frame[name] == NONE).all()])
 
 
-def _cells(one: Variation, *, is_base: bool) -> dict[str, str]:
-    change, ratio, record = one.change, one.ratio, one.record
+def _cells(variation: Variation, *, is_base: bool) -> dict[str, str]:
+    change, ratio, record = variation.change, variation.ratio, variation.record
     empty = "base" if is_base else NOT_AVAILABLE
-    quality = {} if one.quality is None else one.quality.metrics
+    quality = {} if variation.quality is None else variation.quality.metrics
     time = None
     if record is not None:
         seconds = latency_of(record).p50_s
         time = Quantity(f"{milliseconds(seconds)} (batch {record.case.batch_size})", seconds)
     return {
-        "recommender": one.name,
+        "recommender": variation.name,
         "NDCG@10": metric_of(quality, "NDCG@10"),
-        "change of NDCG@10": _change(one) if change is not None else empty if quality else NOT_AVAILABLE,
+        "change of NDCG@10": _change(variation) if change is not None else empty if quality else NOT_AVAILABLE,
         "p50": time or NOT_AVAILABLE,
         "p50 over the base's": with_interval(ratio.value, ratio.low, ratio.high)
         if ratio is not None
         else empty
         if time
         else NOT_AVAILABLE,
-        "trained to the end": one.trained,
-        "training": NOT_AVAILABLE if one.weights is None else training_of(one.weights),
-        "cautions": "; ".join(one.labels) or NONE,
+        "trained to the end": variation.trained,
+        "training": NOT_AVAILABLE if variation.weights is None else training_of(variation.weights),
+        "cautions": "; ".join(variation.labels) or NONE,
     }
 
 
-def _change(one: Variation) -> str:
+def _change(variation: Variation) -> str:
     """Write a change of quality, or why it is none of the variation."""
-    if not one.comparable:
-        return f"not told: training {one.trained}"
-    return NOT_AVAILABLE if one.change is None else percent(one.change)
+    if not variation.comparable:
+        return f"not told: training {variation.trained}"
+    return NOT_AVAILABLE if variation.change is None else percent(variation.change)
 
 
 def percent(change: Interval) -> str:

@@ -33,14 +33,14 @@ ALL_ITEMS = "all items ranked by the same scores"
 
 def by_dataset(studies: Sequence[BeamStudy]) -> dict[str, dict[str, BeamStudy]]:
     """Return the studies of each dataset by name, the width of beams left out of it."""
-    found: dict[str, list[BeamStudy]] = {}
+    grouped: dict[str, list[BeamStudy]] = {}
     for study in studies:
-        found.setdefault(dataset_name(study), []).append(study)
-    return {dataset: dict(zip(_names(group), group, strict=True)) for dataset, group in found.items()}
+        grouped.setdefault(dataset_name(study), []).append(study)
+    return {dataset: dict(zip(_names(group), group, strict=True)) for dataset, group in grouped.items()}
 
 
 def _names(group: Sequence[BeamStudy]) -> list[str]:
-    plain = [one.model_copy(update={"case": one.case.model_copy(update={"beam_width": None})}) for one in group]
+    plain = [study.model_copy(update={"case": study.case.model_copy(update={"beam_width": None})}) for study in group]
     return case_labels(plain, UNTOLD)
 
 
@@ -82,13 +82,13 @@ def _rank(rank: float | None) -> str:
 
 def draw(studies: Sequence[BeamStudy]) -> Figure:
     """Draw HR@10 against the width of beams, one panel a dataset; dashed, what ranking all items gives."""
-    found = by_dataset(studies)
-    figure, panels = panels_of(list(found), 3.0)
-    looks = looks_by_name(list(dict.fromkeys(name for group in found.values() for name in group)))
+    grouped = by_dataset(studies)
+    figure, panels = panels_of(list(grouped), 3.0)
+    looks = looks_by_name(list(dict.fromkeys(name for group in grouped.values() for name in group)))
     for dataset, axis in panels.items():
-        for name, study in found[dataset].items():
+        for name, study in grouped[dataset].items():
             _line(axis, study, *looks[name])
-        _widths(axis, sorted({beam.width for study in found[dataset].values() for beam in study.beams}))
+        _widths(axis, sorted({beam.width for study in grouped[dataset].values() for beam in study.beams}))
         axis.set_xlabel("beams (log scale)")
         axis.set_ylabel("HR@10 (bar: 95 % interval)")
         axis.set_ylim(bottom=0)
@@ -131,13 +131,13 @@ def points(studies: Sequence[BeamStudy]) -> pd.DataFrame:
     rows = []
     for dataset, group in by_dataset(studies).items():
         for name, study in group.items():
-            whole = study.exhaustive.get(DRAWN)
+            all_items = study.exhaustive.get(DRAWN)
             for beam in study.beams:
                 if DRAWN in beam.metrics:
                     metric = beam.metrics[DRAWN]
                     row = {"data": dataset, "recommender": name, "beams": beam.width, DRAWN: metric.value}
                     row |= {f"{DRAWN}_low": metric.low, f"{DRAWN}_high": metric.high}
-                    rows.append(row | {f"{DRAWN}_all_items": None if whole is None else whole.value})
+                    rows.append(row | {f"{DRAWN}_all_items": None if all_items is None else all_items.value})
     return pd.DataFrame(rows)
 
 
@@ -146,10 +146,10 @@ def describe(studies: Sequence[BeamStudy]) -> str:
     parts = []
     for dataset, group in by_dataset(studies).items():
         for name, study in group.items():
-            found = [
+            told = [
                 f"{beam.metrics[DRAWN].value:.4f} with {beam.width}" for beam in study.beams if DRAWN in beam.metrics
             ]
-            whole = study.exhaustive.get(DRAWN)
-            ending = "" if whole is None else f"; all items {whole.value:.4f}"
-            parts.append(f"{name} on {dataset}: {', '.join(found)}{ending}")
+            all_items = study.exhaustive.get(DRAWN)
+            ending = "" if all_items is None else f"; all items {all_items.value:.4f}"
+            parts.append(f"{name} on {dataset}: {', '.join(told)}{ending}")
     return "HR@10 by number of beams. " + ". ".join(parts) + "."

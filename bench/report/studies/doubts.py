@@ -10,36 +10,38 @@ from bench.report.reading.distrust import Doubt, Severity, cut_short, few
 def doubts(studies: Studies) -> list[Doubt]:
     """List what weakens the figures of studies, the gravest first."""
     sources = studied(studies)
-    found = [Doubt(text, Severity.UNUSABLE) for text in _labelled(studies)]
-    found += [Doubt(text, Severity.COMPARED) for text in cut_short(studies.evaluations)]
+    every = [Doubt(text, Severity.UNUSABLE) for text in _labelled(studies)]
+    every += [Doubt(text, Severity.COMPARED) for text in cut_short(studies.evaluations)]
     if any(source.dataset.get("synthetic") for source in sources):
-        found.append(Doubt("Synthetic data: orderings of quality need not hold on real data.", Severity.COMPARED))
-    found += [
+        every.append(Doubt("Synthetic data: orderings of quality need not hold on real data.", Severity.COMPARED))
+    every += [
         Doubt(
-            f"{one.case.recommender} on {one.case.dataset_variant}: its beams were studied on {one.users:,} of "
-            f"{one.all_users:,} users.",
+            f"{study.case.recommender} on {study.case.dataset_variant}: its beams were studied on {study.users:,} of "
+            f"{study.all_users:,} users.",
             Severity.NOISY,
         )
-        for one in studies.beams
-        if one.users < one.all_users
+        for study in studies.beams
+        if study.users < study.all_users
     ]
     if any(source.dirty for source in sources):
         text = "The code was changed after its last commit; the commit alone does not give these numbers again."
-        found.append(Doubt(text, Severity.TRACED))
-    return list(dict.fromkeys(found))
+        every.append(Doubt(text, Severity.TRACED))
+    return list(dict.fromkeys(every))
 
 
 def _labelled(studies: Studies) -> list[str]:
     """Name what is labelled, each label once."""
     names: dict[str, list[str]] = {}
-    told = [(one.case, one.labels) for one in studies.evaluations] + [(one.case, one.labels) for one in studies.beams]
+    told = [(evaluation.case, evaluation.labels) for evaluation in studies.evaluations] + [
+        (study.case, study.labels) for study in studies.beams
+    ]
     for case, labels in told:
         for label in labels:
             names.setdefault(label, []).append(case.variant)
-    return [f"{few(found)}: {label}." for label, found in names.items()]
+    return [f"{few(cases)}: {label}." for label, cases in names.items()]
 
 
 def studied(studies: Studies) -> list[Provenance]:
     """Return what stands behind each study."""
-    made = [one.provenance for one in studies.evaluations] + [one.provenance for one in studies.beams]
-    return made + [one.provenance for one in studies.probes]
+    made = [evaluation.provenance for evaluation in studies.evaluations] + [study.provenance for study in studies.beams]
+    return made + [probe.provenance for probe in studies.probes]

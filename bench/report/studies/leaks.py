@@ -18,7 +18,7 @@ PROBED = ("HR@1", "HR@5", "HR@10")
 COMPARED = ("NDCG@10", "HR@10")
 
 
-def probes(found: Sequence[LeakProbe]) -> pd.DataFrame:
+def probes(leak_probes: Sequence[LeakProbe]) -> pd.DataFrame:
     """Return what "the highest number of the history plus one" finds, one row a dataset and numbering."""
     frame = pd.DataFrame(
         [
@@ -29,23 +29,25 @@ def probes(found: Sequence[LeakProbe]) -> pd.DataFrame:
                 "users": f"{probe.users:,}",
                 "cautions": "; ".join(probe.labels) or NONE,
             }
-            for probe in found
+            for probe in leak_probes
         ]
     )
     return frame.drop(columns=[name for name in ("cautions",) if name in frame and (frame[name] == NONE).all()])
 
 
-def explained(found: Sequence[Variant]) -> pd.DataFrame:
+def explained(evaluated: Sequence[Variant]) -> pd.DataFrame:
     """Return the quality of variants under leaky and under repaired numbers, and which share the leak explains.
 
     That is (leaky - repaired) / leaky, over the users of both.
     """
-    seeds = [evaluation for variant in found for evaluation in variant.seeds]
+    seeds = [evaluation for variant in evaluated for evaluation in variant.seeds]
     repaired = {_key(evaluation): evaluation for evaluation in seeds if _numbering(evaluation) == REPAIRED}
     rows = []
-    for variant in found:
+    for variant in evaluated:
         pairs = [
-            (one, repaired[_key(one)]) for one in variant.seeds if _numbering(one) == LEAKY and _key(one) in repaired
+            (evaluation, repaired[_key(evaluation)])
+            for evaluation in variant.seeds
+            if _numbering(evaluation) == LEAKY and _key(evaluation) in repaired
         ]
         if pairs:
             leaky, other = pairs[0]

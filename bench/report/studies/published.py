@@ -126,13 +126,19 @@ def published_beside(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
 
     """
     usable = [
-        one for one in evaluations if one.quality.split == "test" and one.case.weights is not WeightsKind.UNTRAINED
+        evaluation
+        for evaluation in evaluations
+        if evaluation.quality.split == "test" and evaluation.case.weights is not WeightsKind.UNTRAINED
     ]
     pairs = []
     for row in published_rows():
-        fitting = [one for one in usable if one.case.dataset == row.dataset and row.beside.fits(one)]
+        fitting = [
+            evaluation
+            for evaluation in usable
+            if evaluation.case.dataset == row.dataset and row.beside.fits(evaluation)
+        ]
         if fitting:
-            pairs.append((row, min(fitting, key=lambda one: _distance(one, row))))
+            pairs.append((row, min(fitting, key=lambda evaluation: _distance(evaluation, row))))
     pairs.sort(key=lambda pair: (*_names(pair[1].case), -pair[0].metrics.get("NDCG@10", 0.0)))
     return pd.DataFrame([_cells(row, ours) for row, ours in pairs], columns=COLUMNS, dtype=object)
 

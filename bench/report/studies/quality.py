@@ -131,7 +131,8 @@ def _costs(evaluation: Evaluation, records: Sequence[Record]) -> dict[str, str]:
             held = largest.memory.peak_bytes
             cells["peak memory"].append(Quantity(mebibytes(held) + suffix, held))
     return {
-        name: Quantity("; ".join(found), found[0].value) if found else NOT_AVAILABLE for name, found in cells.items()
+        name: Quantity("; ".join(quantities), quantities[0].value) if quantities else NOT_AVAILABLE
+        for name, quantities in cells.items()
     }
 
 
@@ -140,16 +141,16 @@ def _setting(record: Told) -> str:
     return f"{machine_name(record)}, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def over_seeds(found: Sequence[Variant]) -> pd.DataFrame:
+def over_seeds(evaluated: Sequence[Variant]) -> pd.DataFrame:
     """Return how quality spreads over the seeds of each variant that has several, of those that ranked most users."""
     rows = []
-    for variant in found:
+    for variant in evaluated:
         most = max(evaluation.quality.users for evaluation in variant.seeds)
-        whole = [evaluation for evaluation in variant.seeds if evaluation.quality.users == most]
-        if len(whole) > 1:
-            numbers = ", ".join(str(evaluation.seed) for evaluation in whole)
-            row = {"recommender": variant.name, "data": variant.dataset, "seeds": f"{len(whole)} ({numbers})"}
-            rows.append(row | _spread(whole) | {"users": f"{most:,}"})
+        complete = [evaluation for evaluation in variant.seeds if evaluation.quality.users == most]
+        if len(complete) > 1:
+            numbers = ", ".join(str(evaluation.seed) for evaluation in complete)
+            row = {"recommender": variant.name, "data": variant.dataset, "seeds": f"{len(complete)} ({numbers})"}
+            rows.append(row | _spread(complete) | {"users": f"{most:,}"})
     return pd.DataFrame(rows, dtype=object)
 
 

@@ -12,7 +12,7 @@ from bench.report.reading.labels import NOT_AVAILABLE, Quantity, generated, metr
 SHOWN = "NDCG@10"
 
 
-def structures(found: Sequence[ShortcutProbe]) -> pd.DataFrame:
+def structures(probes: Sequence[ShortcutProbe]) -> pd.DataFrame:
     """Return what of each dataset invites shortcuts, one row a dataset."""
     return pd.DataFrame(
         [
@@ -26,20 +26,20 @@ def structures(found: Sequence[ShortcutProbe]) -> pd.DataFrame:
                 "by chance": _number(probe.by_chance),
                 "users": Quantity(f"{probe.users:,}", probe.users),
             }
-            for probe in found
+            for probe in probes
         ]
     )
 
 
-def limited(found: Sequence[ShortcutProbe]) -> pd.DataFrame:
+def limited(probes: Sequence[ShortcutProbe]) -> pd.DataFrame:
     """Return how well recommenders rank by the newest items alone, one row a dataset and recommender."""
     rows: dict[tuple[str, str], dict[str, object]] = {}
-    counts = sorted({one.last for probe in found for one in probe.limited if one.last is not None})
-    for probe in found:
+    counts = sorted({entry.last for probe in probes for entry in probe.limited if entry.last is not None})
+    for probe in probes:
         data = generated(probe.dataset, probe.provenance)
-        for one in probe.limited:
-            row = rows.setdefault((data, one.recommender), {"data": data, "recommender": one.recommender})
-            row[_column(one.last)] = metric_of(one.metrics, SHOWN)
+        for ranking in probe.limited:
+            row = rows.setdefault((data, ranking.recommender), {"data": data, "recommender": ranking.recommender})
+            row[_column(ranking.last)] = metric_of(ranking.metrics, SHOWN)
     columns = ["data", "recommender", *map(_column, [*counts, None])]
     return pd.DataFrame(list(rows.values()), columns=columns if rows else None).fillna(NOT_AVAILABLE)
 

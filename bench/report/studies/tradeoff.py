@@ -30,29 +30,33 @@ NARROWEST = 1.25
 
 def drawn(part: AblationPart) -> list[Variation]:
     """Return the variations whose quality and latency are both known against the base's, and may be held against it."""
-    return [one for one in part.others if one.comparable and one.change is not None and one.ratio is not None]
+    return [
+        variation
+        for variation in part.others
+        if variation.comparable and variation.change is not None and variation.ratio is not None
+    ]
 
 
 def left_out(parts: Sequence[AblationPart]) -> list[str]:
     """Name the variations that cannot be drawn."""
-    missing = ((part, one) for part in parts for one in part.others if one not in drawn(part))
-    return [f"{part.title}: {one.name} on {part.dataset}" for part, one in missing]
+    missing = ((part, variation) for part in parts for variation in part.others if variation not in drawn(part))
+    return [f"{part.title}: {variation.name} on {part.dataset}" for part, variation in missing]
 
 
 def draw(parts: Sequence[AblationPart]) -> Figure:
     """Draw the change of NDCG@10 against the latency over the base's, one panel a dataset."""
-    found: dict[str, list[AblationPart]] = {}
+    by_dataset: dict[str, list[AblationPart]] = {}
     for part in parts:
         if drawn(part):
-            found.setdefault(part.dataset, []).append(part)
-    figure, panels = panels_of(list(found), 3.3)
+            by_dataset.setdefault(part.dataset, []).append(part)
+    figure, panels = panels_of(list(by_dataset), 3.3)
     looks = _looks(parts)
     for dataset, axis in panels.items():
         axis.axvline(1, color="#777777", linewidth=0.9)
         axis.axhline(0, color="#777777", linewidth=0.9)
-        for part in found[dataset]:
-            for one in drawn(part):
-                _point(axis, one, *looks[part.title, one.name])
+        for part in by_dataset[dataset]:
+            for variation in drawn(part):
+                _point(axis, variation, *looks[part.title, variation.name])
         axis.plot(1, 0, marker="P", color="black", markersize=8, linestyle="none")
         _ratios(axis)
         axis.set_xlabel("latency over the base's (log scale; left: faster)")
@@ -60,7 +64,7 @@ def draw(parts: Sequence[AblationPart]) -> Figure:
     handles = [
         Line2D([], [], marker=marker, color=colour, markersize=7, linestyle="none") for colour, marker in looks.values()
     ]
-    bases = list(dict.fromkeys(part.base.name for group in found.values() for part in group))
+    bases = list(dict.fromkeys(part.base.name for group in by_dataset.values() for part in group))
     handles.append(Line2D([], [], marker="P", color="black", markersize=8, linestyle="none"))
     legend(figure, handles, [*(f"{title}: {name}" for title, name in looks), f"base: {' or '.join(bases)}"])
     return figure
@@ -71,8 +75,8 @@ def _looks(parts: Sequence[AblationPart]) -> dict[tuple[str, str], tuple[Any, st
     palette = sns.color_palette("colorblind")
     names: dict[str, list[str]] = {}
     for part in parts:
-        known = names.setdefault(part.title, [])
-        known += [one.name for one in drawn(part) if one.name not in known]
+        marked = names.setdefault(part.title, [])
+        marked += [variation.name for variation in drawn(part) if variation.name not in marked]
     return {
         (title, name): (palette[row % len(palette)], MARKERS[place % len(MARKERS)])
         for row, (title, group) in enumerate(names.items())
@@ -80,11 +84,11 @@ def _looks(parts: Sequence[AblationPart]) -> dict[tuple[str, str], tuple[Any, st
     }
 
 
-def _point(axis: Axes, one: Variation, colour: Any, marker: str) -> None:
-    assert one.change is not None
-    assert one.ratio is not None
-    value, low, high = (100 * share for share in (one.change.value, one.change.low, one.change.high))
-    ratio = one.ratio
+def _point(axis: Axes, variation: Variation, colour: Any, marker: str) -> None:
+    assert variation.change is not None
+    assert variation.ratio is not None
+    value, low, high = (100 * share for share in (variation.change.value, variation.change.low, variation.change.high))
+    ratio = variation.ratio
     axis.errorbar(
         ratio.value,
         value,
@@ -118,21 +122,22 @@ def points(parts: Sequence[AblationPart]) -> pd.DataFrame:
     """Return the data behind the figure, one row a variation: relative change of NDCG@10, latency over the base's."""
     rows = []
     for part in parts:
-        for one in drawn(part):
-            assert one.change is not None
-            assert one.ratio is not None
-            row = {"data": part.dataset, "part": part.title, "base": part.base.name, "variation": one.name}
-            row |= {f"ndcg_change{end}": getattr(one.change, of) for end, of in ENDS.items()}
-            rows.append(row | {f"latency_ratio{end}": getattr(one.ratio, of) for end, of in ENDS.items()})
+        for variation in drawn(part):
+            assert variation.change is not None
+            assert variation.ratio is not None
+            row = {"data": part.dataset, "part": part.title, "base": part.base.name, "variation": variation.name}
+            row |= {f"ndcg_change{end}": getattr(variation.change, of) for end, of in ENDS.items()}
+            rows.append(row | {f"latency_ratio{end}": getattr(variation.ratio, of) for end, of in ENDS.items()})
     return pd.DataFrame(rows)
 
 
 def describe(parts: Sequence[AblationPart]) -> str:
     """Say in words what the figure shows, with its numbers."""
     told = [
-        f"{part.title}, {one.name} on {part.dataset}: {percent(one.change)} NDCG@10 at {times(one.ratio)} the latency"
+        f"{part.title}, {variation.name} on {part.dataset}: {percent(variation.change)} NDCG@10 "
+        f"at {times(variation.ratio)} the latency"
         for part in parts
-        for one in drawn(part)
-        if one.change is not None and one.ratio is not None
+        for variation in drawn(part)
+        if variation.change is not None and variation.ratio is not None
     ]
     return "Against the base. " + "; ".join(told) + "."

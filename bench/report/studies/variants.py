@@ -63,26 +63,26 @@ def variants(evaluations: Sequence[Evaluation]) -> list[Variant]:
     for evaluation in evaluations:
         seeds = alike.setdefault(repr(variant_key(evaluation)), {})
         seeds[evaluation.seed] = _with(seeds.get(evaluation.seed, []), evaluation)
-    found: dict[str, list[tuple[Evaluation, ...]]] = {}
+    by_dataset: dict[str, list[tuple[Evaluation, ...]]] = {}
     for seeds in alike.values():
         ordered = [seeds[seed] for seed in sorted(seeds)]
-        several = tuple(one[0] for one in ordered)
-        alone = [(evaluation,) for one in ordered for evaluation in one[1:]]
-        found.setdefault(_ranked_on(several[0]), []).extend([several, *alone])
+        several = tuple(same_seed[0] for same_seed in ordered)
+        alone = [(evaluation,) for same_seed in ordered for evaluation in same_seed[1:]]
+        by_dataset.setdefault(_ranked_on(several[0]), []).extend([several, *alone])
     return [
         Variant(name, dataset, group[0], group)
-        for dataset, groups in found.items()
+        for dataset, groups in by_dataset.items()
         for name, group in zip(case_labels([group[0] for group in groups], UNTOLD), groups, strict=True)
     ]
 
 
-def _with(known: list[Evaluation], evaluation: Evaluation) -> list[Evaluation]:
+def _with(kept: list[Evaluation], evaluation: Evaluation) -> list[Evaluation]:
     """Add an evaluation, or put it in the place of one of the same weights that ranked no more users."""
-    for row, other in enumerate(known):
+    for row, other in enumerate(kept):
         if other.weights.sha256 == evaluation.weights.sha256:
             larger = evaluation.quality.users >= other.quality.users
-            return [*known[:row], evaluation if larger else other, *known[row + 1 :]]
-    return [*known, evaluation]
+            return [*kept[:row], evaluation if larger else other, *kept[row + 1 :]]
+    return [*kept, evaluation]
 
 
 def _ranked_on(evaluation: Evaluation) -> str:
@@ -97,12 +97,12 @@ def variant_key(evaluation: Evaluation) -> dict[str, Any]:
     return case | {"settings": settings, "split": evaluation.quality.split}
 
 
-def ranked(found: Sequence[Variant]) -> dict[str, list[Standing]]:
+def ranked(evaluated: Sequence[Variant]) -> dict[str, list[Standing]]:
     """Order the variants of each dataset by NDCG@10, best first, and compare each with the next."""
     datasets: dict[str, list[Variant]] = {}
-    for variant in sorted(found, key=lambda variant: -_value(variant)):
+    for variant in sorted(evaluated, key=lambda variant: -_value(variant)):
         datasets.setdefault(variant.dataset, []).append(variant)
-    order = dict.fromkeys(variant.dataset for variant in found)
+    order = dict.fromkeys(variant.dataset for variant in evaluated)
     return {dataset: _places(datasets[dataset]) for dataset in order}
 
 
@@ -112,8 +112,8 @@ def _value(variant: Variant) -> float:
 
 
 def _places(group: list[Variant]) -> list[Standing]:
-    differences = [quality_difference(one.shown.quality, below.shown.quality) for one, below in pairwise(group)]
-    adjusted = iter(holm([one.p_value for one in differences if one is not None]))
+    differences = [quality_difference(above.shown.quality, below.shown.quality) for above, below in pairwise(group)]
+    adjusted = iter(holm([difference.p_value for difference in differences if difference is not None]))
     return [
         Standing(variant, difference, None if difference is None else next(adjusted))
         for variant, difference in zip(group, [*differences, None], strict=True)

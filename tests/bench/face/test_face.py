@@ -390,7 +390,7 @@ def saved_last(home):
     (["--recommender=nosuch.module:Class"], "*cannot be imported: No module named 'nosuch'*PYTHONPATH*"),
     (["--recommender=ours:time"], "*ours:time is not a subclass of models.recommender.Recommender"),
     (["--dataset=nosuch"], "*'nosuch' is not known*synthetic*"),
-    (["--suite=nosuch"], "no suite 'nosuch': use one of ablation, decoding, gate, gpu, load, paper, quick, *"),
+    (["--suite=nosuch"], "no suite 'nosuch': use one of ablation, *smoke*"),
     (["--suite=nosuch.toml"], "no suite 'nosuch.toml'*"),
     (["--suite=torn.toml"], "torn.toml: invalid TOML*"),
     (["--suite=folder.toml"], "folder.toml: is a folder, not a file*"),

@@ -275,7 +275,7 @@ def test_an_interruption_ends_the_steps_and_is_passed_on(monkeypatch):
     def interrupted(self, work):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Steps, "_finish", interrupted)
+    monkeypatch.setattr(Steps, "finish", interrupted)
     monkeypatch.setattr(Steps, "_leaks", lambda self: None)
     steps = Steps(plan(), options(), print)
     with pytest.raises(KeyboardInterrupt):

@@ -276,7 +276,7 @@ def test_an_interruption_ends_the_steps_and_is_passed_on(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Steps, "finish", interrupted)
-    monkeypatch.setattr(Steps, "_leaks", lambda self: None)
+    monkeypatch.setattr(Steps, "probe_numberings", lambda self: None)
     steps = Steps(plan(), options(), print)
     with pytest.raises(KeyboardInterrupt):
         steps.run_all(1)

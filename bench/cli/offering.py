@@ -19,7 +19,7 @@ class Option:
 
     Attributes:
         name: As it is typed.
-        field: Of `Offered`.
+        field: Field of `Offered` that it sets.
         metavar: What stands for its value.
         told: Its help.
         several: Whether it may be repeated.

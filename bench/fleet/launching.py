@@ -42,7 +42,7 @@ def sweep_of(
         sources: Datasets, of those that the suite names; none named means all.
         loading: How the datasets are loaded. Paths must hold on every machine.
         device: As torch calls it.
-        threads: Of what is timed.
+        threads: CPU threads of what is timed.
         quality_users: Users whose timed lists are held to evaluated ones.
         beam_users: Users whose beams are held against all items.
         timeout_s: What each step of a case may take.

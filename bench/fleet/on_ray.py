@@ -68,7 +68,7 @@ class Task:
     """A worker that Ray runs.
 
     Attributes:
-        name: Of the worker in the queue.
+        name: Name of the worker in the queue.
         kind: What it takes.
         reference: Ray's.
 
@@ -83,7 +83,7 @@ class RayCrew:
     """The workers of a queue on a Ray cluster, as long as the context is.
 
     Args:
-        address: Of the cluster, as ``ray.init`` takes it; ``local`` starts one here.
+        address: Address of the cluster, as ``ray.init`` takes it; ``local`` starts one here.
         threads: CPU threads, and CPUs of Ray, of each worker that trains.
         say: Shows a line.
 

@@ -27,7 +27,7 @@ class HandedIn(Model):
         facts: What pytest-benchmark says of the machine, without its name.
         started: When work began, ISO 8601.
         failure: Why weights could not be trained or evaluated; empty where they could.
-        records: Of the cases that were measured.
+        records: Records of the cases that were measured.
 
     """
 

@@ -45,7 +45,7 @@ class Ticket(Model):
     Attributes:
         kind: What it is.
         what: In words.
-        place: Of the weights among those of the plan, of the group of cases among those of the dataset.
+        place: Which of the plan's weights, or which of the dataset's groups of cases.
         source: What the suite calls the dataset; empty where it is none's.
         after: Numbers of tickets that must be done before.
 

@@ -34,7 +34,7 @@ class WorkerOptions:
         command: As it was typed, for the records.
         kinds: Tickets that it takes.
         stay: Whether to wait for tickets of others that may come back, instead of ending when none is to be had.
-        name: Of the worker in the queue, which no other one has; empty makes one.
+        name: Name of the worker in the queue, which no other one has; empty makes one.
 
     """
 

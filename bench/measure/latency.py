@@ -89,7 +89,7 @@ class Samples:
         repeated: Turns that were taken again because something disturbed the machine.
         disturbed: What disturbed the turns that could not be repeated any more.
         load: How the case answered as a service; None where it was asked by one client that waits.
-        users_per_second: Of that service; None where it follows from the times.
+        users_per_second: Rate of that service; None where it follows from the times.
 
     """
 

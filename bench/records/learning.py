@@ -42,7 +42,7 @@ class Ending(StrEnum):
     """The curve was flat: the last third of the examples before the cool-down, or the whole cool-down, brought less
     than 3 %, or patience ended it."""
     CUT_SHORT = "cut short"
-    """It still rose when its epochs or minutes were over."""
+    """Quality still rose when its epochs or minutes were over."""
 
 
 def ending(curve: Sequence[CurvePoint], *, cooldown: float, patience: int) -> Ending | None:

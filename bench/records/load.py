@@ -115,7 +115,7 @@ class Trial(Model):
 
     Attributes:
         rate: Offered, a second; None where all arrived at once.
-        seed: Of the arrivals.
+        seed: Seed of the arrivals.
         window_ms: How long a batch might wait to be filled.
         largest_batch: Most users answered together.
         seconds: From the first arrival to the last answer.

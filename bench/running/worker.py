@@ -190,7 +190,7 @@ def asked_openly(service: Service, case: Case, seed: int, requests: int) -> list
     Args:
         service: Answers.
         case: Says the rate.
-        seed: Of the arrivals: what is compared gets the same ones.
+        seed: Seed of the arrivals; what is compared gets the same ones.
         requests: How many.
 
     Raises:

@@ -16,7 +16,7 @@ class LoadgenAsk:
         count: Queries.
         first: Number of the first request.
         slo: Its limit and percentile.
-        seed: Of its draws: LoadGen's own, so that equal seeds give other arrivals than ours.
+        seed: Seed of LoadGen's own draws: equal seeds give other arrivals than ours.
         users: Among whom it chooses.
 
     """

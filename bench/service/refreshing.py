@@ -20,7 +20,7 @@ from bench.service.trial import percentiles
 from models.recommender import Catalogue, Item
 
 SHARES = (0.01, 0.1, 1.0)
-"""Of the items, which are new."""
+"""Shares of the items that are new."""
 
 BY_NUMBER = "its lists are the same whatever the items are: it knows them by number, and new ones need training"
 

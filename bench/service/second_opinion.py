@@ -47,7 +47,7 @@ class Loadgen:
         Args:
             rate: Queries a second; 0 asks for all at once.
             count: How many.
-            seed: Of its draws.
+            seed: Seed of its draws.
 
         Raises:
             LoadgenError: It ended, or does not come back.

@@ -21,7 +21,7 @@ from bench.service.trial import summarise
 from bench.statistics.objectives import requests_needed
 
 MOST_REQUESTS = 20_000
-"""Of one trial."""
+"""Most requests of one trial."""
 
 SPARE = 1.3
 """How many more requests than an objective needs at least are sent: some will be late."""
@@ -83,7 +83,7 @@ class Session:
 
         Args:
             rate: Requests a second.
-            seed: Of the arrivals.
+            seed: Seed of the arrivals.
             batching: How batches are formed.
             stretched: Whether it may be longer, to have as many requests as the objective needs.
 

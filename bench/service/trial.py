@@ -30,7 +30,7 @@ def summarise(
         heard: All requests that were sent.
         slo: What they are held to.
         rate: At which they were to be sent, a second; None where all came at once.
-        seed: Of the arrivals.
+        seed: Seed of the arrivals.
         window_s: How long batches might wait.
         largest: Most users of a batch.
         joules: What the device drew meanwhile.

@@ -88,7 +88,7 @@ def compare_pairs(
         tops: Samples of the side that is judged, a process a pair.
         bottoms: Samples of the other side, in the same order.
         margin: Share by which times may differ and still be the same.
-        percentile: Of each turn's samples, which is compared.
+        percentile: Percentile of each turn's samples that is compared.
         seed: Seed of the bootstrap.
 
     """
@@ -114,7 +114,7 @@ def compare_with_stored(
         tops: Samples of the side that is judged, at least two.
         stored: Samples of the earlier run.
         margin: See `compare_pairs`.
-        percentile: Of each process's samples, which is compared.
+        percentile: Percentile of each process's samples that is compared.
 
     """
     above, below = (

@@ -39,7 +39,7 @@ SHADES = (0.0, 0.32, -0.22, 0.5, -0.38)
 """How far the colours of one kind's recommenders lie towards white, or below 0 towards black."""
 
 MARKS = ("o", "^", "D", "s", "P")
-"""Of one pass, and of the rungs of decoders from the second on; the papers' own search is a hollow ring."""
+"""Marks of one pass, and of the rungs of decoders from the second on; the papers' own search is a hollow ring."""
 
 OTHER_MARK = "X"
 

@@ -20,7 +20,7 @@ class Paper(BaseModel):
         key: Its key in BibTeX.
         title: As on arXiv; empty where it could not be read.
         author: Likewise, as BibTeX has it.
-        year: Of its first version.
+        year: Year of its first version.
         arxiv: Its number on arXiv.
 
     """

@@ -31,7 +31,7 @@ class Chart:
         name: Name of its files.
         title: What it shows.
         across, up: What a trial's place is; None where it has none.
-        labels: Of both axes.
+        labels: Labels of both axes.
 
     """
 

@@ -7,8 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-BARE = re.compile(r'^\s*(?:"""|\w+(?:, \w+)*: )(?:Of|It)\b')
-"""A docstring, or the line of an attribute or an argument, that begins with ``Of`` or ``It``."""
+BARE = re.compile(r'^\s*(?:"""|[a-z_]\w*(?:, [a-z_]\w*)*: )(?:Of|It)\b')
+"""A docstring, or what it says of an attribute or an argument, that begins so; errors say of what they are raised."""
 
 
 @pytest.mark.parametrize("package", ["bench", "models", "baselines"])

@@ -50,14 +50,28 @@ class ItemScored(InnerProduct, TrainableRecommender):
             UserError: The catalogue has another size.
 
         """
-        if len(catalogue) != self.config.items:
-            raise UserError(
-                f"{self.config.model_type} was trained on {self.config.items} items and {catalogue.name} has "
-                f"{len(catalogue)}: train it on this dataset, loaded with the same options"
-            )
+        check_size(self.config, catalogue)
         self.rebuild()
 
     def round_weights(self) -> None:
         """Round the item vectors too, where items are ranked by them; the network goes on reading them in float."""
         super().round_weights()
         self.rounded = Int8Linear(self.item_vectors, None)
+
+
+def check_size(config: Any, catalogue: Catalogue) -> None:
+    """Make sure that a catalogue is as large as the one that a recommender has vectors of.
+
+    Args:
+        config: The recommender's, with `items` and `model_type`.
+        catalogue: What is to be indexed.
+
+    Raises:
+        UserError: It has another size.
+
+    """
+    if len(catalogue) != config.items:
+        raise UserError(
+            f"{config.model_type} was trained on {config.items} items and {catalogue.name} has {len(catalogue)}: "
+            "train it on this dataset, loaded with the same options"
+        )

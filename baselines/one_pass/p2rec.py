@@ -34,6 +34,7 @@ from models import forward_costs, recommender
 from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
 from models.errors import UserError
 from models.int8 import Int8Rows
+from models.item_scored import check_size
 from models.item_vectors import as_config
 from models.losses import catalogue_cross_entropy
 from models.ranking.inner_product import InnerProduct
@@ -281,11 +282,7 @@ class P2Rec(InnerProduct, TrainableRecommender):
             UserError: The catalogue has another size than the one trained on.
 
         """
-        if len(catalogue) != self.config.items:
-            raise UserError(
-                f"p2rec was trained on {self.config.items} items and {catalogue.name} has {len(catalogue)}: "
-                "train it on this dataset, loaded with the same options"
-            )
+        check_size(self.config, catalogue)
         vectors = self.item_vectors()
         self._int8 = Int8Rows.of(vectors) if self._rounds else None
         self.vectors = vectors

@@ -44,6 +44,7 @@ from baselines.one_pass.sasrec import Loss, blocks
 from models import forward_costs, recommender
 from models.errors import UserError
 from models.int8 import Int8Rows
+from models.item_scored import check_size
 from models.losses import binary_cross_entropy, catalogue_cross_entropy
 from models.ranking.inner_product import InnerProduct
 from models.recommender import PADDING, Catalogue, History, TrainableRecommender
@@ -270,11 +271,7 @@ class Pad(InnerProduct, TrainableRecommender):
             UserError: The catalogue has another size than the one trained on.
 
         """
-        if len(catalogue) != self.config.items:
-            raise UserError(
-                f"pad was trained on {self.config.items} items and {catalogue.name} has {len(catalogue)}: "
-                "train it on this dataset, loaded with the same options"
-            )
+        check_size(self.config, catalogue)
         self.read = torch.stack([self._aligned_vectors(), self._text_vectors()])
         folded = self.fold(torch.cat([self.ids.weight[None], self.read]))
         self._int8 = Int8Rows.of(folded) if self._rounds else None

@@ -49,6 +49,7 @@ from models import forward_costs, recommender
 from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
 from models.decoder import Decoder
 from models.errors import UserError
+from models.item_scored import check_size
 from models.item_vectors import as_config
 from models.named import by_name
 from models.ranking.exact import EveryItem, rank_items
@@ -256,11 +257,7 @@ class DeftRec(TrainableRecommender):
         """
         if self.serving.decoder not in (None, *self.decoders):
             raise UserError(f"deftrec has no decoder {self.serving.decoder!r}: use one of {', '.join(self.decoders)}")
-        if len(catalogue) != self.config.items:
-            raise UserError(
-                f"deftrec has vectors of {self.config.items} items and {catalogue.name} has {len(catalogue)}: "
-                "train it on this dataset, loaded with the same options"
-            )
+        check_size(self.config, catalogue)
         generator = torch.Generator().manual_seed(self.settings.seed)
         vectors, training = self.item_vectors, self.training
         drawn = torch.randn(self._sampler.steps, vectors.shape[1], generator=generator)

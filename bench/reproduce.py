@@ -30,7 +30,7 @@ from bench.cli.loading import Loading, with_loading
 from bench.cli.options import DeviceName, choose_device
 from bench.fleet.launching import share, sweep_of
 from bench.fleet.on_ray import RayCrew
-from bench.fleet.sweep import DEAD_AFTER_S
+from bench.fleet.sweep import DEAD_AFTER_S, Sweep
 from bench.ground.bounds import Minutes, Rounds, Seconds, Threads, Users, number
 from bench.ground.home import home
 from bench.ground.outputs import check_out_file, check_out_folder, write_file
@@ -116,7 +116,7 @@ def main(
             suite,
             size=size,
             only=only or [],
-            sources=[source for source in datasets.split(",") if source],
+            sources=_sources(datasets),
             loading=loading,
             device=device,
             threads=timing_threads,
@@ -125,13 +125,8 @@ def main(
             timeout_s=case_timeout,
             dead_after_s=dead_after,
         )
-        shared = shared or home("queues", "by-ray") / f"{sweep.name}-{sweep.size or 'as-it-is'}"
-        how: dict[str, Any] = {"render": render, "retry": retry_failed}
-        if ray is None:
-            share(sweep, shared, out, say, wait_for=wait, **how)
-            return
-        with RayCrew(ray, threads=training_threads, say=say) as crew:
-            share(sweep, shared, out, say, wait_for=True, look=crew.look, **how)
+        how: dict[str, Any] = {"wait_for": wait, "render": render, "retry": retry_failed}
+        _share(sweep, shared, out, say, ray, training_threads, **how)
         return
     if not wait or timing_threads or case_timeout or dead_after != DEAD_AFTER_S or training_threads != 1:
         raise UserError("--no-wait, --dead-after, --case-timeout and options of threads go with --queue or --ray")
@@ -145,11 +140,10 @@ def main(
         raise UserError("--dry-run, --retry-failed and --pages go with a queue, such as gpu")
     for name in (RUN, STUDIES):
         check_out_file(out / name)
-    sources = [source for source in datasets.split(",") if source]
     on_gpu = torch.cuda.is_available() if device is None else device.startswith("cuda")
     plan = make_plan(
         suite,
-        sources=sources,
+        sources=_sources(datasets),
         size=size or "compact",
         only=only or [],
         loading=loading,
@@ -169,6 +163,28 @@ def main(
     steps = Steps(plan, options, say)
     with _alone(plan.folder):
         _reproduce(steps, at_once, measure=measure, render=render, out=out)
+
+
+def _sources(datasets: str) -> list[str]:
+    return [source for source in datasets.split(",") if source]
+
+
+def _share(
+    sweep: Sweep,
+    folder: Path | None,
+    out: Path,
+    say: Callable[[str], None],
+    ray: str | None,
+    training_threads: int,
+    **how: Any,
+) -> None:
+    """Let workers that were started elsewhere, or that a Ray cluster starts, do a suite through a folder."""
+    folder = folder or home("queues", "by-ray") / f"{sweep.name}-{sweep.size or 'as-it-is'}"
+    if ray is None:
+        share(sweep, folder, out, say, **how)
+        return
+    with RayCrew(ray, threads=training_threads, say=say) as crew:
+        share(sweep, folder, out, say, look=crew.look, **how | {"wait_for": True})
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,13 @@ def test_the_fastest_of_each_side_is_held_to_its_goal():
     assert [one.missed for one in found] == [False, True]
 
 
+def test_each_model_that_generates_has_a_bound_of_its_own():
+    """One with other settings does other work: the faster of two decoders is held, not the smaller of two models."""
+    large = [bounded(time, 0.3, "p5", settings={"preset": "t5-small"}, decoder="exact") for time in (0.6, 0.5)]
+    results = attained([BEAMS, *large], GOALS)
+    assert [result.record for result in results] == [BEAMS, large[1]]
+
+
 def test_what_was_missed_is_told_with_where_its_time_goes():
     found = attained([COMPILED, BEAMS], GOALS)
     console = Console(width=160)

@@ -25,8 +25,8 @@ from bench.data.dataset import Dataset
 from bench.face.session import loading_of, read_numbers
 from bench.measure import memory
 from bench.statistics.intervals import bootstrap
+from bench.training.arguments import adafactor, in_bfloat16, plain_attention
 from bench.training.batches import LengthGroupedBatches
-from bench.training.loop import adafactor, in_bfloat16, plain_attention
 from bench.training.recipes import Optimizer, Recipe, resolve
 from models import registry
 from models.dropout import Dropout

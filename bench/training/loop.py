@@ -3,82 +3,42 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
-from filelock import FileLock
-from transformers import Adafactor, EarlyStoppingCallback, PreTrainedModel, PrinterCallback
+from transformers import EarlyStoppingCallback, PrinterCallback
 from transformers.utils import logging
 
 from bench.data.dataset import Dataset, Split
 from bench.ground.home import atomic
-from bench.ground.outputs import check_out_folder
 from bench.measure import machine
 from bench.quality import evaluate
 from bench.records.learning import CurvePoint
 from bench.training import checkpoints, recipes
+from bench.training.arguments import adafactor, arguments_of, plain_attention
 from bench.training.checkpoints import CARD, RUN, Card, read_card
+from bench.training.processes import alone, rank, said_by_first
 from bench.training.recipes import Optimizer, Recipe
-from bench.training.trainer import MEASURED, METRIC, MINUTES, Arguments, EpochOrder, RankingTrainer, TimeBudget
+from bench.training.run_folder import (
+    PRETRAINED,
+    check_folder,
+    forget_another_recipes_run,
+    last_whole_checkpoint,
+    pretrained_s,
+)
+from bench.training.trainer import MEASURED, MINUTES, Arguments, EpochOrder, RankingTrainer, TimeBudget
 from models import registry
 from models.errors import UserError
 from models.recommender import History, Serving, Settings, TrainableRecommender
 
 LEAST_LEARNED = 2
 """Items that a history must have for a next one to be learned."""
-
-LONGEST_WAIT = timedelta(days=7)
-"""How long torchrun's other processes wait for the first, which may wait for another training."""
-
-LOADERS = min(8, max(1, (os.cpu_count() or 1) - 2))
-"""Processes that tokenize and pad for a GPU, which would else wait for one core to fill the prompts."""
-
-PRETRAINED = "pretrained.json"
-"""File of an unfinished run that says how many seconds were spent before the loop."""
-
-NOTE = "recipe.json"
-"""File of an unfinished run that says by which recipe; a folder without it is not ours."""
-
-
-def check_folder(folder: Path) -> None:
-    """See that a checkpoint can be made in a folder: a new or empty one, or one that holds a checkpoint of ours.
-
-    Args:
-        folder: Where it is to be made.
-
-    Raises:
-        UserError: It holds somebody else's files, or cannot be written to.
-
-    """
-    if (folder / RUN).exists() and not (folder / RUN / NOTE).is_file():
-        raise UserError(f"--out {folder}: holds a folder {RUN} that is not ours; move it, or give another folder")
-    if (folder / CARD).exists():
-        read_card(folder)  # which refuses a file of that name that is no card
-    elif folder.is_dir() and any(path.name != RUN and not path.name.startswith(".") for path in folder.iterdir()):
-        raise UserError(f"--out {folder}: is not empty and holds no checkpoint of ours; give another folder")
-    check_out_folder(folder)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process trains the checkpoint of a folder; under torchrun the first process waits for all."""
-    if _rank() != 0:
-        yield
-        return
-    path = folder.absolute().resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.name}.lock")):
-        yield
 
 
 def train_unless_done(
@@ -111,18 +71,18 @@ def train_unless_done(
         UserError: The recommender has nothing to train, the folder is not ours, or it holds another checkpoint.
 
     """
-    if _rank() == 0:
+    if rank() == 0:
         check_folder(folder)  # before a lock is put beside it
     with alone(folder):
         done = False
-        if _rank() == 0:
+        if rank() == 0:
             check_folder(folder)
             done = not again and (folder / CARD).exists()
             if done:
                 _refuse_another(folder, name, settings, dataset)
-        if _said_by_first(done, device):
+        if said_by_first(done, device):
             return None
-        if again and _rank() == 0:
+        if again and rank() == 0:
             (folder / CARD).unlink(missing_ok=True)
         return train(name, settings, recipe, dataset, serving=serving, device=device, folder=folder)
 
@@ -144,21 +104,6 @@ def _refuse_another(folder: Path, name: str, settings: Settings, dataset: Datase
                 "another folder, or --again to replace it"
             )
     card.check(dataset, folder)
-
-
-def _rank() -> int:
-    """Return which of torchrun's processes this is."""
-    return int(os.environ.get("RANK", "0"))
-
-
-def _said_by_first(value: bool, device: torch.device) -> bool:
-    """Return the first process's value in all of them, however long it had to wait for its turn."""
-    if processes() == 1:
-        return value
-    PartialState(cpu=device.type == "cpu", timeout=LONGEST_WAIT)
-    values = [value]
-    broadcast_object_list(values, from_process=0)
-    return values[0]
 
 
 def train(
@@ -200,29 +145,11 @@ def train(
     taught_by = _teach(model, name, recipe, dataset, serving, device)
     run = folder / RUN
     logging.disable_progress_bar()
-    examples: Any = model.examples(histories)
-    if not len(examples):
-        raise UserError(
-            f"{dataset.name}: no user has a training item with another before it, so that {name} has nothing to learn "
-            "from; give longer histories (popularity needs no training)"
-        )
-    interactions = getattr(examples, "interactions", len(examples))
-    args = _arguments(run, recipe, settings.seed, device)
-    trainer = RankingTrainer(
-        model=model,
-        args=args,
-        train_dataset=examples,
-        eval_dataset=examples,  # the Trainer insists on one; `evaluate` ranks validation users instead
-        data_collator=model.collate,
-        optimizers=(adafactor(model, recipe), None) if recipe.optimizer is Optimizer.ADAFACTOR else (None, None),
-        callbacks=[EarlyStoppingCallback(recipe.patience), TimeBudget()],
-    )
-    trainer.add_callback(EpochOrder(trainer.batches))
-    trainer.remove_callback(PrinterCallback)
-    trainer.rank_validation = _validation_ranker(model, dataset, recipe, args)
+    args = arguments_of(run, recipe, settings.seed, device)
+    trainer = _trainer(model, name, recipe, dataset, args)
     with args.main_process_first(local=False):
-        _forget_another_recipes_run(run, recipe)
-        last = _last_whole_checkpoint(run)
+        forget_another_recipes_run(run, recipe)
+        last = last_whole_checkpoint(run)
     with plain_attention(model) if args.bf16 and device.type == "cpu" else nullcontext():
         if last is None:
             _pretrain(model, histories, args, run)
@@ -236,7 +163,7 @@ def train(
         recipe=recipe,
         validation=serving,
         commit=machine.commit()[0],
-        training=_summary(trainer, model.num_parameters(), interactions, _pretrained_s(run)) | taught_by,
+        training=_summary(trainer, model.num_parameters(), pretrained_s(run)) | taught_by,
         curve=_curve(trainer),
     )
     with args.main_process_first(local=False):
@@ -245,6 +172,36 @@ def train(
             checkpoints.write_card(folder, card)
             shutil.rmtree(run, ignore_errors=True)
     return card
+
+
+def _trainer(
+    model: TrainableRecommender, name: str, recipe: Recipe, dataset: Dataset, args: Arguments
+) -> RankingTrainer:
+    """Make the Trainer that stops early, keeps to its minutes and ranks validation users.
+
+    Raises:
+        UserError: There is no example to learn from.
+
+    """
+    examples: Any = model.examples(dataset.training())
+    if not len(examples):
+        raise UserError(
+            f"{dataset.name}: no user has a training item with another before it, so that {name} has nothing to learn "
+            "from; give longer histories (popularity needs no training)"
+        )
+    trainer = RankingTrainer(
+        model=model,
+        args=args,
+        train_dataset=examples,
+        eval_dataset=examples,  # the Trainer insists on one; `evaluate` ranks validation users instead
+        data_collator=model.collate,
+        optimizers=(adafactor(model, recipe), None) if recipe.optimizer is Optimizer.ADAFACTOR else (None, None),
+        callbacks=[EarlyStoppingCallback(recipe.patience), TimeBudget()],
+    )
+    trainer.add_callback(EpochOrder(trainer.batches))
+    trainer.remove_callback(PrinterCallback)
+    trainer.rank_validation = _validation_ranker(model, dataset, recipe, args)
+    return trainer
 
 
 def _teach(
@@ -279,77 +236,6 @@ def _pretrain(model: TrainableRecommender, histories: Sequence[History], args: A
         path.write_text(json.dumps({"seconds": time.monotonic() - started}))
 
 
-def _pretrained_s(run: Path) -> float:
-    """Return the seconds before the loop; a resumed training has them from its first part."""
-    try:
-        return float(json.loads((run / PRETRAINED).read_text())["seconds"])
-    except (OSError, ValueError, KeyError, TypeError):  # begun by an older version, which had nothing to do there
-        return 0.0
-
-
-def processes() -> int:
-    """Return how many processes train together: what torchrun says, else 1."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def adafactor(model: TrainableRecommender, recipe: Recipe) -> Adafactor:
-    """Make the optimizer of T5s from scratch, whose steps are relative to each parameter's size."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return Adafactor(trained, lr=recipe.learning_rate, scale_parameter=True, relative_step=False, warmup_init=False)
-
-
-def _arguments(run: Path, recipe: Recipe, seed: int, device: torch.device) -> Arguments:
-    return Arguments(
-        max_seconds=recipe.max_minutes * 60,
-        output_dir=str(run),
-        per_device_train_batch_size=max(1, recipe.batch_size // processes()),
-        learning_rate=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-        warmup_steps=recipe.warmup_steps,
-        cooldown=recipe.cooldown,
-        num_train_epochs=recipe.epochs,
-        bf16=in_bfloat16(recipe, device),
-        use_cpu=device.type == "cpu",
-        seed=seed,
-        eval_strategy="steps",
-        eval_steps=recipe.evaluate_every,
-        save_strategy="steps",
-        save_steps=recipe.evaluate_every,
-        save_total_limit=2,
-        load_best_model_at_end=True,
-        metric_for_best_model=METRIC,
-        greater_is_better=True,
-        restore_callback_states_from_checkpoint=True,
-        remove_unused_columns=False,
-        logging_steps=recipe.evaluate_every,
-        disable_tqdm=True,
-        dataloader_num_workers=LOADERS if device.type == "cuda" else 0,
-        report_to="none",
-    )
-
-
-def in_bfloat16(recipe: Recipe, device: torch.device) -> bool:
-    """Tell whether matrix products of training are taken in bfloat16, weights staying in float32."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    has = torch.cpu.get_capabilities() if recipe.bf16_on_cpu else {}
-    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
-
-
-@contextmanager
-def plain_attention(model: torch.nn.Module) -> Iterator[None]:
-    """Attend by plain products: in bfloat16, torch's fused attention takes CPUs a third of a step longer."""
-    parts = [part for part in model.modules() if isinstance(part, PreTrainedModel) and part is not model]
-    before = [part.config._attn_implementation for part in parts]  # noqa: SLF001 - transformers has no public reader
-    for part in parts:
-        part.set_attn_implementation("eager")
-    try:
-        yield
-    finally:
-        for part, kind in zip(parts, before, strict=True):
-            part.set_attn_implementation(kind)
-
-
 def _validation_ranker(
     model: TrainableRecommender, dataset: Dataset, recipe: Recipe, args: Arguments
 ) -> Callable[[], dict[str, torch.Tensor]]:
@@ -373,28 +259,6 @@ def _validation_ranker(
     return rank
 
 
-def _forget_another_recipes_run(run: Path, recipe: Recipe) -> None:
-    """Delete an unfinished run that another recipe began; only its bound on minutes may differ."""
-    note = run / NOTE
-    content = recipe.model_dump_json(exclude={"max_minutes"})
-    if not note.exists() or note.read_text() != content:
-        shutil.rmtree(run, ignore_errors=True)
-        with atomic(note) as path:
-            path.write_text(content)
-
-
-def _last_whole_checkpoint(run: Path) -> str | None:
-    """Return the newest Trainer checkpoint that was written to its end, deleting torn ones."""
-    for folder in sorted(run.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True):
-        try:
-            json.loads((folder / "trainer_state.json").read_text())  # the Trainer writes it last
-        except (OSError, ValueError):
-            shutil.rmtree(folder)
-        else:
-            return str(folder)
-    return None
-
-
 def _curve(trainer: RankingTrainer) -> tuple[CurvePoint, ...]:
     """Return what each evaluation found; that of a resumed training has those of its earlier parts, too."""
     examples = len(trainer.train_dataset)
@@ -412,11 +276,12 @@ def _curve(trainer: RankingTrainer) -> tuple[CurvePoint, ...]:
 
 
 def _summary(
-    trainer: RankingTrainer, parameters: int, interactions: int, pretrained_s: float
+    trainer: RankingTrainer, parameters: int, pretrained_s: float
 ) -> dict[str, str | int | float | bool | None]:
     best = max(trainer.state.log_history, key=lambda entry: entry.get(trainer.best, -1.0))
     metrics = {f"validation {name.removeprefix(MEASURED)}": best[name] for name in best if name.startswith(MEASURED)}
     learnt, examples = trainer.state.epoch or 0.0, trainer.train_dataset
+    interactions = getattr(examples, "interactions", len(examples))
     seconds = trainer.budget.spent_s - trainer.budget.evaluating_s
     return {
         "seconds": round(pretrained_s + trainer.budget.spent_s, 1),

@@ -482,7 +482,7 @@ def test_who_comes_second_waits_for_the_first_and_finds_its_checkpoint(tmp_path)
     script = f"""
         import shutil, time
         from pathlib import Path
-        from bench.training.loop import alone
+        from bench.training.processes import alone
         place = Path({str(tmp_path / "second")!r})
         with alone(place):
             print("held", flush=True)

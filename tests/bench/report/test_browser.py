@@ -346,6 +346,36 @@ def test_the_figure_draws_what_is_chosen_and_a_click_marks_its_row(opened):
     assert page.locator("#first tr.picked").count() == 1
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_every_figure_is_unpacked_for_paper(opened, name):
+    page = opened(name=name, unfolded=True)
+    page.wait_for_selector("html[data-drawn]")
+    figures = page.locator("figure")
+    assert figures.count() > 1
+    assert page.locator("figure > svg").count() == figures.count()
+    page.emulate_media(media="print")
+    assert page.locator("figure > svg:visible").count() == figures.count()
+
+
+def test_hovering_tells_a_case_and_its_numbers(opened):
+    page = opened(query=SYNTHETIC)
+    mark = page.locator("figure[data-live=quality_latency] .mark-symbol.role-mark path").first
+    mark.hover(force=True)
+    tip = page.locator("#tip")
+    tip.wait_for(state="visible")
+    assert "recommender popularity" in tip.inner_text()
+    assert "NDCG@10 0." in tip.inner_text()
+
+
+def test_without_scripts_tables_stand_there_and_figures_are_told_in_words(browser, folder):
+    context = browser.new_context(java_script_enabled=False, offline=True)
+    page = context.new_page()
+    page.goto((folder / "report" / "index.html").as_uri())
+    assert page.locator("#first tbody tr:visible").count() > 1
+    assert "popularity" in page.locator("figure noscript p").first.inner_text()
+    context.close()
+
+
 COSTS = ".scroll[aria-label='Cost'] table"
 
 

@@ -2,7 +2,7 @@
 
 const first = document.getElementById("first");
 const prices = document.getElementById("prices");
-const bills = embedded("prices-data");
+const bills = await embedded("prices-data");
 const paidPerHour = (device) =>
   Number.parseFloat([...(prices?.querySelectorAll("input") ?? [])].map((one) => (one.name === device ? one.value || one.defaultValue : "")).find(Boolean));
 

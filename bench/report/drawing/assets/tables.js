@@ -1,6 +1,7 @@
 // ---- tables: sorted by value, filtered by choice and by words, copied whole
 
-const { default: DataTable } = await import(`data:text/javascript,${encodeURIComponent(await unpacked("datatables"))}`);
+carried("own").before(made("style", {}, await unpacked(carried("datatables-style"))));
+const { default: DataTable } = await import(`data:text/javascript,${encodeURIComponent(await unpacked(carried("datatables")))}`);
 const PAGE = 50;
 
 // Quantities sort by their value; what was not measured comes last either way.
@@ -60,7 +61,7 @@ function wanted(query) {
 }
 function tells(row, { counted, words }) {
   const facets = row.dataset;
-  const text = [...row.cells].filter((cell) => !cell.classList.contains("number")).map((cell) => cell.textContent);
+  const text = [...row.cells].filter((cell) => !("order" in cell.dataset)).map((cell) => cell.textContent);
   const whole = [...text, facets.dataset, facets.device, facets.dtype, facets.decoder].filter(Boolean).join(" ").toLowerCase();
   return (
     counted.every(([name, count]) => (name === "batch" && facets.batch ? facets.batch === count : new RegExp(`\\b${name} ${count}\\b`).test(whole))) &&

@@ -1,7 +1,7 @@
 """Figures that answer to hovering, clicking and choosing: Vega-Lite specifications and the rows that they draw.
 
-Pages carry the library themselves, as the package `vl-convert-python` holds it. What is written in Vega-Lite is compiled
-to Vega here, so that they need no compiler.
+Pages carry the library themselves, as the package `vl-convert-python` holds it. What is written in Vega-Lite is
+compiled to Vega here, so that they need no compiler.
 """
 
 from __future__ import annotations
@@ -64,7 +64,10 @@ ANCHORS = ["right", "left", "top", "bottom", "top-right", "bottom-right", "top-l
 @cache
 def library() -> str:
     """Return Vega as one script; the specifications of pages are compiled already."""
-    return str(vl_convert.javascript_bundle("window.vega = vega;", VERSION))
+    # The address that the package keeps it under; nothing is fetched.
+    kept_as = f"https://cdn.jsdelivr.net/npm/vega@{vl_convert.get_vega_version()}/+esm"
+    script = f'import {{ parse, View }} from "{kept_as}"; window.vega = {{ parse, View }};'
+    return str(vl_convert.javascript_bundle(script, VERSION))
 
 
 def compiled(live: Live) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def environment(*, html: bool) -> Environment:
     )
     made.filters |= {"html_table": _html_table, "md_table": _md_table, "packed_svg": _packed_svg, "md": md_text}
     made.filters |= {"md_code": _md_code, "packed_json": packed_json, "packed_live": live.embedded}
-    made.globals |= {"asset": _asset, "library": _library, "figures_library": _figures_library, "colours": _colours, "folded": _folded}
+    made.globals |= {"asset": _asset, "figures_library": _figures_library, "colours": _colours, "folded": _folded}
     return made
 
 
@@ -119,7 +119,7 @@ def _packed_svg(drawing: Drawing) -> str:
     text = re.sub(r'\bid="', f'id="{drawing.name}-', text)
     text = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{drawing.name}-", text)
     label = Markup('<svg role="img" aria-label="{}"').format(f"{drawing.title}. {drawing.text}")
-    return packed(label + on_both(text.removeprefix("<svg")))
+    return packed(str(label) + on_both(text.removeprefix("<svg")))
 
 
 def _colours() -> Markup:
@@ -137,12 +137,6 @@ def _folded() -> Markup:
 def _asset(name: str) -> Markup:
     """Return one of our own styles or scripts."""
     return Markup((ASSETS / name).read_text(encoding="utf-8"))  # noqa: S704 - ours
-
-
-@cache
-def _library(name: str) -> str:
-    """Return a file of DataTables, packed, as the package `itables` carries it."""
-    return packed((resources.files("itables") / "html" / name).read_text(encoding="utf-8"))
 
 
 @cache

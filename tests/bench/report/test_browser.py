@@ -56,7 +56,7 @@ TOO_WIDE = """() => [...document.querySelectorAll('body *')]
 
 
 DRAWN = """() => [...document.querySelectorAll('details.chapter[open] .scroll > table.data')]
-  .every((one) => one.classList.contains('dataTable'))"""
+  .every((one) => one.closest('.grid'))"""
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def column(page, name, table="#latency table"):
 
 
 def sort(page, table, name, order):
-    """Click a column's name, and wait until its table is in order: DataTables sorts after the click's own task."""
+    """Click a column's name, and wait until its table is in order: scripts sort after the click."""
     head = page.locator(f"{table} thead th", has_text=name).first
     head.click()
     api.expect(head).to_have_attribute("aria-sort", order)
@@ -240,7 +240,7 @@ def test_a_table_says_how_much_of_it_is_shown_and_shows_the_rest(opened):
     told = page.locator("#results .told")
     shown = len(column(page, "case", "#results table"))
     every = page.locator("#results table").evaluate(
-        "one => Number(one.closest('.dt-container').textContent.match(/of (\\d+) rows/)[1])"
+        "one => Number(one.closest('.grid').textContent.match(/of (\\d+) rows/)[1])"
     )
     assert told.inner_text().startswith(f"{shown} of {every} rows: ")
     told.get_by_role("button", name="all rows").click()
@@ -351,8 +351,7 @@ def test_every_figure_is_unpacked_for_paper(opened, name):
     page = opened(name=name, unfolded=True)
     page.wait_for_selector("html[data-drawn]")
     figures = page.locator("figure")
-    assert figures.count() > 1
-    assert page.locator("figure > svg").count() == figures.count()
+    assert page.locator("figure > svg").count() == figures.count() > 0
     page.emulate_media(media="print")
     assert page.locator("figure > svg:visible").count() == figures.count()
 
@@ -363,8 +362,8 @@ def test_hovering_tells_a_case_and_its_numbers(opened):
     mark.hover(force=True)
     tip = page.locator("#tip")
     tip.wait_for(state="visible")
-    assert "recommender popularity" in tip.inner_text()
-    assert "NDCG@10 0." in tip.inner_text()
+    assert "recommender sasrec" in tip.inner_text()
+    assert "NDCG@10 0.2100" in tip.inner_text()
 
 
 def test_without_scripts_tables_stand_there_and_figures_are_told_in_words(browser, folder):

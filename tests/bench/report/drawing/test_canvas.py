@@ -2,9 +2,12 @@
 
 import re
 
+import pytest
 from matplotlib import pyplot as plt
 
 from bench.report.drawing.canvas import STYLE, rendered
+
+pytestmark = pytest.mark.drawn
 
 
 def drawn():

@@ -21,6 +21,10 @@ Rows = Sequence[dict[str, Any]]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 VERSION = "6.4"
 
+BESIDE = ("right", "left", "top", "bottom", "top-right", "bottom-right", "top-left", "bottom-left")
+ASKEW = (*BESIDE[4:], *BESIDE[:4])
+"""Where the name of a mark may stand, the best place first; on a line it stands above or below."""
+
 
 @dataclass(frozen=True)
 class Live:
@@ -30,12 +34,14 @@ class Live:
         spec: Vega-Lite without data; the page adds the rows that are chosen, and its width.
         rows: What is drawn, one dictionary a mark; facets by name say what each is chosen by.
         labels: Name of the layer whose marks are named beside them, by the field `name`; empty where none are.
+        anchors: Where a name may stand, the best place first.
 
     """
 
     spec: dict[str, Any]
     rows: Rows
     labels: str = ""
+    anchors: Sequence[str] = BESIDE
 
 
 ROWS = "rows"
@@ -57,9 +63,6 @@ THEME: dict[str, Any] = {
     "range": {"category": [f"var(--{family.name.lower()})" for family in Family]},
 }  # fmt: skip
 
-ANCHORS = ["right", "left", "top", "bottom", "top-right", "bottom-right", "top-left", "bottom-left"]
-"""Where the name of a mark may stand, the best place first."""
-
 
 @cache
 def library() -> str:
@@ -75,14 +78,14 @@ def compiled(live: Live) -> dict[str, Any]:
     frame = {"width": 400, "autosize": {"type": "fit", "contains": "padding"}, "data": {"name": ROWS}, "config": THEME}
     spec = dict(vl_convert.vegalite_to_vega(live.spec | frame, vl_version=VERSION))
     if live.labels:
-        spec["marks"] = [*spec["marks"], _names(f"{live.labels}_marks")]
+        spec["marks"] = [*spec["marks"], _names(f"{live.labels}_marks", live.anchors)]
     return spec
 
 
-def _names(marks: str) -> dict[str, Any]:
+def _names(marks: str, anchors: Sequence[str]) -> dict[str, Any]:
     """Name marks beside them where that covers nothing; Vega finds the places, and hovering tells the rest."""
     named = {"signal": "datum.datum.few ? datum.datum.name : ''"}
-    places = {"size": {"signal": "[width, height]"}, "anchor": ANCHORS, "offset": [7], "padding": 0}
+    places = {"size": {"signal": "[width, height]"}, "anchor": list(anchors), "offset": [7], "padding": 0}
     return {
         "type": "text",
         "from": {"data": marks},

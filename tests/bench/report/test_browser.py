@@ -24,6 +24,8 @@ from tests.bench.factories import (
     write_results,
     write_studies,
 )
+from tests.bench.report.run.test_learning import record as learning
+from tests.bench.report.run.test_roofline import WORK
 from tests.bench.report.test_report import HOSTILE
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -79,6 +81,7 @@ def folder(tmp_path_factory):
     leaky = [make_record(case=make_case(name, dataset="leaky"), labels=labels) for name, labels in LEAKING]
     timed = [*make_run(), *records, *leaky, make_record(case=hostile), make_record(case=formula), failed]
     timed += [make_served(peak=400.0), make_served("p5", peak=60.0)]
+    timed.append(learning("sasrec", dataset="films").model_copy(update={"roofline": WORK}))
     files.append(write_results(place / "run.json", timed))
     runs, studied = store.read_all(files)
     write_report(runs, place / "report", studied)
@@ -354,6 +357,35 @@ def test_every_figure_is_unpacked_for_paper(opened, name):
     assert page.locator("figure > svg").count() == figures.count() > 0
     page.emulate_media(media="print")
     assert page.locator("figure > svg:visible").count() == figures.count()
+
+
+def choose(page, dataset):
+    page.locator(f"#choice input[name=dataset][value='{dataset}']").check(force=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset"),
+    [
+        ("ablations", "films"),
+        ("beams", "films"),
+        ("learning", "films (synthetic)"),
+        ("roofline", "films (synthetic)"),
+    ],
+)
+def test_every_figure_follows_the_choice(opened, name, dataset):
+    """It draws what is chosen and no more; where nothing of the choice is known, it says so."""
+    page = opened(query=f"?{urlencode({'dataset': dataset})}", unfolded=True)
+    box = page.locator(f"figure[data-live={name}] .live")
+    box.scroll_into_view_if_needed()
+    box.locator("svg").wait_for()
+    of_one = int(box.get_attribute("data-marks"))
+    assert of_one > 0
+    choose(page, "leaky (synthetic)")
+    api.expect(box).to_contain_text("Nothing to draw of leaky")
+    assert box.get_attribute("data-marks") == "0"
+    choose(page, dataset)
+    box.locator("svg").wait_for()
+    assert int(box.get_attribute("data-marks")) == of_one
 
 
 def test_hovering_tells_a_case_and_its_numbers(opened):

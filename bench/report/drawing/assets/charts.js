@@ -21,13 +21,19 @@ async function draw(one) {
   const data = spec.data.map((source) => (source.name === "rows" ? { ...source, values: shown } : source));
   const width = Math.max(240, one.figure.clientWidth - 24);
   one.view?.finalize();
+  const nothing = shown.every((row) => row.backdrop);
+  one.box.dataset.marks = nothing ? 0 : shown.length;
+  if (nothing) {
+    one.view = null;
+    one.box.replaceChildren(`Nothing to draw of ${chosenWords() || "this setting"}.`);
+    return;
+  }
   one.view = new View(parse({ ...spec, width, data }), { renderer: "svg", container: one.box, hover: true, tooltip: tell });
   one.view.addEventListener("click", (_, item) => pick(one, item?.datum));
   await one.view.runAsync();
   const drawn = one.box.querySelector("svg");
   drawn?.setAttribute("role", "img");
   drawn?.setAttribute("aria-label", `${one.figure.querySelector("figcaption").textContent.split(".")[0]}: ${shown.length} marks of the choice above; the table beside holds their numbers.`);
-  one.box.dataset.marks = shown.length;
 }
 
 // What hovering tells of a mark, a line each, beside the pointer.

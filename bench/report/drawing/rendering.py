@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
 import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -17,6 +13,7 @@ from markupsafe import Markup, escape
 
 from bench.report.drawing import live
 from bench.report.drawing.figure import Drawing
+from bench.report.drawing.packing import packed, packed_json
 from bench.report.drawing.palette import as_css, on_both
 from bench.report.drawing.section import Titled
 from bench.report.reading.facets import Chosen
@@ -41,16 +38,16 @@ def environment(*, html: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"html_table": _html_table, "md_table": _md_table, "inline_svg": _inline_svg, "md": md_text}
-    made.filters |= {"md_code": _md_code, "embedded": embedded}
-    made.globals |= {"asset": _asset, "library": _library, "figures_library": live.library, "colours": _colours}
+    made.filters |= {"html_table": _html_table, "md_table": _md_table, "packed_svg": _packed_svg, "md": md_text}
+    made.filters |= {"md_code": _md_code, "packed_json": packed_json, "packed_live": live.embedded}
+    made.globals |= {"asset": _asset, "figures_library": _figures_library, "colours": _colours, "folded": _folded}
     return made
 
 
 def _html_table(table: pd.DataFrame | Titled) -> Markup:
     """Render a table; every cell is escaped, the first column heads its row, quantities carry what they sort by.
 
-    Rows carry what they are chosen by; columns behind those that are shown first are marked, and scripts unfold them.
+    Rows carry what they are chosen by; the table says how many columns are shown first, and scripts unfold the others.
     """
     table = table if isinstance(table, Titled) else Titled("", table)
     frame, shown = table.arranged, table.shown
@@ -63,19 +60,22 @@ def _html_table(table: pd.DataFrame | Titled) -> Markup:
     rows = []
     for row in frame.itertuples(index=False):
         cells = Markup("").join(
-            Markup("<td{}>{}</td>").format(_cell(value, of_numbers=of_numbers, more=place >= shown), value)
-            for place, (value, of_numbers) in enumerate(zip(row[1:], numeric[1:], strict=True), start=1)
+            Markup("<td{}>{}</td>").format(_order(value) if of_numbers else "", value)
+            for value, of_numbers in zip(row[1:], numeric[1:], strict=True)
         )
         facets = dict(table.facets) | ({} if data is None else {"dataset": str(row[frame.columns.get_loc(data)])})
         facets |= next((dict(value.facets) for value in row if isinstance(value, Chosen)), {})
         rows.append(Markup('<tr{}><th scope="row">{}</th>{}</tr>').format(_facets(facets), row[0], cells))
-    return Markup('<table class="data"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>').format(
-        head, Markup("\n").join(rows)
+    return Markup('<table class="data shown-{}"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>').format(
+        shown, head, Markup("\n").join(rows)
     )
 
 
 DATASETS = ("data", "dataset")
 """Columns that name a dataset, by which their rows are chosen."""
+
+MOST_SHOWN = 12
+"""Columns that any table shows before the others unfold."""
 
 MORE_IS_BETTER = re.compile(r"(HR|NDCG|MRR)@|coverage|users/s|times as fast|overlap|found|valid")
 """Columns that are sorted with the greatest value first."""
@@ -90,14 +90,8 @@ def _head(name: str, *, of_numbers: bool, more: bool) -> Markup:
     return Markup(' class="{}"').format(" ".join(classes)) if classes else Markup("")
 
 
-def _cell(value: object, *, of_numbers: bool, more: bool) -> Markup:
-    classes = ["number"] * of_numbers + ["more"] * more
-    text = Markup(' class="{}"').format(" ".join(classes)) if classes else Markup("")
-    return text + (_order(value) if of_numbers else Markup(""))
-
-
 def _order(value: object) -> Markup:
-    order = repr(float(value.value)) if isinstance(value, Quantity) else MISSING
+    order = f"{value.value:.9g}" if isinstance(value, Quantity) else MISSING
     return Markup(' data-order="{}"').format(order)
 
 
@@ -118,25 +112,25 @@ def _md_code(text: str) -> str:
     return f"<code>{md_text(text)}</code>" if "`" in text else f"`{text}`"
 
 
-def _inline_svg(drawing: Drawing) -> Markup:
-    """Return the SVG element alone, named for screen readers, its internal names made its own."""
+def _packed_svg(drawing: Drawing) -> str:
+    """Pack the SVG element alone, named for screen readers, its internal names made its own."""
     text = drawing.svg.decode()
     text = text[text.index("<svg") :]
     text = re.sub(r'\bid="', f'id="{drawing.name}-', text)
     text = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{drawing.name}-", text)
     label = Markup('<svg role="img" aria-label="{}"').format(f"{drawing.title}. {drawing.text}")
-    return label + Markup(on_both(text.removeprefix("<svg")))  # noqa: S704 - matplotlib escapes the texts it draws
-
-
-def embedded(value: Any) -> Markup:
-    """Write JSON inside a script element, which no text in it can end."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704 - as said
+    return packed(str(label) + on_both(text.removeprefix("<svg")))
 
 
 def _colours() -> Markup:
     """Return the colours of kinds as CSS variables."""
     return Markup(as_css())  # noqa: S704 - ours
+
+
+def _folded() -> Markup:
+    """Return which cells of a table that shows so many columns first are folded; to say it of each would weigh more."""
+    cells = (f"table.shown-{shown}:not(.unfolded) tr > :nth-child(n+{shown + 1})" for shown in range(1, MOST_SHOWN + 1))
+    return Markup(f"html[data-scripts] :is({','.join(cells)}) {{ display: none; }}")  # noqa: S704 - ours
 
 
 @cache
@@ -146,8 +140,6 @@ def _asset(name: str) -> Markup:
 
 
 @cache
-def _library(name: str) -> Markup:
-    """Return a file of DataTables, as the package `itables` carries it: styles as they are, scripts packed."""
-    content = (resources.files("itables") / "html" / name).read_bytes()
-    text = base64.b64encode(gzip.compress(content, mtime=0)).decode() if name.endswith(".js") else content.decode()
-    return Markup(text)  # noqa: S704 - a library's
+def _figures_library() -> str:
+    """Return what draws figures, packed."""
+    return packed(live.library())

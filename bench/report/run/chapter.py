@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -10,6 +10,8 @@ from bench.records.record import Record
 from bench.records.studies import Studies
 from bench.report.drawing.figure import Drawing
 from bench.report.drawing.section import Section, Titled
+from bench.report.reading.labels import dataset_name
+from bench.report.reading.ratios import measured
 from bench.report.run.money import Price
 from bench.report.studies.variants import Standing, Variant
 
@@ -42,6 +44,10 @@ class Material:
     def drawn(self, *names: str) -> tuple[Drawing, ...]:
         """Return those of some figures that have something to show."""
         return tuple(self.drawings[name] for name in names if name in self.drawings)
+
+    def offers(self, datasets: Iterable[str]) -> bool:
+        """Tell whether readers can choose each of these datasets: figures without panels show the chosen one alone."""
+        return set(datasets) <= {dataset_name(record) for record in [*measured(self.records), *self.served]}
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,7 @@ KINDS = (
         data=roofline.points,
         has=roofline.has_roofline,
         room=_panels,
+        live=roofline.live_roofline,
     ),
 )
 

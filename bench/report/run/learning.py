@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,7 +15,10 @@ from bench.records.learning import METRIC, CurvePoint
 from bench.records.record import Weights, WeightsKind
 from bench.report.drawing.canvas import legend, looks_by_name, panels_of
 from bench.report.drawing.figure import drawn
+from bench.report.drawing.lines import Along, lines
+from bench.report.drawing.live import Live
 from bench.report.drawing.section import Titled
+from bench.report.reading.families import family_of
 from bench.report.reading.labels import NOT_AVAILABLE, Quantity, Told, case_labels, dataset_name, significant, whole
 from bench.report.reading.trained import verdict
 from bench.report.run.chapter import About, Chapter, Content, Material
@@ -35,6 +39,13 @@ Named = Mapping[str, Sequence[tuple[str, Weights]]]
 
 def trained(material: Material) -> dict[str, list[tuple[str, Weights]]]:
     """Return the weights that were trained, each once, by dataset and by what tells them apart."""
+    return {
+        dataset: list(zip(_names(group), _weights(group), strict=True)) for dataset, group in _once(material).items()
+    }
+
+
+def _once(material: Material) -> dict[str, list[Told]]:
+    """Return what was served or ranked with trained weights, the first of each, by dataset."""
     once: dict[str, Told] = {}
     everything: list[Told] = [*material.studies.evaluations, *material.records]
     for told in everything:
@@ -43,11 +54,11 @@ def trained(material: Material) -> dict[str, list[tuple[str, Weights]]]:
     by_dataset: dict[str, list[Told]] = {}
     for told in once.values():
         by_dataset.setdefault(dataset_name(told), []).append(told)
-    without = (*UNTOLD, "decoder", "beam width", "weights")
-    return {
-        dataset: list(zip(case_labels(group, without), _weights(group), strict=True))
-        for dataset, group in by_dataset.items()
-    }
+    return by_dataset
+
+
+def _names(group: Sequence[Told]) -> list[str]:
+    return case_labels(group, (*UNTOLD, "decoder", "beam width", "weights"))
 
 
 def _weights(group: Sequence[Told]) -> list[Weights]:
@@ -117,6 +128,21 @@ def points(named: Named) -> pd.DataFrame:
     )
 
 
+def live(by_dataset: Mapping[str, Sequence[Told]]) -> Live:
+    """Draw the same as lines of the chosen dataset, each named where it was best."""
+    rows: list[dict[str, Any]] = []
+    for dataset, group in by_dataset.items():
+        for name, told in zip(_names(group), group, strict=True):
+            curve = told.weights.curve if told.weights is not None else ()
+            best = max(curve, key=lambda point: point.metrics.get(METRIC, 0.0), default=None)
+            line = {"dataset": dataset, "name": name, "kind": family_of(told).value, "line": True, "marked": True}
+            for point in curve:
+                value = point.metrics.get(METRIC, 0.0)
+                said = f"{significant(value)} after {point.examples:,} examples"
+                rows.append(line | {"x": point.examples, "y": value, "few": point is best, "told": said})
+    return lines(rows, Along("training examples seen (log scale)", log=True), Along(f"validation {METRIC}"))
+
+
 def describe(named: Named) -> str:
     """Say in words where each curve ends."""
     said = [
@@ -138,7 +164,10 @@ def _learning(material: Material) -> Content:
     shown = (Titled("", table(named)),)
     if not curves:
         return Content(shown, NOTE)
-    return Content(shown, NOTE, (drawn("learning", TITLE, partial(draw, curves), describe(curves), points(curves)),))
+    answering = live(_once(material)) if material.offers(curves) else None
+    draw_all = partial(draw, curves)
+    drawing = drawn("learning", TITLE, draw_all, describe(curves), points(curves), live=answering)
+    return Content(shown, NOTE, (drawing,))
 
 
 LEARNING = Chapter(

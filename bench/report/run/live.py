@@ -32,7 +32,7 @@ KIND: dict[str, Any] = {
 def live_latency(records: Sequence[Record]) -> Live:
     """Draw medians with the middle 90 % of the rounds, one row a case."""
     rows = []
-    for row, record in _rows(records):
+    for row, record in chosen_rows(records):
         samples = 1e3 * np.array(latency_of(record).samples_s)
         low, high = np.percentile(samples, [5, 95])
         time = milliseconds(latency_of(record).p50_s)
@@ -53,7 +53,7 @@ def live_latency(records: Sequence[Record]) -> Live:
 def live_distributions(records: Sequence[Record]) -> Live:
     """Draw the share of requests that were answered by then, one line a case, named at its middle."""
     rows = []
-    for row, record in _rows(records):
+    for row, record in chosen_rows(records):
         times = 1e3 * np.quantile(latency_of(record).samples_s, SHARES)
         told = str(milliseconds(latency_of(record).p50_s))
         rows += [
@@ -81,7 +81,7 @@ def live_distributions(records: Sequence[Record]) -> Live:
 def live_cost(records: Sequence[Record]) -> Live:
     """Draw operations a user as bars, one row a case; peak memory is told where one hovers."""
     rows = []
-    for row, record in _rows(records):
+    for row, record in chosen_rows(records):
         if not isinstance(record.flops, Flops) or record.flops.per_user <= 0:
             continue
         held = record.memory.peak_bytes if isinstance(record.memory, Memory) else None
@@ -94,7 +94,7 @@ def live_cost(records: Sequence[Record]) -> Live:
 def live_phases(records: Sequence[Record]) -> Live:
     """Draw the shares of a request's time by kind of phase, one row a case."""
     rows = []
-    for row, record in _rows(records):
+    for row, record in chosen_rows(records):
         seconds = seconds_by_kind(record)
         total = sum(seconds.values()) or 1.0
         rows += [
@@ -127,7 +127,7 @@ def live_phases(records: Sequence[Record]) -> Live:
     return Live(spec, rows)
 
 
-def _rows(records: Sequence[Record]) -> list[tuple[dict[str, Any], Record]]:
+def chosen_rows(records: Sequence[Record]) -> list[tuple[dict[str, Any], Record]]:
     """Return each case with its name within what is chosen, its kind, and what it is chosen by."""
     settings: dict[tuple[str, ...], list[Record]] = {}
     for record in records:

@@ -7,6 +7,7 @@ import pandas as pd
 from bench.records.rankers import MOST_LOST
 from bench.records.record import Record
 from bench.report.drawing.section import Titled
+from bench.report.reading.facets import Chosen, facets_of
 from bench.report.reading.labels import (
     NOT_AVAILABLE,
     Quantity,
@@ -40,7 +41,7 @@ def _cells(served: Served) -> dict[str, str]:
     record, ranked = served.record, served.record.ranked
     agreement = record.agreement
     return {
-        "recommender and setting": _setting(record),
+        "recommender and setting": Chosen(_setting(record), facets_of(record)),
         "served": ", ".join([record.case.ranker or USUAL, *(["compiled"] if record.case.compiled else [])]),
         "p50": milliseconds(latency_of(record).p50_s),
         "times as fast as exact": ratio_cell(served.to_usual),

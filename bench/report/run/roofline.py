@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from bench.records.conditions import Overhead, Repeats, Roofline
 from bench.records.record import Record
 from bench.report.drawing.canvas import WIDTH_IN, legend, looks_of
+from bench.report.drawing.lines import Along, lines
+from bench.report.drawing.live import Live
+from bench.report.reading.facets import chosen_labels
 from bench.report.reading.labels import caption, case_labels, milliseconds, number, share, significant, with_interval
 from bench.report.reading.ratios import is_measured, latency_of
+from bench.report.run.live import chosen_rows
 
 GIGA = 1e9
 
@@ -85,6 +90,32 @@ def _draw_roofs(axis: Axes, roofs: dict[tuple[float, float], str], low: float, h
         side.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
 
 
+def live_roofline(records: Sequence[Record]) -> Live:
+    """Draw the chosen cases below the roofs of their machine."""
+    rows: list[dict[str, Any]] = []
+    roofs: dict[tuple[float, float], tuple[dict[str, str], list[float]]] = {}
+    for row, record in chosen_rows(records):
+        work = record.roofline
+        assert isinstance(work, Roofline)
+        intensity, speed = work.flops / work.bytes, work.flops / latency_of(record).p50_s / GIGA
+        where = {name: row[name] for name in ("device", "dtype")}
+        roofs.setdefault((work.flops_per_s, work.bytes_per_s), (where, []))[1].append(intensity)
+        said = f"{significant(speed)}; {share(attained(record) or 0)} of the machine's bound"
+        rows.append(row | {"x": intensity, "y": speed, "marked": True, "few": True, "told": said})
+    for (flops_per_s, bytes_per_s), (where, intensities) in roofs.items():
+        ridge = flops_per_s / bytes_per_s
+        roof: dict[str, Any] = (
+            where
+            | {"backdrop": True}
+            | {"name": f"{significant(flops_per_s / GIGA)} GFLOP/s, {significant(bytes_per_s / GIGA)} GB/s"}
+        )
+        ends = (min(*intensities, ridge / 3), ridge, max(*intensities, 3 * ridge))
+        rows += [roof | {"line": True, "x": x, "y": min(flops_per_s, bytes_per_s * x) / GIGA} for x in ends]
+        rows[-1] |= {"marked": True, "few": True, "told": "the machine's roof"}
+    x = Along("operations for each byte that operators read or write, FLOP/B (log scale)", log=True)
+    return lines(rows, x, Along("GFLOP/s (log scale)", log=True))
+
+
 def points(records: Sequence[Record]) -> pd.DataFrame:
     """Return the data behind the figure, one row a case."""
     rows = []
@@ -118,7 +149,7 @@ def limits(records: Sequence[Record]) -> pd.DataFrame:
     """Return each case against the machine's limits and the audits; columns that nobody fills are left out."""
     rows = [
         {"case": label} | _cells(record)
-        for label, record in zip(case_labels(records), records, strict=True)
+        for label, record in zip(chosen_labels(records), records, strict=True)
         if is_measured(record)
     ]
     frame = pd.DataFrame(rows, dtype=object)

@@ -79,7 +79,8 @@ def _beams(material: Material) -> Content:
     if not shown:
         return Content()
     title, text = "HR@10 against the number of beams", beams.describe(shown)
-    drawing = drawn("beams", title, partial(beams.draw, shown), text, beams.points(shown))
+    answering = beams.live(shown) if material.offers(beams.by_dataset(shown)) else None
+    drawing = drawn("beams", title, partial(beams.draw, shown), text, beams.points(shown), live=answering)
     return Content((Titled("", beams.table(shown), BEAMS_FIRST),), BEAMS_NOTE, (drawing,))
 
 
@@ -106,7 +107,9 @@ def _ablations(material: Material) -> Content:
         return Content(tables, ABLATIONS_NOTE)
     title, text, missing = "Quality lost against latency saved", tradeoff.describe(parts), tradeoff.left_out(parts)
     draw, data = partial(tradeoff.draw, parts), tradeoff.points(parts)
-    return Content(tables, ABLATIONS_NOTE, (drawn("ablations", title, draw, text, data, left_out=missing),))
+    answering = tradeoff.live(parts) if material.offers(part.dataset for part in parts) else None
+    drawing = drawn("ablations", title, draw, text, data, left_out=missing, live=answering)
+    return Content(tables, ABLATIONS_NOTE, (drawing,))
 
 
 QUALITY = Chapter(

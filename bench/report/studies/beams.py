@@ -14,6 +14,9 @@ from matplotlib.ticker import NullLocator
 
 from bench.records.studies import Beam, BeamStudy
 from bench.report.drawing.canvas import legend, looks_by_name, panels_of
+from bench.report.drawing.lines import Along, lines
+from bench.report.drawing.live import Live
+from bench.report.reading.families import family_of
 from bench.report.reading.labels import (
     NONE,
     NOT_AVAILABLE,
@@ -124,6 +127,24 @@ def _widths(axis: Axes, widths: Sequence[int]) -> None:
     axis.set_xticks(widths, [f"{width:,}" for width in widths])
     axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xlim(widths[0] / 1.3, widths[-1] * 1.3)
+
+
+def live(studies: Sequence[BeamStudy]) -> Live:
+    """Draw the same as lines of the chosen dataset, each named at its widest; dashed, what ranking all items gives."""
+    rows: list[dict[str, Any]] = []
+    for dataset, group in by_dataset(studies).items():
+        for name, study in group.items():
+            drawn = sorted((beam for beam in study.beams if DRAWN in beam.metrics), key=lambda beam: beam.width)
+            line: dict[str, Any] = {"dataset": dataset, "kind": family_of(study).value, "line": True}
+            for beam in drawn:
+                metric = beam.metrics[DRAWN]
+                row = {"name": name, "x": beam.width, "y": metric.value, "low": metric.low, "high": metric.high}
+                said = f"{metric.value:.4f} with {beam.width} beams"
+                rows.append(line | row | {"marked": True, "few": beam is drawn[-1], "told": said})
+            if drawn and (level := study.exhaustive.get(DRAWN)) is not None:
+                all_items = line | {"name": f"{name}, all items", "dashed": True, "y": level.value}
+                rows += [all_items | {"x": beam.width} for beam in (drawn[0], drawn[-1])]
+    return lines(rows, Along("beams (log scale)", log=True), Along(f"{DRAWN} (bar: 95 % interval)"))
 
 
 def points(studies: Sequence[BeamStudy]) -> pd.DataFrame:

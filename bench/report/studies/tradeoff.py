@@ -13,6 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.report.drawing.canvas import MARKERS, legend, panels_of
+from bench.report.drawing.lines import Along, lines
+from bench.report.drawing.live import Live
+from bench.report.reading.families import family_of
 from bench.report.reading.findings import times
 from bench.report.studies.ablations import AblationPart, Variation, percent
 
@@ -116,6 +119,23 @@ def _ratios(axis: Axes) -> None:
     axis.xaxis.set_major_locator(FixedLocator(shown))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+
+
+def live(parts: Sequence[AblationPart]) -> Live:
+    """Draw the variations on the chosen dataset, each named beside its mark; the base lies where both lines cross."""
+    rows: list[dict[str, Any]] = []
+    for part in parts:
+        for variation in drawn(part):
+            change, ratio, record = variation.change, variation.ratio, variation.record
+            assert change is not None
+            assert ratio is not None
+            assert record is not None
+            row: dict[str, Any] = {"dataset": part.dataset, "name": variation.name, "kind": family_of(record).value}
+            row |= {"x": ratio.value, "left": ratio.low, "right": ratio.high, "marked": True, "few": True}
+            row |= {"y": 100 * change.value, "low": 100 * change.low, "high": 100 * change.high}
+            rows.append(row | {"told": f"{percent(change)} at {times(ratio)} the latency ({part.title})"})
+    x = Along("latency over the base's (log scale; left: faster)", log=True, at=1)
+    return lines(rows, x, Along("change of NDCG@10, % (bar: 95 %)", at=0))
 
 
 def points(parts: Sequence[AblationPart]) -> pd.DataFrame:

@@ -24,6 +24,8 @@ from tests.bench.factories import (
     write_results,
     write_studies,
 )
+from tests.bench.report.run.test_learning import record as learning
+from tests.bench.report.run.test_roofline import WORK
 from tests.bench.report.test_report import HOSTILE
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -56,7 +58,7 @@ TOO_WIDE = """() => [...document.querySelectorAll('body *')]
 
 
 DRAWN = """() => [...document.querySelectorAll('details.chapter[open] .scroll > table.data')]
-  .every((one) => one.classList.contains('dataTable'))"""
+  .every((one) => one.closest('.grid'))"""
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +81,7 @@ def folder(tmp_path_factory):
     leaky = [make_record(case=make_case(name, dataset="leaky"), labels=labels) for name, labels in LEAKING]
     timed = [*make_run(), *records, *leaky, make_record(case=hostile), make_record(case=formula), failed]
     timed += [make_served(peak=400.0), make_served("p5", peak=60.0)]
+    timed.append(learning("sasrec", dataset="films").model_copy(update={"roofline": WORK}))
     files.append(write_results(place / "run.json", timed))
     runs, studied = store.read_all(files)
     write_report(runs, place / "report", studied)
@@ -159,7 +162,7 @@ def column(page, name, table="#latency table"):
 
 
 def sort(page, table, name, order):
-    """Click a column's name, and wait until its table is in order: DataTables sorts after the click's own task."""
+    """Click a column's name, and wait until its table is in order: scripts sort after the click."""
     head = page.locator(f"{table} thead th", has_text=name).first
     head.click()
     api.expect(head).to_have_attribute("aria-sort", order)
@@ -240,7 +243,7 @@ def test_a_table_says_how_much_of_it_is_shown_and_shows_the_rest(opened):
     told = page.locator("#results .told")
     shown = len(column(page, "case", "#results table"))
     every = page.locator("#results table").evaluate(
-        "one => Number(one.closest('.dt-container').textContent.match(/of (\\d+) rows/)[1])"
+        "one => Number(one.closest('.grid').textContent.match(/of (\\d+) rows/)[1])"
     )
     assert told.inner_text().startswith(f"{shown} of {every} rows: ")
     told.get_by_role("button", name="all rows").click()
@@ -344,6 +347,64 @@ def test_the_figure_draws_what_is_chosen_and_a_click_marks_its_row(opened):
     page.locator("figure[data-live=quality_latency] .mark-symbol.role-mark path").first.click(force=True)
     page.wait_for_selector("tr.picked")
     assert page.locator("#first tr.picked").count() == 1
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_figure_is_unpacked_for_paper(opened, name):
+    page = opened(name=name, unfolded=True)
+    page.wait_for_selector("html[data-drawn]")
+    figures = page.locator("figure")
+    assert page.locator("figure > svg").count() == figures.count() > 0
+    page.emulate_media(media="print")
+    assert page.locator("figure > svg:visible").count() == figures.count()
+
+
+def choose(page, dataset):
+    page.locator(f"#choice input[name=dataset][value='{dataset}']").check(force=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset"),
+    [
+        ("ablations", "films"),
+        ("beams", "films"),
+        ("learning", "films (synthetic)"),
+        ("roofline", "films (synthetic)"),
+    ],
+)
+def test_every_figure_follows_the_choice(opened, name, dataset):
+    """It draws what is chosen and no more; where nothing of the choice is known, it says so."""
+    page = opened(query=f"?{urlencode({'dataset': dataset})}", unfolded=True)
+    box = page.locator(f"figure[data-live={name}] .live")
+    box.scroll_into_view_if_needed()
+    box.locator("svg").wait_for()
+    of_one = int(box.get_attribute("data-marks"))
+    assert of_one > 0
+    choose(page, "leaky (synthetic)")
+    api.expect(box).to_contain_text("Nothing to draw of leaky")
+    assert box.get_attribute("data-marks") == "0"
+    choose(page, dataset)
+    box.locator("svg").wait_for()
+    assert int(box.get_attribute("data-marks")) == of_one
+
+
+def test_hovering_tells_a_case_and_its_numbers(opened):
+    page = opened(query=SYNTHETIC)
+    mark = page.locator("figure[data-live=quality_latency] .mark-symbol.role-mark path").first
+    mark.hover(force=True)
+    tip = page.locator("#tip")
+    tip.wait_for(state="visible")
+    assert "recommender sasrec" in tip.inner_text()
+    assert "NDCG@10 0.2100" in tip.inner_text()
+
+
+def test_without_scripts_tables_stand_there_and_figures_are_told_in_words(browser, folder):
+    context = browser.new_context(java_script_enabled=False, offline=True)
+    page = context.new_page()
+    page.goto((folder / "report" / "index.html").as_uri())
+    assert page.locator("#first tbody tr:visible").count() > 1
+    assert "popularity" in page.locator("figure noscript p").first.inner_text()
+    context.close()
 
 
 COSTS = ".scroll[aria-label='Cost'] table"

@@ -53,7 +53,7 @@ def test_any_results_make_a_page(tmp_path_factory, found):
     folder = tmp_path_factory.mktemp("shape")
     write_report([read(write_results(folder / "run.json", found))], folder / "out", wanted=TEXTS)
     page = Page((folder / "out" / "index.html").read_text())
-    assert set(page.scripts) <= {"choices-data", "prices-data", "datatables", "vega", "ours"}
+    assert set(page.scripts) <= {"choices-data", "prices-data", "vega", "ours"}
     assert page.anchors <= set(page.ids)
     assert {"b"} & set(page.tags) == set()
     text = (folder / "out" / "report.md").read_text()

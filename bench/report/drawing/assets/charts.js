@@ -1,89 +1,51 @@
-// ---- figures that answer to choices, hovering and clicks: Vega-Lite, which the page carries
+// ---- figures that answer to choices, hovering and clicks: Vega, which the page carries
 
 let vega = null;
-const library = () => (vega ??= unpacked("vega").then((text) => import(`data:text/javascript,${encodeURIComponent(text)}`)).then(() => window.vegaEmbed));
-
-const tone = (name) => {
-  const probe = made("i", { style: `color: var(--${name})` });
-  document.body.append(probe);
-  const found = getComputedStyle(probe).color;
-  probe.remove();
-  return found;
-};
-
-const KINDS = ["ids", "text", "beams", "search", "counted"];
-
-function theme() {
-  const [ink, soft, line] = ["ink", "soft", "line"].map(tone);
-  const font = getComputedStyle(document.body).fontFamily;
-  return {
-    background: "transparent",
-    font,
-    axis: { labelColor: soft, titleColor: soft, gridColor: line, domainColor: line, tickColor: line, titleFontWeight: "normal", labelFontSize: 12, titleFontSize: 12, labelLimit: 260 },
-    legend: { labelColor: ink, titleColor: soft, labelFontSize: 12, symbolSize: 90, labelLimit: 300 },
-    header: { labelColor: ink, titleColor: soft },
-    view: { stroke: null },
-    text: { fill: ink },
-    range: { category: KINDS.map(tone) },
-  };
-}
-
-// Names beside their marks, where they cover nothing; Vega finds the places, and hovering tells the rest.
-function named(spec, layer, ink) {
-  const find = (group) => group?.flatMap((mark) => [mark, ...find(mark.marks ?? [])]) ?? [];
-  const base = find(spec.marks).find((mark) => mark.name?.includes(layer));
-  if (!base) return spec;
-  const holder = find([{ marks: spec.marks }]).find((mark) => mark.marks?.includes(base)) ?? spec;
-  holder.marks.push({
-    type: "text",
-    from: { data: base.name },
-    interactive: false,
-    encode: { enter: { text: { signal: "datum.datum.few ? datum.datum.name : ''" }, fontSize: { value: 12 }, fill: { value: ink } } },
-    transform: [
-      {
-        type: "label",
-        size: { signal: "[width, height]" },
-        anchor: ["right", "left", "top", "bottom", "top-right", "bottom-right", "top-left", "bottom-left"],
-        offset: [7],
-        padding: 0,
-      },
-    ],
-  });
-  return spec;
-}
+const library = () => (vega ??= unpacked(carried("vega")).then((text) => import(`data:text/javascript,${encodeURIComponent(text)}`)).then(() => window.vega));
 
 const figures = [...document.querySelectorAll("figure[data-live]")].map((figure) => ({
   figure,
   box: figure.querySelector(".live"),
   picked: figure.querySelector("output"),
-  ...JSON.parse(figure.querySelector("script").textContent),
+  carried: null,
   view: null,
   seen: false,
 }));
 
-const drawable = (one) => (row) => isChosen(row) && (!row.under || row.under.includes(choice.decoder ?? ""));
+const drawable = (row) => isChosen(row) && (!row.under || row.under.includes(choice.decoder ?? ""));
 
 async function draw(one) {
-  const embed = await library();
-  const rows = one.rows.filter(drawable(one));
+  const { parse, View } = await library();
+  const { spec, rows } = await (one.carried ??= unpacked(one.figure.querySelector("script.rows")).then(JSON.parse));
+  const shown = rows.filter(drawable);
+  const data = spec.data.map((source) => (source.name === "rows" ? { ...source, values: shown } : source));
   const width = Math.max(240, one.figure.clientWidth - 24);
-  const ink = tone("ink");
-  const spec = { ...one.spec, width, autosize: { type: "fit", contains: "padding" }, data: { values: rows } };
-  if (one.spec.facet) delete spec.width;
   one.view?.finalize();
-  one.view = await embed(one.box, spec, {
-    actions: false,
-    renderer: "svg",
-    ast: false,
-    config: theme(),
-    tooltip: { theme: "custom" },
-    patch: (compiled) => (one.labels ? named(compiled, one.labels, ink) : compiled),
-  });
-  one.view.view.addEventListener("click", (_, item) => pick(one, item?.datum));
+  const nothing = shown.every((row) => row.backdrop);
+  one.box.dataset.marks = nothing ? 0 : shown.length;
+  if (nothing) {
+    one.view = null;
+    one.box.replaceChildren(`Nothing to draw of ${chosenWords() || "this setting"}.`);
+    return;
+  }
+  one.view = new View(parse({ ...spec, width, data }), { renderer: "svg", container: one.box, hover: true, tooltip: tell });
+  one.view.addEventListener("click", (_, item) => pick(one, item?.datum));
+  await one.view.runAsync();
   const drawn = one.box.querySelector("svg");
   drawn?.setAttribute("role", "img");
-  drawn?.setAttribute("aria-label", `${one.figure.querySelector("figcaption").textContent.split(".")[0]}: ${rows.length} marks of the choice above; the table beside holds their numbers.`);
-  one.box.dataset.marks = rows.length;
+  drawn?.setAttribute("aria-label", `${one.figure.querySelector("figcaption").textContent.split(".")[0]}: ${shown.length} marks of the choice above; the table beside holds their numbers.`);
+}
+
+// What hovering tells of a mark, a line each, beside the pointer.
+const tip = made("div", { id: "tip", hidden: "" });
+document.body.append(tip);
+function tell(_, event, __, value) {
+  tip.hidden = !value || typeof value !== "object";
+  if (tip.hidden) return;
+  tip.replaceChildren(...Object.entries(value).map(([name, said]) => made("div", {}, made("span", {}, `${name} `), said)));
+  const { width, height } = tip.getBoundingClientRect();
+  tip.style.left = `${Math.max(0, Math.min(event.clientX + 12, innerWidth - width - 4))}px`;
+  tip.style.top = `${Math.max(0, event.clientY + 12 + height < innerHeight ? event.clientY + 12 : event.clientY - height - 8)}px`;
 }
 
 // A click names a case, and marks its row in every table.
@@ -111,9 +73,18 @@ for (const one of figures) watch.observe(one.figure);
 
 const redraw = () => figures.filter((one) => one.seen).forEach((one) => (one.figure.checkVisibility() ? draw(one) : (one.seen = false, watch.unobserve(one.figure), watch.observe(one.figure))));
 onChoice.push(redraw);
-dark.addEventListener("change", redraw);
 let resizing = 0;
 addEventListener("resize", () => {
   clearTimeout(resizing);
   resizing = setTimeout(redraw, 150);
 });
+
+// Figures as they are printed are unpacked when there is time: those that answer to nothing, and what paper shows of the others.
+const idle = () => new Promise((resolve) => (globalThis.requestIdleCallback ?? setTimeout)(resolve));
+async function unpackFigures() {
+  for (const source of document.querySelectorAll("figure > script.svg")) {
+    await idle();
+    source.insertAdjacentHTML("afterend", await unpacked(source));
+  }
+  document.documentElement.dataset.drawn = "yes";
+}

@@ -1,6 +1,6 @@
 // ---- what is chosen: dataset, batch, device, dtype, decoder; it stands in the address
 
-const choices = embedded("choices-data");
+const choices = await embedded("choices-data");
 const COMBINED = choices?.combining ?? [];
 const choice = { ...choices?.chosen };
 const onChoice = [];

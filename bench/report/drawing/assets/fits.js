@@ -2,7 +2,7 @@
 
 const first = document.getElementById("first");
 const prices = document.getElementById("prices");
-const bills = embedded("prices-data");
+const bills = await embedded("prices-data");
 const paidPerHour = (device) =>
   Number.parseFloat([...(prices?.querySelectorAll("input") ?? [])].map((one) => (one.name === device ? one.value || one.defaultValue : "")).find(Boolean));
 
@@ -14,8 +14,9 @@ if (first) {
   const here = (one) => isChosen(one.facets) && one.under.includes(choice.decoder);
   asked.set(first, { all: false, few: false, holds: (row) => here(caseOf(row)) && (asked.get(first).all || caseOf(row).few) });
   const grid = enhance(first, { whole: true });
-  const line = first.closest(".dt-container").querySelector(".told");
-  first.closest(".dt-container").querySelector(".tools label")?.remove();
+  const container = first.closest(".grid");
+  const line = container.querySelector(".told");
+  container.querySelector(".tools label")?.remove();
 
   const card = document.getElementById("fits");
   const form = card?.querySelector("form");
@@ -78,11 +79,10 @@ if (first) {
         row.cells[MONEY].dataset.order = price * one.hours;
       }
     }
-    grid.rows().invalidate("dom");
     asked.get(first).show();
     const every = cases.filter(here).length;
-    line.firstChild.textContent = `${grid.rows({ search: "applied" }).count()} of the ${every} rows of ${chosenWords() || "this setting"}`;
-    line.children[1].hidden = grid.rows({ search: "applied" }).count() === every && !asked.get(first).all;
+    line.firstChild.textContent = `${grid.found.length} of the ${every} rows of ${chosenWords() || "this setting"}`;
+    line.children[1].hidden = grid.found.length === every && !asked.get(first).all;
     if (card) card.querySelector("output").textContent = said(found);
     if (!prices) return;
     const devices = new Set(found.shown.map((one) => one.device));
@@ -116,7 +116,7 @@ if (prices) {
       });
       for (const row of listed) if (row.cells[0].textContent === input.name) row.cells[1].textContent = price;
     }
-    tables.get(costs)?.rows().invalidate("dom").draw(false);
+    tables.get(costs)?.draw();
   };
   prices.hidden = false;
   prices.addEventListener("submit", (event) => event.preventDefault());

@@ -7,13 +7,13 @@ const shade = () => document.documentElement.classList.toggle("dark", dark.match
 dark.addEventListener("change", shade);
 shade();
 
-async function unpacked(id) {
-  const source = document.getElementById(id).textContent.trim();
-  const packed = new Blob([Uint8Array.from(atob(source), (sign) => sign.charCodeAt(0))]);
+async function unpacked(script) {
+  const packed = new Blob([Uint8Array.from(atob(script.textContent.trim()), (sign) => sign.charCodeAt(0))]);
   return new Response(packed.stream().pipeThrough(new DecompressionStream("gzip"))).text();
 }
 
-const embedded = (id) => JSON.parse(document.getElementById(id)?.textContent ?? "null");
+const carried = (id) => document.getElementById(id);
+const embedded = async (id) => (carried(id) ? JSON.parse(await unpacked(carried(id))) : null);
 const digits = (value) => value.toLocaleString("en", { minimumSignificantDigits: 3, maximumSignificantDigits: 3 });
 const dollars = (value) =>
   value === 0 ? "0 USD" : `${value.toLocaleString("en", { minimumSignificantDigits: 2, maximumSignificantDigits: 2 })} USD`;

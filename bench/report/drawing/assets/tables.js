@@ -1,13 +1,16 @@
 // ---- tables: sorted by value, filtered by choice and by words, copied whole
 
-const { default: DataTable } = await import(`data:text/javascript,${encodeURIComponent(await unpacked("datatables"))}`);
 const PAGE = 50;
 
-// Quantities sort by their value; what was not measured comes last either way.
-const missing = (value) => value === "" || value === null || Number.isNaN(Number(value));
-const ordered = (sign) => (a, b) => missing(a) - missing(b) || (missing(a) ? 0 : sign * (Number(a) - Number(b)));
-DataTable.ext.type.order["quantity-asc"] = ordered(1);
-DataTable.ext.type.order["quantity-desc"] = ordered(-1);
+// Quantities sort by their value, words as words; what was not measured comes last either way.
+const sortedBy = (cell) => ("order" in cell.dataset ? (cell.dataset.order === "" ? null : Number(cell.dataset.order)) : cell.textContent.trim());
+const compared = (a, b) => (typeof a === "string" || typeof b === "string" ? String(a).localeCompare(String(b), "en", { numeric: true }) : a - b);
+function inOrder(rows, place, sign) {
+  const keyed = rows.map((row) => [sortedBy(row.cells[place]), row]);
+  const missing = ([key]) => Number(key === null || Number.isNaN(key));
+  keyed.sort((a, b) => missing(a) - missing(b) || (missing(a) ? 0 : sign * compared(a[0], b[0])));
+  return keyed.map(([, row]) => row);
+}
 
 // A spreadsheet takes what begins so for a program; numbers stay as they are.
 const harmless = (text) => (/^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text);
@@ -36,17 +39,32 @@ const written = {
     ].join("\n"),
 };
 
-function copyAs(kind, title) {
-  return {
-    extend: "copy",
-    text: title,
-    titleAttr: `Copy the rows shown, all columns, as ${title}`,
-    customize: (_, __, table) => {
-      const { header, body } = table.buttons.exportData({ modifier: { page: "all", search: "applied", order: "applied" } });
-      const escaped = (row) => row.map((cell) => escapes[kind](String(cell)));
-      return written[kind](escaped(header), body.map(escaped));
-    },
-  };
+function words(cell) {
+  const walk = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  const texts = [];
+  while (walk.nextNode()) texts.push(walk.currentNode.data.trim());
+  return texts.filter(Boolean).join(" ");
+}
+
+// Pages on disk have no other way to the clipboard in every browser.
+function copy(text) {
+  const field = made("textarea", { "aria-hidden": "true", style: "position: fixed; opacity: 0" });
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  document.execCommand("copy");
+  field.remove();
+}
+
+function copier(kind, title, grid) {
+  const button = made("button", { type: "button", title: `Copy the rows shown, all columns, as ${title}` }, title);
+  button.addEventListener("click", () => {
+    const escaped = (row) => [...row.cells].map((cell) => escapes[kind](words(cell)));
+    copy(written[kind](escaped(grid.table.tHead.rows[0]), grid.found.map(escaped)));
+    button.textContent = "copied";
+    setTimeout(() => (button.textContent = title), 1200);
+  });
+  return button;
 }
 
 // What is asked of each table: words, and whether rows of another choice are shown, too.
@@ -60,7 +78,7 @@ function wanted(query) {
 }
 function tells(row, { counted, words }) {
   const facets = row.dataset;
-  const text = [...row.cells].filter((cell) => !cell.classList.contains("number")).map((cell) => cell.textContent);
+  const text = [...row.cells].filter((cell) => !("order" in cell.dataset)).map((cell) => cell.textContent);
   const whole = [...text, facets.dataset, facets.device, facets.dtype, facets.decoder].filter(Boolean).join(" ").toLowerCase();
   return (
     counted.every(([name, count]) => (name === "batch" && facets.batch ? facets.batch === count : new RegExp(`\\b${name} ${count}\\b`).test(whole))) &&
@@ -68,55 +86,51 @@ function tells(row, { counted, words }) {
   );
 }
 
-DataTable.ext.search.push((settings, _, index) => {
-  const request = asked.get(settings.nTable);
-  return !request || request.holds(settings.aoData[index].nTr);
-});
+// Names of columns are buttons that sort by them: best or least first, the other way round, and as it was.
+function sorter(grid, head, place) {
+  const sequence = head.classList.contains("high") ? ["descending", "ascending"] : ["ascending", "descending"];
+  head.replaceChildren(made("button", { type: "button" }, ...head.childNodes));
+  head.addEventListener("click", () => {
+    const next = sequence[sequence.indexOf(head.getAttribute("aria-sort")) + 1];
+    for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
+    if (next) head.setAttribute("aria-sort", next);
+    grid.order = next ? { place, sign: next === "ascending" ? 1 : -1 } : null;
+    grid.draw();
+  });
+}
 
 function enhance(table, more = {}) {
-  const rows = table.tBodies[0].rows.length;
-  const label = table.closest("[aria-label]").getAttribute("aria-label");
-  const paged = rows > PAGE && !more.whole;
-  const grid = new DataTable(table, {
-    autoWidth: false,
-    columnDefs: [
-      { targets: "number", type: "quantity" },
-      { targets: "high", orderSequence: ["desc", "asc", ""] },
-    ],
-    order: [],
-    paging: paged,
-    pageLength: PAGE,
-    lengthMenu: [PAGE, 200, { label: "all", value: -1 }],
-    info: false,
-    orderClasses: false,
-    language: { zeroRecords: "No row of this choice.", emptyTable: "No row." },
-    layout: {
-      topStart: { buttons: [copyAs("csv", "CSV"), copyAs("markdown", "Markdown"), copyAs("latex", "LaTeX")] },
-      topEnd: null,
-      bottomStart: null,
-      bottomEnd: paged ? "paging" : null,
-    },
-  });
-  if (paged) {
-    addEventListener("beforeprint", () => grid.page.len(-1).draw());
-    addEventListener("afterprint", () => grid.page.len(PAGE).draw());
-  }
-  const container = grid.table().container();
   const box = table.closest(".scroll");
-  // The controls stay in view while the table scrolls: only the table stays in the scrolling box.
-  if (!box.contains(container)) throw new Error("a table lost its box");
-  box.before(container);
-  table.parentElement.append(box);
-  box.append(table);
-  tools(table, grid, container, box, label, rows);
+  const body = table.tBodies[0];
+  const rows = [...body.rows];
+  const empty = made("tr", {}, made("td", { colspan: table.tHead.rows[0].cells.length }, "No row of this choice."));
+  const grid = {
+    table,
+    order: null,
+    found: rows,
+    least: more.whole || rows.length <= PAGE ? Infinity : PAGE,
+    draw() {
+      const chosen = rows.filter((row) => asked.get(table)?.holds(row) ?? true);
+      grid.found = grid.order ? inOrder(chosen, grid.order.place, grid.order.sign) : chosen;
+      body.replaceChildren(...(chosen.length ? grid.found.slice(0, grid.least) : [empty]));
+    },
+  };
+  [...table.tHead.rows[0].cells].forEach((head, place) => sorter(grid, head, place));
+  const container = made("div", { class: "grid" });
+  box.replaceWith(container);
+  container.append(box);
+  tools(grid, container, box, rows.length);
   return grid;
 }
 
 // Above each table: a filter, how much of it is shown and by which choice, what unfolds, and whether it goes on to the right.
-function tools(table, grid, container, box, label, rows) {
+function tools(grid, container, box, rows) {
+  const { table } = grid;
+  const label = box.getAttribute("aria-label");
   const filter = made("input", { type: "search", "aria-label": `Filter ${label}` });
   const told = made("span", { "aria-live": "polite" });
   const all = made("button", { type: "button" });
+  const rest = made("button", { type: "button" });
   const columns = [...table.tHead.rows[0].cells].filter((cell) => cell.classList.contains("more"));
   const wide = made("button", { type: "button", "aria-expanded": "false" });
   const cut = made("span", { class: "cut" });
@@ -133,12 +147,13 @@ function tools(table, grid, container, box, label, rows) {
   };
   const show = () => {
     grid.draw();
-    const shown = grid.rows({ search: "applied" }).count();
+    const shown = grid.found.length;
+    rest.hidden = shown <= grid.least;
+    rest.textContent = `the other ${shown - grid.least} rows`;
     const why = !request.all && choices && shown < rows ? `: ${chosenWords()}` : "";
     told.textContent = `${shown} of ${rows} rows${why}`;
     all.hidden = !request.all && shown === rows;
     all.textContent = request.all ? "only what is chosen" : "all rows";
-    container.toggleAttribute("data-empty", shown === 0);
     sign();
   };
   filter.addEventListener("input", () => {
@@ -152,6 +167,15 @@ function tools(table, grid, container, box, label, rows) {
     request.all = !request.all;
     show();
   });
+  const unpaged = (least) => () => {
+    grid.least = least;
+    show();
+  };
+  rest.addEventListener("click", unpaged(Infinity));
+  if (grid.least === PAGE) {
+    addEventListener("beforeprint", unpaged(Infinity));
+    addEventListener("afterprint", unpaged(PAGE));
+  }
   wide.addEventListener("click", () => {
     const open = table.classList.toggle("unfolded");
     wide.setAttribute("aria-expanded", String(open));
@@ -165,14 +189,12 @@ function tools(table, grid, container, box, label, rows) {
   };
   name();
   const line = made("div", { class: "told" }, told, all);
+  if (grid.least === PAGE) line.append(rest);
   if (columns.length) line.append(wide);
   line.append(cut);
-  const bar = made("div", { class: "tools" }, made("label", {}, "filter ", filter));
-  const buttons = container.querySelector(".dt-buttons");
-  if (buttons) bar.append(buttons);
-  container.querySelector(".dt-layout-row")?.remove();
-  if (rows > 1) container.prepend(bar);
-  box.after(line);
+  const copies = [copier("csv", "CSV", grid), copier("markdown", "Markdown", grid), copier("latex", "LaTeX", grid)];
+  if (rows > 1) container.prepend(made("div", { class: "tools" }, made("label", {}, "filter ", filter), ...copies));
+  container.append(line);
   new ResizeObserver(sign).observe(box);
   onChoice.push(show);
   request.show = show;

@@ -76,4 +76,5 @@ def test_the_section_says_what_each_ranker_saves_and_loses():
     assert list(table["NDCG@10 lost"]) == ["n/a", "n/a", "+0.20%", "+3.00%"]
     assert list(table["recall"])[2:] == ["98.0%", "99.9%"]
     assert table["built with"][3] == "8 of 64"
+    assert {setting.facets["batch"] for setting in table["recommender and setting"]} == {"32"}
     assert RANKERS.section(make_material([EXACT, BEAMS])) is None

@@ -1,12 +1,13 @@
 """Interactive figures: they compile, hold every case with what it is chosen by, and tell kinds and decoders apart."""
 
 import json
+import re
 
 import pytest
 
 from bench.records.learning import Ending
 from bench.records.record import WeightsKind
-from bench.report.drawing.live import compiled
+from bench.report.drawing.live import ROWS, compiled
 from bench.report.drawing.palette import FAMILIES, is_hollow, looks, mark_of, on_both, on_dark
 from bench.report.reading.families import Family, family_of
 from bench.report.run.first_rows import first_rows
@@ -32,6 +33,21 @@ def test_a_figure_compiles_and_every_case_knows_what_it_is_chosen_by(draw):
     json.dumps(live.rows, allow_nan=False)
     assert {(row["dataset"], row["batch"]) for row in live.rows} == {("synthetic", "1"), ("synthetic", "32")}
     assert {row["name"].partition(" (")[0] for row in live.rows} == {"popularity", "sasrec", "lite-llm4rec", "p5"}
+
+
+@pytest.mark.parametrize("draw", DRAWN)
+def test_a_compiled_figure_waits_for_its_rows_and_takes_the_colours_of_the_page(draw):
+    """A page carries no compiler, fills in what is chosen, and may turn dark at any time."""
+    made = compiled(draw(TIMED))
+    assert not made["data"][0].get("values")
+    assert made["data"][0]["name"] == ROWS
+    assert "var(--ink)" in json.dumps(made)
+    assert not re.findall(r"#[0-9a-f]{6}", json.dumps(made["config"]))
+
+
+def test_marks_are_named_beside_them():
+    names = [mark for mark in compiled(live_distributions(TIMED))["marks"] if mark["type"] == "text"]
+    assert [(mark["from"], mark["transform"][0]["type"]) for mark in names] == [({"data": "points_marks"}, "label")]
 
 
 def test_more_cases_than_a_printed_figure_has_room_for_are_all_there():

@@ -5,7 +5,7 @@ import pytest
 from bench.records.conditions import Conditions, Energy, MachineState, Overhead, Repeats, Roofline
 from bench.records.record import Memory, Unavailable
 from bench.report.run.money import read_prices
-from bench.report.run.roofline import attained, describe, limits
+from bench.report.run.roofline import attained, describe, limits, live_roofline
 from bench.report.run.tables import costs
 from tests.bench.factories import make_latency, make_record
 from tests.bench.report.test_report import render
@@ -38,6 +38,20 @@ def test_every_measured_limit_has_its_column():
     assert spent["made of"] == "weights 2.00 MiB, trie 1.00 MiB"
     assert spent["process memory"] == "512 MiB"
     assert spent["power"] == "200 W (60 W idle)"
+
+
+def test_the_figure_that_answers_has_each_case_below_the_roof_of_its_machine():
+    rows = live_roofline([make_record(**BOUND)]).rows
+    (case,), roof = ([row for row in rows if row.get("line") is line] for line in (None, True))
+    assert case["x"] == pytest.approx(2)
+    assert case["dataset"] == "synthetic"
+    assert [row["y"] for row in roof] == pytest.approx([100 / 3, 100, 100])
+    assert "dataset" not in roof[0]
+    assert {row["device"] for row in rows} == {case["device"]}
+
+
+def test_limits_know_what_they_are_chosen_by():
+    assert limits([make_record(**BOUND)])["case"][0].facets["batch"] == "32"
 
 
 def test_old_records_have_no_such_table(tmp_path):

@@ -125,5 +125,5 @@ def test_hostile_names_stay_text_in_the_index(root):
     case = make_case(HOSTILE, dataset=HOSTILE, settings={"preset": HOSTILE, "note": HOSTILE})
     write_results(folder / "run.json", [make_record(case=case, labels=[HOSTILE])])
     page = Page(write_site(root)[0].read_text())
-    assert page.scripts == ["choices-data", "datatables", "vega", "ours"]
+    assert page.scripts == ["choices-data", "vega", "ours"]
     assert any(HOSTILE in text for text in page.text)

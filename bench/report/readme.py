@@ -28,7 +28,6 @@ from bench.report.reading.joining import with_whole_quality
 from bench.report.reading.labels import (
     NOT_AVAILABLE,
     case_labels,
-    dataset_name,
     group_name,
     machine_name,
     metric_of,
@@ -36,6 +35,7 @@ from bench.report.reading.labels import (
     one_pass_ways,
 )
 from bench.report.reading.ladder import strongest
+from bench.report.reading.naming import base_of, dataset_name, with_names
 from bench.report.reading.ratios import latency_of, measured, metric, ratio_of
 from bench.report.reading.trained import how_trained, not_compared
 from bench.report.run.first_rows import first_rows
@@ -175,7 +175,7 @@ def _records(paper: Path) -> list[Record]:
         raise UserError(f"{paper / RUN} holds no measured case of seed 0: measure again")
     studies = either(paper / STUDIES)
     evaluations = store.read_studies(studies).studies.evaluations if studies.exists() else []
-    return with_whole_quality(records, evaluations)
+    return with_names(with_whole_quality(records, evaluations))
 
 
 def _seed(record: Record) -> int:
@@ -258,7 +258,7 @@ def _verdict(ours: TableRow, beams: TableRow) -> str:
     own, other = ours.quality.metrics[BEST], beams.quality.metrics[BEST]
     low, high = (own.low - other.high, own.high - other.low) if paired is None else (paired.low, paired.high)
     if low > 0:
-        return f"{ours.records[0].case.recommender} ranks above the best beam search that was trained here"
+        return f"{base_of(ours.records[0])} ranks above the best beam search that was trained here"
     return "beam search ranks better" if high < 0 else "beam search gains nothing that shows"
 
 

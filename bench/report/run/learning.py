@@ -15,7 +15,8 @@ from bench.records.record import Weights, WeightsKind
 from bench.report.drawing.canvas import legend, looks_by_name, panels_of
 from bench.report.drawing.figure import drawn
 from bench.report.drawing.section import Titled
-from bench.report.reading.labels import NOT_AVAILABLE, Quantity, Told, case_labels, dataset_name, significant, whole
+from bench.report.reading.labels import NOT_AVAILABLE, Quantity, case_labels, significant, whole
+from bench.report.reading.naming import Told, dataset_name
 from bench.report.reading.trained import verdict
 from bench.report.run.chapter import About, Chapter, Content, Material
 from bench.report.studies.variants import UNTOLD

@@ -15,7 +15,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from bench.records.conditions import Overhead, Repeats, Roofline
 from bench.records.record import Record
 from bench.report.drawing.canvas import WIDTH_IN, legend, looks_of
-from bench.report.reading.labels import caption, case_labels, milliseconds, number, share, significant, with_interval
+from bench.report.reading.labels import case_labels, milliseconds, number, share, significant, with_interval
+from bench.report.reading.naming import caption
 from bench.report.reading.ratios import is_measured, latency_of
 
 GIGA = 1e9

@@ -15,13 +15,12 @@ from bench.report.reading.labels import (
     NONE,
     NOT_AVAILABLE,
     Quantity,
-    Told,
-    dataset_name,
     machine_name,
     metric_of,
     milliseconds,
     with_interval,
 )
+from bench.report.reading.naming import Told, caption, dataset_name
 from bench.report.reading.ratios import latency_of, measured, ratio_of
 from bench.report.reading.trained import how_trained
 from bench.report.studies.quality import training_of
@@ -39,7 +38,7 @@ class Variation:
     """One row of an ablation.
 
     Attributes:
-        name: `Case.variant`.
+        name: What it is called.
         quality: Quality of the evaluation, or where there is none, of what was timed; None where there is neither.
         change: Change of NDCG@10 against the base's; None for the base itself, and where it cannot be told.
         record: What was timed at the base's smallest batch; None where nothing was.
@@ -135,7 +134,7 @@ def _variation(
     cut = Ending.CUT_SHORT.value in (how_trained(source), "" if base is None else base.trained)
     comparable = not cut and (not other or (both and how_trained(source) in ENDED))
     return Variation(
-        name,
+        caption(source),
         quality,
         change,
         record,

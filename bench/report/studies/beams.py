@@ -14,17 +14,8 @@ from matplotlib.ticker import NullLocator
 
 from bench.records.studies import Beam, BeamStudy
 from bench.report.drawing.canvas import legend, looks_by_name, panels_of
-from bench.report.reading.labels import (
-    NONE,
-    NOT_AVAILABLE,
-    Quantity,
-    case_labels,
-    dataset_name,
-    metric_of,
-    number,
-    share,
-    whole,
-)
+from bench.report.reading.labels import NONE, NOT_AVAILABLE, Quantity, case_labels, metric_of, number, share, whole
+from bench.report.reading.naming import dataset_name
 from bench.report.studies.variants import UNTOLD
 
 DRAWN = "HR@10"

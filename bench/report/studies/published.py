@@ -17,6 +17,7 @@ from bench.records.model import Model
 from bench.records.record import Case, WeightsKind
 from bench.records.studies import Evaluation
 from bench.report.reading.labels import NOT_AVAILABLE, metric_of, significant
+from bench.report.reading.naming import caption, dataset_name
 from models.errors import UserError
 
 PUBLISHED = Path(__file__).with_name("published.toml")
@@ -164,16 +165,15 @@ def _names(case: Case) -> tuple[str, str]:
 
 
 def _cells(row: Published, ours: Evaluation) -> dict[str, str]:
-    dataset, variant = _names(ours.case)
     return {
-        "dataset": dataset,
+        "dataset": dataset_name(ours),
         "published": f"{row.method} (misprint)" if row.misprint else row.method,
         "source": row.source,
         "their HR@5": _theirs(row, "HR@5"),
         "their NDCG@5": _theirs(row, "NDCG@5"),
         "their HR@10": _theirs(row, "HR@10"),
         "their NDCG@10": _theirs(row, "NDCG@10"),
-        "ours": variant,
+        "ours": caption(ours),
         "our HR@10": metric_of(ours.quality.metrics, "HR@10"),
         "our NDCG@10": metric_of(ours.quality.metrics, "NDCG@10"),
         "ours / theirs": _ratio(row, ours),

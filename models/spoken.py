@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 Value = str | int | float | bool | None
+
+CLASS = re.compile(r"^[\w.]+:(\w+)$")
+"""What names a class in a module, as recommenders do that stand in no registry."""
 
 WORDS = {
     "max_length": "{} items",
@@ -51,7 +55,7 @@ class Spoken:
             registered: Its name in the registry, or ``package.module:Class``.
 
         """
-        return self.name or registered.rpartition(":")[2]
+        return self.name or CLASS.sub(r"\1", registered)
 
     def label(self, registered: str, settings: Mapping[str, Value]) -> str:
         """Name the recommender under these settings.

@@ -116,9 +116,9 @@ class Names:
         short = {each.case.dataset_variant: each.case.dataset for each in told}
         self._datasets = short if say_once and len(loaded) == 1 else {}
 
-    def label(self, told: Told) -> str:
-        """Return what the recommender of a case is called."""
-        return self._labels[_key(told.case)]
+    def caption(self, told: Told) -> str:
+        """Name the recommender of a case with how it is served, as `caption` does."""
+        return _caption(self._labels[_key(told.case)], told.case)
 
     def dataset(self, variant: str) -> str:
         """Name a dataset without what all of the page were loaded with: that is said once."""
@@ -161,7 +161,7 @@ def _typed(key: Key) -> str:
 def captions(told: Sequence[Told]) -> list[str]:
     """Name each case as `caption` does; where names are not those of a page yet, settings tell equal ones apart."""
     names = Names(told)
-    return [_caption(names.label(each), each.case) for each in told]
+    return [names.caption(each) for each in told]
 
 
 def with_names(told: Sequence[AnyTold]) -> list[AnyTold]:

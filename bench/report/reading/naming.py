@@ -155,7 +155,7 @@ def _told_apart(base: Mapping[Key, str], said: Mapping[Key, Mapping[str, str]]) 
 
 def _typed(key: Key) -> str:
     recommender, changed = key
-    return " ".join([recommender, *(f"{name}={value}" for name, value in sorted(changed, key=str))])
+    return " ".join([recommender, *(f"{name}={value!r}" for name, value in sorted(changed, key=str))])
 
 
 def captions(told: Sequence[Told]) -> list[str]:

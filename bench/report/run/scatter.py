@@ -34,6 +34,7 @@ def scatter(rows: Sequence[FirstRow]) -> Live | None:
         "axis": {"format": "~g", "tickCount": 5, "grid": False},
     }
     y = {"field": "quality", "type": "quantitative", "title": QUALITY, "axis": {"tickCount": 5}}
+    y["scale"] = {"padding": 24, "domainMin": 0}  # room for a name above the best mark
     kinds = {
         "field": "kind",
         "type": "nominal",

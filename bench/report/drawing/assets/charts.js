@@ -42,6 +42,7 @@ function named(spec, layer, ink) {
     transform: [
       {
         type: "label",
+        sort: { field: "datum.datum.few", order: "descending" }, // an empty name takes a place, too
         size: { signal: "[width, height]" },
         anchor: ["right", "left", "top", "bottom", "top-right", "bottom-right", "top-left", "bottom-left"],
         offset: [7],

@@ -164,7 +164,8 @@ def points(records: Sequence[Record]) -> pd.DataFrame:
         rows.append(
             {
                 "group": group_name(record),
-                "recommender": caption(record),
+                "recommender": record.case.variant,
+                "label": caption(record),
                 QUALITY: quality.value,
                 f"{QUALITY}_low": quality.low,
                 f"{QUALITY}_high": quality.high,

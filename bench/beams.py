@@ -108,6 +108,7 @@ def main(
     case = opened.case(serving, device=place, batch_size=evaluate.BATCH, k=beams.CUTOFF)
     study = BeamStudy(
         case=case,
+        named=opened.named(case),
         labels=opened.labels(case),
         weights=opened.weights(case),
         users=len(rows),

@@ -141,6 +141,7 @@ def _evaluated(name: str, asked: Asked, chosen: dict[str, Any]) -> Evaluation | 
     case = opened.case(recommender.serving, device=place, batch_size=batch_size, k=k)
     return Evaluation(
         case=case,
+        named=opened.named(case),
         labels=opened.labels(case),
         weights=opened.weights(case),
         quality=evaluate.summarise(lists, histories, goals, items=items, split=asked.targets, seen=asked.seen),

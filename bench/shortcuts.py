@@ -94,6 +94,7 @@ def main(
             limited.append(
                 Limited(
                     recommender=case.variant,
+                    label=opened.named(case).label,
                     sha256=opened.weights(case).sha256,
                     last=count,
                     metrics={metric: evaluate.interval(values) for metric, values in metrics.items()},

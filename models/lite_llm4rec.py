@@ -37,6 +37,7 @@ from models.losses import catalogue_cross_entropy
 from models.ranking.inner_product import InnerProduct
 from models.recommender import PADDING, Catalogue, Examples, History, TrainableRecommender
 from models.sequences import Prefixes, Windows, collate_windows, request_batch
+from models.spoken import Spoken
 from models.tokenizers import tokenizer_for, tokenizer_name
 
 REC_LLMS = {"compact": "compact-causal"}
@@ -126,6 +127,15 @@ class LiteLLM4Rec(InnerProduct, TrainableRecommender):
     """See the module's docstring. Shapes: B users, S places, D width of the Recommendation LLM."""
 
     settings_type: ClassVar[type[Settings]] = Settings
+    spoken = Spoken(
+        "Lite-LLM4Rec",
+        {
+            "Lite-LLM4Rec, flattened": {"hierarchy": "flattened"},
+            "Lite-LLM4Rec, text + IDs": {"item_ids": True},
+            "Lite-LLM4Rec, IDs": {"item_llm": "ids"},
+            "Lite-LLM4Rec, frozen MiniLM": {"item_llm": "minilm", "item_llm_training": "frozen"},
+        },
+    )
     config_class: type[LiteLLM4RecConfig] = LiteLLM4RecConfig
     config: LiteLLM4RecConfig
     settings: Settings

@@ -40,6 +40,7 @@ from models.graphs import Program
 from models.int8 import round_weights
 from models.origins import HERE, check_alone, check_whole
 from models.ranker import Built, Ranker
+from models.spoken import Spoken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -211,6 +212,7 @@ class Recommender(nn.Module, ABC):
 
     Attributes:
         settings_type: The pydantic model of what `build` accepts.
+        spoken: What people call it, under which settings.
         decoders: The decoders it can be served with by name, the default first; empty for one-pass ones.
         rankers: What it can rank the catalogue with by name, the default first; empty where that is no inner product.
         labels: Cautions that must stand wherever its results are shown, such as a leaky numbering.
@@ -221,6 +223,7 @@ class Recommender(nn.Module, ABC):
     """
 
     settings_type: ClassVar[type[Settings]] = Settings
+    spoken: ClassVar[Spoken] = Spoken()
     decoders: ClassVar[Mapping[str, Decoder]] = {}
     rankers: ClassVar[Mapping[str, Ranker]] = {}
     compilable: ClassVar[bool] = False

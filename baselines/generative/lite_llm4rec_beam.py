@@ -35,6 +35,7 @@ from models.item_vectors import ItemVectors, item_llm_config, load_item_llm
 from models.origins import saved_tokenizer
 from models.recommender import PADDING, Catalogue, History, pad
 from models.sequences import Prefixes, request_batch
+from models.spoken import Spoken
 from models.tokenizers import tokenizer_name, train_tokenizer
 
 ID_TOKENIZER = "id_tokenizer"
@@ -77,6 +78,7 @@ class LiteLLM4RecBeam(Generative):
     """See the module's docstring. Shapes: B users, S items of a history, T target tokens."""
 
     settings_type = Settings
+    spoken = Spoken("Lite-LLM4Rec with beams")
     config_class = LiteLLM4RecBeamConfig
     config: LiteLLM4RecBeamConfig
 

@@ -39,6 +39,7 @@ from models.backbones import Role, backbone_config, is_preset, new_backbone, pre
 from models.dropout import drop_residuals
 from models.errors import UserError
 from models.recommender import Catalogue, Examples, History, pad
+from models.spoken import Spoken
 
 BACKBONES = {"compact": "compact-llama"}
 """Which backbone goes with a preset; the preset itself where nothing is said."""
@@ -89,6 +90,7 @@ class OpenP5Llama(Prompted):
     """See the module's docstring. Shapes: B users, S prompt tokens, T target tokens."""
 
     settings_type = Settings
+    spoken = Spoken("OpenP5 (Llama)", {"OpenP5 (Llama), all targets": {"targets": "all"}})
     config_class = OpenP5LlamaConfig
     config: OpenP5LlamaConfig
     settings: Settings

@@ -37,6 +37,7 @@ from models.backbones import Role, backbone_config, is_preset, new_backbone, pre
 from models.dropout import quicken_dropout
 from models.errors import UserError
 from models.recommender import Catalogue, History, pad
+from models.spoken import Spoken
 
 WHOLE_WORDS = 512
 """Rows of the whole-word embedding, as in P5; later words share the last."""
@@ -73,6 +74,15 @@ class P5(Prompted):
     """See the module's docstring. Shapes: B users, S prompt tokens, T target tokens."""
 
     settings_type = Settings
+    spoken = Spoken(
+        "P5",
+        {
+            "P5 (collaborative IDs)": {"numbering": "collaborative"},
+            "P5 (sequential IDs)": {"numbering": "sequential"},
+            "P5 (sequential IDs, leaky)": {"numbering": "sequential-leaky"},
+            "P5 (random IDs)": {"numbering": "random"},
+        },
+    )
     config_class = P5Config
     config: P5Config
 

@@ -46,6 +46,7 @@ from models import recommender
 from models.decoder import Decoder
 from models.errors import UserError
 from models.recommender import PADDING, Catalogue, History, Recommendations, Recommender, SeenItems, pad, phase
+from models.spoken import Spoken
 
 LOOKED_UP = Decoder(name="looked-up", kind="lists made offline")
 
@@ -106,6 +107,7 @@ class SemanticConvergence(WritesCodes):
     """
 
     settings_type = Settings
+    spoken = Spoken("Semantic Convergence")
     config_class = SemanticConvergenceConfig
     settings: Settings
     decoders: ClassVar[Mapping[str, Decoder]] = {**DECODERS, LOOKED_UP.name: LOOKED_UP}

@@ -22,6 +22,7 @@ from baselines.item_ids.quantisation import Quantiser
 from baselines.item_ids.semantic import CodeScheme, item_codes
 from models import recommender
 from models.recommender import Catalogue, History
+from models.spoken import Spoken
 
 
 class Settings(semantic.Settings, writes_codes.Settings):
@@ -38,6 +39,7 @@ class Tiger(WritesCodes):
     """See the module's docstring."""
 
     settings_type = Settings
+    spoken = Spoken("TIGER", {"TIGER, all targets": {"targets": "all"}, "TIGER, random codes": {"codes": "random"}})
     config_class = TigerConfig
     settings: Settings
 

@@ -29,6 +29,7 @@ from models.lite_llm4rec import Head, LiteLLM4Rec, LiteLLM4RecConfig
 from models.ranking.lists import top_items
 from models.ranking.ranker import CatalogueRanker
 from models.recommender import PADDING, Catalogue, History, Recommendations, phase
+from models.spoken import Spoken
 
 FILE = "transitions.safetensors"
 """Name in a checkpoint folder."""
@@ -62,6 +63,7 @@ class Mixture(LiteLLM4Rec):
     """
 
     settings_type = Settings
+    spoken = Spoken("Lite-LLM4Rec + shortcut")
     compilable = False
     rankers: ClassVar[Mapping[str, CatalogueRanker]] = {}  # it needs the scores of all items
     config_class = MixtureConfig

@@ -40,6 +40,7 @@ from models.losses import catalogue_cross_entropy
 from models.ranking.inner_product import InnerProduct
 from models.recommender import PADDING, Catalogue, History, TrainableRecommender, pad
 from models.sequences import Windows, collate_windows, request_batch
+from models.spoken import Spoken
 
 LLMS = {"compact": "compact-causal", "t5-small": "llama-small", "t5-base": "llama-small"}
 """Which LLM goes with a preset."""
@@ -120,6 +121,7 @@ class P2Rec(InnerProduct, TrainableRecommender):
     """
 
     settings_type = Settings
+    spoken = Spoken("P2Rec")
     config_class = P2RecConfig
     config: P2RecConfig
     collaborative: Tensor

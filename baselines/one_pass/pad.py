@@ -49,6 +49,7 @@ from models.losses import binary_cross_entropy, catalogue_cross_entropy
 from models.ranking.inner_product import InnerProduct
 from models.recommender import PADDING, Catalogue, History, TrainableRecommender
 from models.sequences import Windows, collate_windows, negatives_outside, request_batch
+from models.spoken import Spoken
 
 SIZES = {"pad": {"width": 128, "layers": 5, "heads": 2}} | SASREC_SIZES
 """Presets: those of SASRec, and ``pad``, the published size."""
@@ -121,6 +122,7 @@ class Pad(InnerProduct, TrainableRecommender):
     """See the module's docstring. Shapes: B users, S places, D width of a tower, d of a text, n items."""
 
     settings_type = Settings
+    spoken = Spoken("PAD")
     config_class = PadConfig
     config: PadConfig
     text: Tensor  # [n + 1, d]

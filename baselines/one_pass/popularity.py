@@ -13,11 +13,13 @@ from transformers import BatchFeature
 
 from models.errors import UserError
 from models.recommender import PADDING, Catalogue, History, Recommendations, Recommender, SeenItems, Settings, pad
+from models.spoken import Spoken
 
 
 class Popularity(Recommender):
     """Ranks by how often an item occurs in the training part; equal counts tie."""
 
+    spoken = Spoken("Popularity")
     counts: Tensor
     order: Tensor
 

@@ -34,6 +34,7 @@ from models.kept_states import KeptStates, key_of
 from models.losses import binary_cross_entropy, catalogue_cross_entropy
 from models.recommender import PADDING, Catalogue, History, KeptUsers, Recommendations, pad, phase
 from models.sequences import Windows, collate_windows, negatives_outside, request_batch
+from models.spoken import Spoken
 from models.state_space import PATH, State, StateSpace
 
 SIZES: dict[str, int] = {"compact": 64, "t5-small": 512, "t5-base": 768}
@@ -93,6 +94,7 @@ class RecMamba(ItemScored):
     """See the module's docstring. Shapes: B users, S events, D width, n items."""
 
     settings_type = Settings
+    spoken = Spoken("RecMamba")
     config_class = RecMambaConfig
     config: RecMambaConfig
     kept: KeptStates | None = None

@@ -25,6 +25,7 @@ from models.item_scored import ItemScored
 from models.losses import binary_cross_entropy, catalogue_cross_entropy
 from models.recommender import PADDING, Catalogue, History, KeptUsers, Recommendations, phase
 from models.sequences import Windows, collate_windows, negatives_outside, request_batch
+from models.spoken import Spoken
 
 SIZES: dict[str, dict[str, int]] = {
     "compact": {"width": 64, "layers": 2, "heads": 2},
@@ -111,6 +112,7 @@ class SASRec(ItemScored):
     """See the module's docstring."""
 
     settings_type = Settings
+    spoken = Spoken("SASRec")
     config_class = SASRecConfig
     config: SASRecConfig
 

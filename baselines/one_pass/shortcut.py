@@ -28,6 +28,7 @@ from transformers import BatchFeature
 from models.errors import UserError
 from models.item_words import tf_idf
 from models.recommender import PADDING, Catalogue, History, Recommendations, Recommender, SeenItems, Settings, pad
+from models.spoken import Spoken
 
 REACH = (1.0, 0.5, 0.25)
 """Weights of transitions to the next item, the one behind it, and the third."""
@@ -71,6 +72,7 @@ class Shortcut(Recommender):
     """Looks up what follows the last two items and what is described like them; nothing is trained."""
 
     settings_type = ShortcutSettings
+    spoken = Spoken("Shortcut (no training)")
     near: Tensor
     scores: Tensor
     popularity: Tensor

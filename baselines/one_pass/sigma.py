@@ -41,6 +41,7 @@ from models.item_scored import ItemScored
 from models.losses import catalogue_cross_entropy
 from models.recommender import PADDING, Catalogue, History, pad
 from models.sequences import Prefixes, request_batch
+from models.spoken import Spoken
 from models.state_space import PATH, StateSpace
 
 SIZES: dict[str, int] = {"compact": 64, "t5-small": 512, "t5-base": 768}
@@ -94,6 +95,7 @@ class Sigma(ItemScored):
     """See the module's docstring. Shapes: B users, S places, D width, n items."""
 
     settings_type = Settings
+    spoken = Spoken("SIGMA")
     config_class = SigmaConfig
     config: SigmaConfig
 

@@ -110,7 +110,10 @@ class Doer:
 
     def _given_up(self, options: RunOptions, dataset: Dataset, group: list[Planned]) -> list[Record]:
         said = f"{MOST_LOSSES} workers ended while they measured this group of cases"
-        return [failed(options, dataset, planned.case, Failure(Outcome.CRASHED, said)) for planned in group]
+        why = Failure(Outcome.CRASHED, said)
+        return [
+            failed(options, dataset, planned.case, why).model_copy(update={"named": planned.named}) for planned in group
+        ]
 
     def _layout(self, source: str) -> JobLayout:
         if self._laid is None or self._laid[0] != source:

@@ -16,6 +16,7 @@ from bench.records.decoders import BEFORE_VERSION_5, FULL_VOCAB, QUANTISED, UNKN
 from bench.records.learning import CurvePoint, Ending
 from bench.records.load import Load, Offered
 from bench.records.model import AtLeastOne, Bounded, Count, Model, NonNegative, Positive, Share
+from bench.records.naming import Named
 from bench.records.rankers import Ranked, Ranking
 
 SCHEMA_VERSION = 5
@@ -151,18 +152,27 @@ class Case(Model):
         return NO_RUNG if self.search is None or self.search.rung is None else self.search.rung
 
     @property
+    def changed(self) -> dict[str, str | int | float | bool | None]:
+        """The settings that differ from the recipe, but for size and seed."""
+        return {name: value for name, value in self.settings.items() if name not in {"preset", "seed"}}
+
+    @property
+    def served(self) -> list[str]:
+        """How it is served, as far as that is not the usual way, in a few words each."""
+        details = [self.decoder] if self.decoder else []
+        details += [self.ranker] if self.ranker else []
+        details += ["compiled"] if self.compiled else []
+        details += [self.scores] if self.scores not in (None, FULL_VOCAB) else []
+        return details + ([f"beam {self.beam_width}"] if self.beam_width else [])
+
+    @property
     def variant(self) -> str:
         """What tells recommenders apart within one run, such as ``p5 (collaborative, reference, beam 20)``.
 
         Scores over the whole vocabulary, the usual ones, go without saying here; `name` says them.
         """
-        changed = {name: value for name, value in self.settings.items() if name not in {"preset", "seed"}}
-        details = [value if isinstance(value, str) else f"{name} {value}" for name, value in changed.items()]
-        details += [self.decoder] if self.decoder else []
-        details += [self.ranker] if self.ranker else []
-        details += ["compiled"] if self.compiled else []
-        details += [self.scores] if self.scores not in (None, FULL_VOCAB) else []
-        details += [f"beam {self.beam_width}"] if self.beam_width else []
+        details = [value if isinstance(value, str) else f"{name} {value}" for name, value in self.changed.items()]
+        details += self.served
         return f"{self.recommender} ({', '.join(details)})" if details else self.recommender
 
     @property
@@ -476,7 +486,8 @@ class Record(Model):
     """Everything known about one case. A case that did not end ok has an outcome, a detail and no numbers.
 
     `claims` tells whether the suite names its recommender as one whose claim is tried: it is held against
-    the strongest beam search. `agreement` is None where there is no other decoder of the same weights to compare with.
+    the strongest beam search. `named` is what people call it; None in records made before there were names.
+    `agreement` is None where there is no other decoder of the same weights to compare with.
     `ranked` is what its ranker took and what it missed, None where that scores every item as ever.
     `further` holds what instruments without a field of their own measured, by their names.
     """
@@ -485,6 +496,7 @@ class Record(Model):
     suite: str
     case: Case
     claims: bool = False
+    named: Named | None = None
     outcome: Outcome
     detail: str = ""
     labels: list[str] = Field(default=[])

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bench.records.model import AtLeastOne, Count, Model, NonNegative, Positive, Share
+from bench.records.naming import Named
 from bench.records.record import SCHEMA_VERSION, Case, Metric, Provenance, Quality, Weights
 
 KIND = "lite-llm4rec-studies"
@@ -21,6 +22,7 @@ class Evaluation(Model):
 
     Attributes:
         case: What was ranked, named as in records; `batch_size` is that of ranking.
+        named: What people call it; None in studies made before there were names.
         labels: Cautions that must stand beside the figures.
         weights: What ranked, and how it was trained.
         quality: Quality of all users; it holds where each target stands, so that evaluations compare user by user.
@@ -30,6 +32,7 @@ class Evaluation(Model):
     """
 
     case: Case
+    named: Named | None = None
     labels: list[str] = Field(default=[])
     weights: Weights
     quality: Quality
@@ -74,6 +77,7 @@ class BeamStudy(Model):
 
     Attributes:
         case: The weights, under the decoder that searched with the first width.
+        named: As `Evaluation.named`.
         labels: Cautions that must stand beside the figures.
         weights: What ranked.
         users: Users ranked, a seeded sample where not all.
@@ -86,6 +90,7 @@ class BeamStudy(Model):
     """
 
     case: Case
+    named: Named | None = None
     labels: list[str] = Field(default=[])
     weights: Weights
     users: AtLeastOne
@@ -122,6 +127,7 @@ class Limited(Model):
 
     Attributes:
         recommender: `Case.variant` of what ranked.
+        label: What people call it; empty in studies made before there were names.
         sha256: Digest of its weights; None where nothing is trained.
         last: How many of the newest items are known; None for all.
         metrics: NDCG@10, HR@10 ...
@@ -129,6 +135,7 @@ class Limited(Model):
     """
 
     recommender: str
+    label: str = ""
     sha256: str | None = None
     last: AtLeastOne | None = None
     metrics: dict[str, Metric]

@@ -23,12 +23,12 @@ from bench.records.record import Quality, Record
 from bench.records.studies import Studies
 from bench.report.drawing.rendering import md_text
 from bench.report.reading.distrust import distrust
+from bench.report.reading.facets import in_common
 from bench.report.reading.findings import times
 from bench.report.reading.joining import with_whole_quality
 from bench.report.reading.labels import (
     NOT_AVAILABLE,
     case_labels,
-    dataset_name,
     group_name,
     machine_name,
     metric_of,
@@ -36,6 +36,7 @@ from bench.report.reading.labels import (
     one_pass_ways,
 )
 from bench.report.reading.ladder import strongest
+from bench.report.reading.naming import base_of, dataset_name, whole_dataset, with_names
 from bench.report.reading.ratios import latency_of, measured, metric, ratio_of
 from bench.report.reading.trained import how_trained, not_compared
 from bench.report.run.first_rows import first_rows
@@ -149,12 +150,14 @@ def _machine(paper: Path, link: str) -> str:
     records, name = _records(paper), paper.parent.name
     datasets = _by_dataset(records)
     machines = ", ".join(dict.fromkeys(map(machine_name, records)))
+    common = in_common(list(dict.fromkeys(map(whole_dataset, records))))
+    loaded = f"; data{common}" if common else ""
     sentences = [f"- {md_text(_sentence(dataset, rows))}" for dataset, rows in datasets.items()]
     first, rows = next(iter(datasets.items()))
     begun = opening(records, first_rows(records), Studies(), {}, (), distrust(records))
     told = [sentence for sentence in (begun.serve, begun.others, begun.trust) if sentence]
     parts = [
-        f"### {md_text(f'{name}: {machines}')}",
+        f"### {md_text(f'{name}: {machines}{loaded}')}",
         "\n".join(f"1. {md_text(sentence)}" for sentence in told),
         f"![{md_text(f'{BEST} against latency on ' + ', '.join(datasets) + f'; {name}')}]({link}/{FIGURE})",
         f"On {md_text(first)}:",
@@ -175,7 +178,7 @@ def _records(paper: Path) -> list[Record]:
         raise UserError(f"{paper / RUN} holds no measured case of seed 0: measure again")
     studies = either(paper / STUDIES)
     evaluations = store.read_studies(studies).studies.evaluations if studies.exists() else []
-    return with_whole_quality(records, evaluations)
+    return with_names(with_whole_quality(records, evaluations))
 
 
 def _seed(record: Record) -> int:
@@ -258,7 +261,7 @@ def _verdict(ours: TableRow, beams: TableRow) -> str:
     own, other = ours.quality.metrics[BEST], beams.quality.metrics[BEST]
     low, high = (own.low - other.high, own.high - other.low) if paired is None else (paired.low, paired.high)
     if low > 0:
-        return f"{ours.records[0].case.recommender} ranks above the best beam search that was trained here"
+        return f"{base_of(ours.records[0])} ranks above the best beam search that was trained here"
     return "beam search ranks better" if high < 0 else "beam search gains nothing that shows"
 
 

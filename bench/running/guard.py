@@ -110,7 +110,7 @@ class Guard:
             except CaseEndedError as error:
                 ended = next((planned for planned in left if planned.case.name == error.case), left[0])
                 records[ended.case.name] = self._kept(failed(self._options, self._dataset, ended.case, error.why))
-        return [records[planned.case.name] for planned in group]
+        return [records[planned.case.name].model_copy(update={"named": planned.named}) for planned in group]
 
     def close(self) -> None:
         """End the measuring process, if there is one."""

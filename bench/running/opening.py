@@ -10,9 +10,11 @@ from pathlib import Path
 import torch
 
 from bench.data.dataset import Dataset
+from bench.records.naming import Named
 from bench.records.record import Case, Weights, WeightsKind
 from bench.running.building import describe, labels_of
 from bench.suites import cases
+from bench.suites.naming import named_of
 from bench.training import checkpoints
 from bench.training.recipes import resolve
 from models import registry
@@ -62,6 +64,10 @@ class Opened:
             threads=torch.get_num_threads(),
             **generative,
         )
+
+    def named(self, case: Case) -> Named:
+        """Return what people call it."""
+        return named_of(self.name, self.dataset.name, case.settings)
 
     def weights(self, case: Case) -> Weights:
         """Say what the weights are."""

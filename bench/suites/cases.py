@@ -27,9 +27,11 @@ from bench.ground.bounds import (
 from bench.ground.textfiles import read_json, read_text
 from bench.records.decoders import Search
 from bench.records.load import Offered
+from bench.records.naming import Named
 from bench.records.rankers import Ranking
 from bench.records.record import CLOSED, Case, WeightsKind
 from bench.scenarios.scenarios import SCENARIOS
+from bench.suites.naming import named_of
 from bench.training import recipes
 from models import registry
 from models.decoder import Decoder
@@ -57,6 +59,7 @@ class Entry(BaseModel):
 
     Attributes:
         name: Registry name or ``package.module:Class``.
+        label: What pages call it under these settings; None leaves that to the recommender.
         settings: What differs from its defaults.
         decoders: Which decoders to measure; none named means the default one.
         rankers: Which rankers to measure of what ranks by inner product; none named means the default one.
@@ -74,6 +77,7 @@ class Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
+    label: str | None = Field(default=None, min_length=1)
     settings: dict[str, str | int | float | bool] = {}
     decoders: list[str] = []
     rankers: list[str] = []
@@ -233,6 +237,7 @@ class Planned:
         goal: How many times as long as this case the reference is to take, at least; None where nothing is asked.
         margin: By which share its latency may change and still count as the same.
         claims: Whether the suite tries this recommender's claim.
+        named: What people call its recommender.
 
     """
 
@@ -243,6 +248,7 @@ class Planned:
     goal: float | None = None
     margin: float = 0.05
     claims: bool = False
+    named: Named | None = None
 
 
 def suites() -> dict[str, str]:
@@ -360,6 +366,7 @@ def expand(
                         entry.checkpoint,
                         margin=entry.margin or suite.margin,
                         claims=entry.name in suite.claimants,
+                        named=named_of(entry.name, dataset, serving["settings"], _label(entry, chosen)),
                         goal=goals.get(batch_size) if goals and serving.get("decoder") == part.goal_decoder else None,
                         **plan,
                     )
@@ -437,6 +444,12 @@ def servings(
         for scores in entry.scores or suite.scores
         for width in (suite.beam_widths if row.has_beams else [None])
     ]
+
+
+def _label(entry: Entry, chosen: dict[str, Any]) -> str | None:
+    """Return what the suite calls an entry, unless settings named on the command line made something else of it."""
+    kept = all(entry.settings.get(name, value) == value for name, value in chosen.items())
+    return entry.label if kept else None
 
 
 def _ways(kind: type[Recommender], suite: Suite, device: torch.device) -> tuple[bool, ...]:

@@ -64,6 +64,7 @@ from models.recommender import (
     phase,
 )
 from models.sequences import Cuts
+from models.spoken import Spoken
 from models.tokenizers import tokenizer_for, tokenizer_name
 
 BACKBONES = {"compact": "compact-llama"}
@@ -99,6 +100,7 @@ class DeftRec(TrainableRecommender):
     """
 
     settings_type = Settings
+    spoken = Spoken("DeftRec")
     decoders = by_name(DDPM, GUIDED)
     config_class = DeftRecConfig
     config: DeftRecConfig

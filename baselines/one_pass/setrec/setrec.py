@@ -47,6 +47,7 @@ from models.losses import catalogue_cross_entropy
 from models.ranking.inner_product import InnerProduct
 from models.recommender import PADDING, Catalogue, Examples, History, TrainableRecommender
 from models.sequences import Prefixes, Windows, collate_windows, request_batch
+from models.spoken import Spoken
 
 HIDDEN = {"compact": (128,), "compact-causal": (128,)}
 """Widths of the autoencoder's layers by preset; all other presets have the published ones."""
@@ -117,6 +118,7 @@ class SetRec(InnerProduct, TrainableRecommender):
     """
 
     settings_type = Settings
+    spoken = Spoken("SETRec")
     config_class = SetRecConfig
     config: SetRecConfig
     vectors: Tensor | None

@@ -42,6 +42,7 @@ from models.item_vectors import as_config
 from models.losses import catalogue_cross_entropy
 from models.recommender import PADDING, Catalogue, History, TrainableRecommender
 from models.sequences import Windows, collate_windows, request_batch
+from models.spoken import Spoken
 
 
 class Role(StrEnum):
@@ -143,6 +144,7 @@ class SLMRec(ItemScored):
     """
 
     settings_type = Settings
+    spoken = Spoken("SLMRec", {"SLMRec (teacher)": {"role": "teacher"}})
     config_class = SLMRecConfig
     config: SLMRecConfig
     vectors: Tensor  # [n + 1, d]

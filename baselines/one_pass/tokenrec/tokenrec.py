@@ -65,6 +65,7 @@ from models.recommender import (
     phase,
 )
 from models.sequences import Cuts
+from models.spoken import Spoken
 from models.tokenizers import TOKENIZER, tokenizer_for, tokenizer_name
 
 GRAPH_WIDTH, GRAPH_LAYERS = 64, 3
@@ -165,6 +166,7 @@ class TokenRec(InnerProduct, TrainableRecommender):
     """
 
     settings_type = Settings
+    spoken = Spoken("TokenRec")
     config_class = TokenRecConfig
     config: TokenRecConfig
     item_vectors: Tensor

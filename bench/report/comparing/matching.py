@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bench.records.decoders import FULL_VOCAB
 from bench.records.record import Case, Record
 from bench.report.reading.labels import NONE
+from bench.report.reading.naming import caption, dataset_name
 from bench.report.reading.ratios import measured
 
 Value = str | int | float | bool | None
@@ -172,8 +173,8 @@ def holdings(records: Sequence[Record]) -> str:
     """Say in a few words what a file holds: recommenders, datasets, and the setting."""
     cases = [record.case for record in records]
     parts = [
-        _several([case.variant for case in cases]),
-        "on " + _several([case.dataset_variant for case in cases]),
+        _several([caption(record) for record in records]),
+        "on " + _several([dataset_name(record) for record in records]),
         _several([case.device for case in cases]),
         _several([case.dtype for case in cases]),
         "batch " + _several([str(case.batch_size) for case in cases]),

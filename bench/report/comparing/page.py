@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from bench.report.comparing.sources import ResultSource
 from bench.report.drawing.figure import Drawing
 from bench.report.drawing.writing import write_page
 from bench.report.reading.labels import listed
+from bench.report.reading.naming import Names
 from models.errors import UserError
 
 LEAST_FILES = 2
@@ -71,6 +72,8 @@ def write_comparison(
     if len(runs) < LEAST_FILES:
         raise UserError(f"--compare needs two results files or more, the base first; given: {len(runs)}")
     base, *others = origins.sources(runs)
+    names = Names([record for run in runs for record in run.records], say_once=False)
+    runs = [replace(run, records=tuple(map(names.of, run.records))) for run in runs]
     stored = [record for run in (*past, *runs) for record in run.records]
     compared = [(other, _compared(base, other, margin, stored)) for other in others]
     parts = [part for other, comparison in compared for part in _parts(base, other, comparison, margin)]

@@ -15,7 +15,6 @@ from bench.report.comparing.words import changed
 from bench.report.reading.labels import (
     NOT_AVAILABLE,
     Quantity,
-    caption,
     case_labels,
     mebibytes,
     metric_of,
@@ -25,6 +24,7 @@ from bench.report.reading.labels import (
     significant,
     whole,
 )
+from bench.report.reading.naming import caption
 from bench.report.reading.values import all_values, ratio_cell
 from bench.statistics.between_runs import OneRunEach
 from bench.statistics.intervals import Estimated

@@ -21,7 +21,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 from bench.records.record import Record
 from bench.report.drawing.palette import looks
-from bench.report.reading.labels import Told, caption, case_labels
+from bench.report.reading.labels import case_labels
+from bench.report.reading.naming import Told, caption
 
 STYLE = Path(__file__).with_name("report.mplstyle")
 WIDTH_IN = 8.0

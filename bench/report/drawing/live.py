@@ -91,7 +91,8 @@ def _names(marks: str, anchors: Sequence[str]) -> dict[str, Any]:
         "from": {"data": marks},
         "interactive": False,
         "encode": {"enter": {"text": named, "fontSize": {"value": 12}, "fill": {"value": INK}}},
-        "transform": [{"type": "label", **places}],
+        # An empty name takes a place, too, so those that are shown come first.
+        "transform": [{"type": "label", "sort": {"field": "datum.datum.few", "order": "descending"}, **places}],
     }
 
 

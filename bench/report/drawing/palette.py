@@ -14,7 +14,7 @@ from matplotlib.colors import to_hex, to_rgb
 
 from bench.records.record import Case
 from bench.report.reading.families import Family, family_of
-from bench.report.reading.labels import Told
+from bench.report.reading.naming import Told
 
 FAMILIES: dict[Family, tuple[str, str]] = {
     Family.IDS: ("#0b6e99", "#58b7e3"),

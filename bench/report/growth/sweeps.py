@@ -17,6 +17,7 @@ from bench.records.record import Memory, Record
 from bench.report.drawing.canvas import WIDTH_IN, legend, looks_by_name
 from bench.report.reading.histories import HISTORY_SETTINGS, longest
 from bench.report.reading.labels import decoder_name, machine_name, one_pass_ways
+from bench.report.reading.naming import base_of, named
 from bench.report.reading.ratios import latency_of
 
 POINTS = 3
@@ -142,8 +143,8 @@ def _parts(record: Record, fields: tuple[str, ...]) -> list[str]:
     case = record.case
     swept = HISTORY_SETTINGS if "settings" in fields else ()
     served = decoder_name(record) if case.decoder else ", ".join(one_pass_ways(case))
-    words = [case.recommender, served]
-    words += [f"{name} {value}" for name, value in sorted(case.settings.items()) if name not in swept]
+    words, said = [base_of(record), served], named(record).said
+    words += [said.get(name, f"{name} {value}") for name, value in sorted(case.settings.items()) if name not in swept]
     words += [f"beam {case.beam_width}" if case.beam_width and "beam_width" not in fields else ""]
     words += [f"{case.weights.value} weights", f"{case.threads} threads", f"seen items: {case.seen}"]
     loaded = [f"{name} {value}" for name, value in case.loaded_with.items()]

@@ -9,10 +9,11 @@ from typing import Self
 
 from bench.records.conditions import Overhead
 from bench.records.learning import Ending
-from bench.records.record import Case, Flops, ListAudit, Quality, Record, Unavailable, WeightsKind
+from bench.records.record import Flops, ListAudit, Quality, Record, Unavailable, WeightsKind
 from bench.report.reading.facets import in_common
 from bench.report.reading.histories import is_chosen, longest
-from bench.report.reading.labels import Told, caption, case_labels, dataset_name, groups, listed, machine_name
+from bench.report.reading.labels import case_labels, groups, listed, machine_name
+from bench.report.reading.naming import Told, caption, dataset_name, label_of, named
 from bench.report.reading.ratios import is_measured, latency_of, measured
 from bench.report.reading.trained import UNTOLD, how_trained, to_the_end
 from bench.report.reading.values import further_measures
@@ -155,7 +156,7 @@ def _other_histories(records: Sequence[Record]) -> list[str]:
     for record in measured(records):
         length = longest(record)
         if length is not None and not is_chosen(record.case):
-            lengths.setdefault(length, []).append(record.case.recommender)
+            lengths.setdefault(length, []).append(label_of(record))
     if len(lengths) < 2:  # noqa: PLR2004 - one length is none that differs
         return []
     told = (f"{listed(list(dict.fromkeys(names)))} at most {length} items" for length, names in sorted(lengths.items()))
@@ -187,15 +188,15 @@ def _other_lists(records: Sequence[Record]) -> list[str]:
 
 def _weak_baselines(records: Sequence[Record]) -> list[str]:
     """Name the generative recommenders of which no decoder but the papers' was measured."""
-    decoders: dict[str, list[Case]] = {}
+    searched: dict[str, list[Record]] = {}
     for record in records:
         if record.case.decoder is not None:
-            decoders.setdefault(record.case.recommender, []).append(record.case)
+            searched.setdefault(record.case.recommender, []).append(record)
     return [
-        f"Of {name} only the decoder that the papers run was measured, which is not the fastest: "
+        f"Of {named(own[0]).name} only the decoder that the papers run was measured, which is not the fastest: "
         "what is saved against it is saved in part by writing the search well."
-        for name, cases in decoders.items()
-        if all(case.is_reference for case in cases)
+        for own in searched.values()
+        if all(record.case.is_reference for record in own)
     ]
 
 
@@ -206,7 +207,7 @@ def cut_short(records: Sequence[Told]) -> list[str]:
     for record in records:
         if not to_the_end(record):
             names = by_verdict.setdefault(how_trained(record), {})
-            names.setdefault(record.case.recommender, []).append(dataset_name(record))
+            names.setdefault(named(record).name, []).append(dataset_name(record))
     said = {
         Ending.CUT_SHORT.value: "Training was cut short, more of it would rank better",
         UNTOLD: "Trained to the end or not, nobody knows",

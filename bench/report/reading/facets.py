@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Self
 
 from bench.records.record import Record
-from bench.report.reading.labels import Told, case_labels, dataset_name, machine_name
+from bench.report.reading.labels import case_labels, machine_name
+from bench.report.reading.naming import Told, dataset_name
 
 FACETS = ("dataset", "batch", "device", "dtype", "decoder")
 """In the order in which they are offered."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from bench.records.record import WeightsKind
-from bench.report.reading.labels import Told
+from bench.report.reading.naming import Told
 
 
 class Family(StrEnum):

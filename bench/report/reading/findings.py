@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.records.record import Record, Unavailable
-from bench.report.reading.labels import caption, groups, with_interval
+from bench.report.reading.labels import groups, with_interval
 from bench.report.reading.ladder import reference_of, sizes_match, strongest
+from bench.report.reading.naming import caption
 from bench.report.reading.rankers import served_best
 from bench.report.reading.ratios import measured, metric, ratio_of
 from bench.report.reading.trained import not_compared, to_the_end

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.records.record import Case
-from bench.report.reading.labels import Told
+from bench.report.reading.naming import Told
 
 HISTORY_SETTINGS = ("max_history", "max_length")
 """How recommenders call the most items that they read."""

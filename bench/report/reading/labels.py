@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol, Self
+from typing import Self
 
 from bench.records.decoders import FULL_VOCAB
-from bench.records.record import Case, Metric, Provenance, Record, Weights, WeightsKind
+from bench.records.record import Case, Metric, Provenance, Record
+from bench.report.reading.naming import Told, captions, dataset_name
 
 _MIB = 2**20
 _GIGA = 1e9
@@ -16,22 +17,6 @@ NOT_AVAILABLE = "n/a"
 NONE = "none"
 METRIC_PLACES = 4
 """Decimal places of HR and NDCG, as the field prints them."""
-
-
-class Told(Protocol):
-    """What is known of one case: a record, an evaluation, a study of beams."""
-
-    @property
-    def case(self) -> Case:
-        """What was measured or ranked."""
-
-    @property
-    def weights(self) -> Weights | None:
-        """What was ranked with; None where nothing came of it."""
-
-    @property
-    def provenance(self) -> Provenance:
-        """How to get it again."""
 
 
 def case_labels(records: Sequence[Told], without: Collection[str] = ()) -> list[str]:
@@ -56,16 +41,13 @@ def case_labels(records: Sequence[Told], without: Collection[str] = ()) -> list[
     }
     read_by = [read for name, read in fields.items() if name not in without]
     telling = [read for read in read_by if len({read(record) for record in records}) > 1]
-    names = [", ".join([caption(record), *(read(record) for read in telling)]) for record in records]
+    names = [
+        ", ".join([name, *(read(record) for read in telling)])
+        for name, record in zip(captions(records), records, strict=True)
+    ]
     if len(set(names)) == len(names):
         return names
     return [f"{name}, {record.provenance.started}" for name, record in zip(names, records, strict=True)]
-
-
-def caption(record: Told) -> str:
-    """Name the recommender with its variant, and say so when its weights are random."""
-    untrained = record.case.weights is WeightsKind.UNTRAINED
-    return f"{record.case.variant}, untrained" if untrained else record.case.variant
 
 
 def decoder_name(record: Record) -> str:
@@ -78,16 +60,6 @@ def decoder_name(record: Record) -> str:
 def one_pass_ways(case: Case) -> list[str]:
     """Name how a one-pass case is served, as far as that is not the usual way."""
     return [*([case.ranker] if case.ranker else []), *(["compiled"] if case.compiled else [])]
-
-
-def dataset_name(record: Told) -> str:
-    """Name the dataset with what it was loaded with, and say so when it is generated."""
-    return generated(record.case.dataset_variant, record.provenance)
-
-
-def generated(dataset: str, source: Provenance) -> str:
-    """Say so when a dataset is generated and its name does not tell."""
-    return f"{dataset} (synthetic)" if source.dataset.get("synthetic") and "synthetic" not in dataset else dataset
 
 
 def machine_name(record: Told) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from bench.records.decoders import FULL_VOCAB
 from bench.records.record import Quality, Record, WeightsKind
 from bench.report.reading import histories
-from bench.report.reading.labels import dataset_name, machine_name
+from bench.report.reading.labels import machine_name
+from bench.report.reading.naming import dataset_name, label_of
 from bench.report.reading.ratios import latency_of, measured, metric, ratio_of
 from bench.statistics.latency import Ratio
 
@@ -94,8 +95,7 @@ def _key(record: Record) -> tuple[str, int | None]:
 def _setting(record: Record) -> str:
     """Name what all rungs of a ladder have in common, for readers."""
     case = record.case
-    changed = {name: value for name, value in case.settings.items() if name not in {"preset", "seed"}}
-    words = [case.recommender, str(case.settings.get("preset", "")), *(f"{name} {changed[name]}" for name in changed)]
+    words = [label_of(record), str(case.settings.get("preset", ""))]
     words += ["untrained" if case.weights is WeightsKind.UNTRAINED else "", dataset_name(record), case.device]
     words += [f"batch {case.batch_size}", f"top {case.k}", "" if case.seen == "remove" else f"seen items: {case.seen}"]
     words += [f"beam {case.beam_width}" if case.beam_width else ""]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bench.records.learning import Ending
 from bench.records.record import Weights, WeightsKind
-from bench.report.reading.labels import NONE, Told, listed
+from bench.report.reading.labels import NONE, listed
+from bench.report.reading.naming import Told, label_of
 
 UNTOLD = "not known"
 """In the place of a verdict where no learning curve was kept."""
@@ -36,7 +37,7 @@ def not_compared(*several: Told) -> str:
     """Say why the qualities of some cases are not held against each other; empty where they may be."""
     by_verdict: dict[str, list[str]] = {}
     for told in several:
-        by_verdict.setdefault(how_trained(told), []).append(told.case.recommender)
+        by_verdict.setdefault(how_trained(told), []).append(label_of(told))
     cut, untold = (list(dict.fromkeys(by_verdict.get(verdict, []))) for verdict in (Ending.CUT_SHORT.value, UNTOLD))
     said = [f"the training of {listed(cut)} was cut short"] if cut else []
     ends = "were trained to their ends" if len(untold) > 1 else "was trained to its end"

@@ -15,6 +15,7 @@ from bench.report.reading.labels import (
     significant,
     with_interval,
 )
+from bench.report.reading.naming import caption
 from bench.statistics.between_runs import OneRunEach
 from bench.statistics.intervals import Estimated
 from bench.statistics.latency import latency_median
@@ -32,6 +33,7 @@ def _values(record: Record) -> dict[str, object]:
         "suite": record.suite,
         "recommender": case.recommender,
         "variant": case.variant,
+        "label": caption(record),
         "dataset": case.dataset,
         "loaded_with": ", ".join(f"{name} {value}" for name, value in case.loaded_with.items()),
         "synthetic": record.provenance.dataset.get("synthetic"),

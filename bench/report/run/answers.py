@@ -7,17 +7,9 @@ from dataclasses import dataclass
 
 from bench.records.record import Quality, Record, WeightsKind
 from bench.report.reading.findings import claimants, recall_gain, times
-from bench.report.reading.labels import (
-    caption,
-    dataset_name,
-    groups,
-    listed,
-    machine_name,
-    milliseconds,
-    short_names,
-    significant,
-)
+from bench.report.reading.labels import groups, listed, machine_name, milliseconds, short_names, significant
 from bench.report.reading.ladder import reference_of, strongest
+from bench.report.reading.naming import caption, dataset_name, label_of
 from bench.report.reading.rankers import served_best
 from bench.report.reading.ratios import latency_of, measured, metric, ratio_of
 from bench.report.reading.trained import not_compared
@@ -101,7 +93,7 @@ def gained(all_leads: Sequence[Lead]) -> str:
 
 def _ranked_by(record: Record) -> str:
     ranker = record.case.ranker
-    return record.case.recommender if ranker is None else f"{record.case.recommender} ranked by {ranker}"
+    return label_of(record) if ranker is None else f"{label_of(record)} ranked by {ranker}"
 
 
 def _ranked(lead: Lead) -> bool:

@@ -13,7 +13,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 from bench.records.record import Flops, Memory, Record
 from bench.report.drawing.canvas import log_milliseconds, looks_of, rows_of_cases
-from bench.report.reading.labels import caption, case_labels, milliseconds, operations, significant
+from bench.report.reading.labels import case_labels, milliseconds, operations, significant
+from bench.report.reading.naming import caption
 from bench.report.reading.ratios import latency_of
 
 DOTS = 200

@@ -10,7 +10,7 @@ from bench.records.record import Record
 from bench.records.studies import Studies
 from bench.report.drawing.figure import Drawing
 from bench.report.drawing.section import Section, Titled
-from bench.report.reading.labels import dataset_name
+from bench.report.reading.naming import dataset_name
 from bench.report.reading.ratios import measured
 from bench.report.run.money import Price
 from bench.report.studies.variants import Standing, Variant

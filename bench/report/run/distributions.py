@@ -20,7 +20,6 @@ from bench.report.reading.facets import chosen_labels
 from bench.report.reading.labels import (
     NOT_AVAILABLE,
     Quantity,
-    caption,
     case_labels,
     groups,
     milliseconds,
@@ -28,6 +27,7 @@ from bench.report.reading.labels import (
     whole,
     with_interval,
 )
+from bench.report.reading.naming import caption
 from bench.report.reading.ratios import latency_of, measured
 from bench.statistics.latency import latency_median
 

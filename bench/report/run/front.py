@@ -14,7 +14,8 @@ from matplotlib.lines import Line2D
 
 from bench.records.record import Memory, Quality, Record
 from bench.report.drawing.canvas import WIDTH_IN, legend, log_milliseconds, looks_of, two_lines
-from bench.report.reading.labels import caption, group_name, groups, mebibytes, milliseconds
+from bench.report.reading.labels import group_name, groups, mebibytes, milliseconds
+from bench.report.reading.naming import caption
 from bench.report.reading.ratios import latency_of, metric
 
 QUALITY = "NDCG@10"
@@ -163,7 +164,8 @@ def points(records: Sequence[Record]) -> pd.DataFrame:
         rows.append(
             {
                 "group": group_name(record),
-                "recommender": caption(record),
+                "recommender": record.case.variant,
+                "label": caption(record),
                 QUALITY: quality.value,
                 f"{QUALITY}_low": quality.low,
                 f"{QUALITY}_high": quality.high,

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from bench.records.record import Record
 from bench.records.store import Run, StudyFile
-from bench.records.studies import Studies
+from bench.records.studies import LeakProbe, ShortcutProbe, Studies
 from bench.report.drawing.figure import Drawing
 from bench.report.drawing.section import Section
 from bench.report.reading.distrust import Doubt, Severity, distrust, graver_first
 from bench.report.reading.joining import with_whole_quality
-from bench.report.reading.labels import Told
+from bench.report.reading.naming import Told, page_names
 from bench.report.run.chapter import Material
 from bench.report.run.chapters import sections
 from bench.report.run.figures import draw_all
@@ -35,6 +35,7 @@ class Known:
         records: Records of all runs, with the quality of the largest evaluation, but for services.
         served: Those of services.
         studies: Studies of all files.
+        probes: Those of datasets, which are named in full.
         places: What was evaluated, by dataset, best first.
         drawings: Figures of records, by name.
         sections: Parts of the page.
@@ -51,6 +52,7 @@ class Known:
     records: list[Record]
     served: list[Record]
     studies: Studies
+    probes: list[LeakProbe | ShortcutProbe]
     places: dict[str, list[Standing]]
     drawings: dict[str, Drawing]
     sections: list[Section]
@@ -71,7 +73,8 @@ def known_of(runs: Sequence[Run], files: Sequence[StudyFile], prices: Sequence[P
     studies = Studies()
     for file in files:
         studies = studies.joined(file.studies)
-    stored = [record for run in runs for record in run.records]
+    probes = studies.probes
+    stored, studies = page_names([record for run in runs for record in run.records], studies)
     whole_quality = with_whole_quality(stored, studies.evaluations)
     records = [record for record in whole_quality if record.case.load is None]
     served = [record for record in whole_quality if record.case.load is not None]
@@ -86,5 +89,5 @@ def known_of(runs: Sequence[Run], files: Sequence[StudyFile], prices: Sequence[P
     parts = ablations.parts(studies.ablations, evaluated, records)
     begun = opening(records, rows, studies, places, parts, every)
     return Known(
-        runs, files, records, served, studies, places, drawings, all_sections, prices, folder, rows, begun, told
+        runs, files, records, served, studies, probes, places, drawings, all_sections, prices, folder, rows, begun, told
     )

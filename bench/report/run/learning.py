@@ -19,7 +19,8 @@ from bench.report.drawing.lines import Along, lines
 from bench.report.drawing.live import Live
 from bench.report.drawing.section import Titled
 from bench.report.reading.families import family_of
-from bench.report.reading.labels import NOT_AVAILABLE, Quantity, Told, case_labels, dataset_name, significant, whole
+from bench.report.reading.labels import NOT_AVAILABLE, Quantity, case_labels, significant, whole
+from bench.report.reading.naming import Told, dataset_name
 from bench.report.reading.trained import verdict
 from bench.report.run.chapter import About, Chapter, Content, Material
 from bench.report.studies.variants import UNTOLD

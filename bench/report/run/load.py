@@ -14,9 +14,7 @@ from bench.report.reading.labels import (
     NONE,
     NOT_AVAILABLE,
     Quantity,
-    caption,
     case_labels,
-    dataset_name,
     listed,
     machine_name,
     mebibytes,
@@ -27,6 +25,7 @@ from bench.report.reading.labels import (
     significant,
     with_interval,
 )
+from bench.report.reading.naming import caption, dataset_name
 from bench.report.reading.ratios import measured
 from bench.report.run import served
 from bench.report.run.chapter import About, Chapter, Content, Material

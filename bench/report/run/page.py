@@ -14,7 +14,8 @@ from bench.report.drawing.rendering import environment
 from bench.report.drawing.section import Section
 from bench.report.drawing.writing import MADE_BY
 from bench.report.reading import findings
-from bench.report.reading.labels import dataset_name, machine_name
+from bench.report.reading.labels import machine_name
+from bench.report.reading.naming import dataset_name
 from bench.report.reading.ratios import is_measured, measured
 from bench.report.run import answers, formats, load, money, tables
 from bench.report.run.chapter import About

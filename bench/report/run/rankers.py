@@ -8,14 +8,8 @@ from bench.records.rankers import MOST_LOST
 from bench.records.record import Record
 from bench.report.drawing.section import Titled
 from bench.report.reading.facets import Chosen, facets_of
-from bench.report.reading.labels import (
-    NOT_AVAILABLE,
-    Quantity,
-    dataset_name,
-    mebibytes,
-    milliseconds,
-    share,
-)
+from bench.report.reading.labels import NOT_AVAILABLE, Quantity, mebibytes, milliseconds, share
+from bench.report.reading.naming import dataset_name, label_of
 from bench.report.reading.rankers import Served, ways
 from bench.report.reading.ratios import latency_of
 from bench.report.reading.values import ratio_cell
@@ -62,8 +56,7 @@ def _cells(served: Served) -> dict[str, str]:
 
 def _setting(record: Record) -> str:
     case = record.case
-    changed = [f"{name} {value}" for name, value in case.settings.items() if name not in {"preset", "seed"}]
-    words = [case.recommender, str(case.settings.get("preset", "")), *changed, dataset_name(record), case.device]
+    words = [label_of(record), str(case.settings.get("preset", "")), dataset_name(record), case.device]
     words += [case.dtype, f"batch {case.batch_size}", f"top {case.k}"]
     words += [] if case.seen == "remove" else [f"seen items: {case.seen}"]
     return ", ".join(word for word in words if word)

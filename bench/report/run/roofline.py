@@ -19,7 +19,8 @@ from bench.report.drawing.canvas import WIDTH_IN, legend, looks_of
 from bench.report.drawing.lines import Along, lines
 from bench.report.drawing.live import Live
 from bench.report.reading.facets import chosen_labels
-from bench.report.reading.labels import caption, case_labels, milliseconds, number, share, significant, with_interval
+from bench.report.reading.labels import case_labels, milliseconds, number, share, significant, with_interval
+from bench.report.reading.naming import caption
 from bench.report.reading.ratios import is_measured, latency_of
 from bench.report.run.live import chosen_rows
 

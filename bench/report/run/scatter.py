@@ -34,6 +34,7 @@ def scatter(rows: Sequence[FirstRow]) -> Live | None:
         "axis": {"format": "~g", "tickCount": 5, "grid": False},
     }
     y = {"field": "quality", "type": "quantitative", "title": QUALITY, "axis": {"tickCount": 5}}
+    y["scale"] = {"padding": 10}  # room for a name above the best mark
     kinds = {
         "field": "kind",
         "type": "nominal",
@@ -49,7 +50,7 @@ def scatter(rows: Sequence[FirstRow]) -> Live | None:
     }
     spec = {
         "$schema": SCHEMA,
-        "height": 260,
+        "height": 340,
         "layer": [
             {
                 "transform": RUNNING_BEST,

@@ -16,7 +16,8 @@ from bench.records.load import Trial
 from bench.records.record import Record
 from bench.report.drawing.canvas import legend, looks_of, panels_of
 from bench.report.drawing.figure import Drawing, drawn
-from bench.report.reading.labels import caption, significant
+from bench.report.reading.labels import significant
+from bench.report.reading.naming import caption
 
 MOST_PANELS = 8
 HEIGHT_IN = 3.1

@@ -11,7 +11,8 @@ from urllib.parse import quote
 from bench.records.record import Case, Provenance, Record
 from bench.report.reading.distrust import LOAD
 from bench.report.reading.facets import in_common
-from bench.report.reading.labels import case_labels, dataset_name, generated, listed, machine_name, machine_of
+from bench.report.reading.labels import case_labels, listed, machine_name, machine_of
+from bench.report.reading.naming import generated, whole_dataset
 from bench.report.run.known import Known
 from bench.report.run.opening import MOST_NAMED
 from bench.report.studies.doubts import studied
@@ -25,7 +26,7 @@ def title_of(page: Known) -> str:
 def crumbs_of(page: Known) -> list[str]:
     """Return what the page is about in a few words: data, machine, suite, day and commit."""
     told = page.told
-    datasets = list(dict.fromkeys(map(dataset_name, told)))
+    datasets = list(dict.fromkeys(map(whole_dataset, told)))
     common = in_common(datasets)
     data = listed([name.removesuffix(common) for name in datasets])
     data = (data if len(datasets) <= MOST_NAMED else f"{len(datasets)} datasets") + common
@@ -56,8 +57,8 @@ def _source(source: Provenance, path: Path, taken: str, folder: Path) -> dict[st
 
 def datasets_of(page: Known) -> list[dict[str, Any]]:
     """Return the facts and warnings of each dataset, once."""
-    sources = [(dataset_name(told), told.provenance) for told in page.told]
-    sources += [(generated(probe.dataset, probe.provenance), probe.provenance) for probe in page.studies.probes]
+    sources = [(whole_dataset(told), told.provenance) for told in page.told]
+    sources += [(generated(probe.dataset, probe.provenance), probe.provenance) for probe in page.probes]
     by_name: dict[str, dict[str, Any]] = {}
     for name, source in sources:
         facts = {fact: value for fact, value in source.dataset.items() if value is not None}
@@ -68,7 +69,7 @@ def datasets_of(page: Known) -> list[dict[str, Any]]:
 def machines_of(page: Known) -> list[dict[str, Any]]:
     """Return facts and software of each machine, once, with the span of its load."""
     sources = [(machine_name(told), told.provenance) for told in page.told]
-    sources += [(machine_of(probe.provenance, "cpu"), probe.provenance) for probe in page.studies.probes]
+    sources += [(machine_of(probe.provenance, "cpu"), probe.provenance) for probe in page.probes]
     by_name: dict[str, dict[str, Any]] = {}
     for name, source in sources:
         facts = {fact: value for fact, value in source.machine.items() if value is not None}

@@ -15,8 +15,6 @@ from bench.report.reading.findings import comparisons, percent_saved, recall_cha
 from bench.report.reading.labels import (
     NOT_AVAILABLE,
     Quantity,
-    caption,
-    dataset_name,
     decoder_name,
     mebibytes,
     metric_of,
@@ -28,6 +26,7 @@ from bench.report.reading.labels import (
     whole,
 )
 from bench.report.reading.ladder import Rung, ladders
+from bench.report.reading.naming import caption, dataset_name
 from bench.report.reading.ratios import is_measured, latency_of, measured
 from bench.report.reading.trained import how_trained
 from bench.report.reading.values import as_number, further_measures, ratio_cell
@@ -230,6 +229,7 @@ def settings(records: Sequence[Record | Evaluation]) -> pd.DataFrame:
             key,
             {
                 "recommender": key,
+                "as it is typed": record.case.recommender,
                 "settings": _pairs(record.weights.settings),
                 "training": _pairs(record.weights.training) or "none",
                 "tokenizer": record.weights.tokenizer or "none",

@@ -14,6 +14,7 @@ from bench.records.studies import Studies
 from bench.report.reading.distrust import distrust, graver_first
 from bench.report.reading.facets import ANY, FACETS
 from bench.report.reading.joining import with_whole_quality
+from bench.report.reading.naming import page_names, whole_dataset
 from bench.report.run.first_rows import QUALITY, FirstRow, first_rows
 from bench.report.run.first_table import COLUMNS, ShownRow, shown_rows
 from bench.report.run.fits import first_choice
@@ -45,7 +46,8 @@ def print_rows(
     studies = Studies()
     for file in files:
         studies = studies.joined(file.studies)
-    whole_quality = with_whole_quality(stored, studies.evaluations)
+    named, studies = page_names(stored, studies)
+    whole_quality = with_whole_quality(named, studies.evaluations)
     records = [record for record in whole_quality if record.case.load is None]
     served = [record for record in whole_quality if record.case.load is not None]
     rows, evaluated = first_rows(records, served), variants(studies.evaluations)
@@ -66,7 +68,8 @@ def print_opening(
     chosen = first_choice([row.record for row in rows])
     shown = [shown_row for shown_row in shown_rows(rows, chosen, prices) if not shown_row.hidden]
     if shown:
-        console.print(_table(shown[:MOST], ", ".join(_words(chosen))))
+        data = whole_dataset(shown[0].row.record)  # nothing else here says what it was loaded with
+        console.print(_table(shown[:MOST], ", ".join(_words({**chosen, "dataset": data}))))
         if len(shown) > MOST:
             console.print(Text(f"{len(shown) - MOST} more of this setting are on the page.", style="dim"))
 

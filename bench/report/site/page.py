@@ -15,6 +15,7 @@ from bench.records.record import Record
 from bench.report.drawing.rendering import environment
 from bench.report.drawing.writing import MADE_BY
 from bench.report.reading.labels import machine_name
+from bench.report.reading.naming import with_names
 from bench.report.reading.ratios import measured, metric
 from bench.report.run import money
 from bench.report.run.first_rows import QUALITY, first_rows
@@ -109,7 +110,7 @@ def _name(root: Path, page: Known) -> str:
 def _index(root: Path, pages: Sequence[Known], prices: Sequence[Price]) -> str:
     """Render the index: the answer of the page that holds most, all cases of all machines, and all pages."""
     ordered = sorted(pages, key=_ranked, reverse=True)
-    records = newest([record for page in ordered for record in page.records])
+    records = with_names(newest([record for page in ordered for record in page.records]))
     rows = first_rows(records)
     machines: dict[str, list[Entry]] = {}
     for page in ordered:

@@ -15,13 +15,12 @@ from bench.report.reading.labels import (
     NONE,
     NOT_AVAILABLE,
     Quantity,
-    Told,
-    dataset_name,
     machine_name,
     metric_of,
     milliseconds,
     with_interval,
 )
+from bench.report.reading.naming import Names, Told, dataset_name
 from bench.report.reading.ratios import latency_of, measured, ratio_of
 from bench.report.reading.trained import how_trained
 from bench.report.studies.quality import training_of
@@ -39,7 +38,7 @@ class Variation:
     """One row of an ablation.
 
     Attributes:
-        name: `Case.variant`.
+        name: What it is called.
         quality: Quality of the evaluation, or where there is none, of what was timed; None where there is neither.
         change: Change of NDCG@10 against the base's; None for the base itself, and where it cannot be told.
         record: What was timed at the base's smallest batch; None where nothing was.
@@ -98,11 +97,12 @@ def parts(ablations: Sequence[Ablation], evaluated: Sequence[Variant], records: 
 def _part(ablation: Ablation, evaluated: Sequence[Variant], records: Sequence[Record]) -> AblationPart:
     here = [variant for variant in evaluated if _is_on(variant, ablation.dataset)]
     timed = [record for record in measured(records) if record.case.dataset_variant == ablation.dataset]
+    told: list[Told] = [*(variant.shown for variant in here), *timed]
     wanted = set(ablation.weights.values())
     own = [seed for variant in here for seed in variant.seeds if not wanted or seed.weights.sha256 in wanted]
-    base = _variation(ablation.base, None, own, timed)
-    others = tuple(_variation(name, base, own, timed) for name in ablation.others)
-    told: list[Told] = [*(variant.shown for variant in here), *timed]
+    names = Names([*own, *timed])
+    base = _variation(ablation.base, None, own, timed, names)
+    others = tuple(_variation(name, base, own, timed, names) for name in ablation.others)
     return AblationPart(ablation.title, dataset_name(told[0]) if told else ablation.dataset, base, others)
 
 
@@ -111,7 +111,7 @@ def _is_on(variant: Variant, dataset: str) -> bool:
 
 
 def _variation(
-    name: str, base: Variation | None, evaluations: Sequence[Evaluation], timed: Sequence[Record]
+    name: str, base: Variation | None, evaluations: Sequence[Evaluation], timed: Sequence[Record], names: Names
 ) -> Variation:
     preset = None if base is None or base.weights is None else base.weights.settings.get("preset")
     shown = [seed for seed in evaluations if seed.case.variant == name]
@@ -135,7 +135,7 @@ def _variation(
     cut = Ending.CUT_SHORT.value in (how_trained(source), "" if base is None else base.trained)
     comparable = not cut and (not other or (both and how_trained(source) in ENDED))
     return Variation(
-        name,
+        names.caption(source),
         quality,
         change,
         record,

@@ -17,17 +17,8 @@ from bench.report.drawing.canvas import legend, looks_by_name, panels_of
 from bench.report.drawing.lines import Along, lines
 from bench.report.drawing.live import Live
 from bench.report.reading.families import family_of
-from bench.report.reading.labels import (
-    NONE,
-    NOT_AVAILABLE,
-    Quantity,
-    case_labels,
-    dataset_name,
-    metric_of,
-    number,
-    share,
-    whole,
-)
+from bench.report.reading.labels import NONE, NOT_AVAILABLE, Quantity, case_labels, metric_of, number, share, whole
+from bench.report.reading.naming import dataset_name
 from bench.report.studies.variants import UNTOLD
 
 DRAWN = "HR@10"

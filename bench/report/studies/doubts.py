@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.records.record import Provenance
 from bench.records.studies import Studies
 from bench.report.reading.distrust import Doubt, Severity, cut_short, few
+from bench.report.reading.naming import caption, dataset_name, label_of
 
 
 def doubts(studies: Studies) -> list[Doubt]:
@@ -16,7 +17,7 @@ def doubts(studies: Studies) -> list[Doubt]:
         every.append(Doubt("Synthetic data: orderings of quality need not hold on real data.", Severity.COMPARED))
     every += [
         Doubt(
-            f"{study.case.recommender} on {study.case.dataset_variant}: its beams were studied on {study.users:,} of "
+            f"{label_of(study)} on {dataset_name(study)}: its beams were studied on {study.users:,} of "
             f"{study.all_users:,} users.",
             Severity.NOISY,
         )
@@ -32,12 +33,11 @@ def doubts(studies: Studies) -> list[Doubt]:
 def _labelled(studies: Studies) -> list[str]:
     """Name what is labelled, each label once."""
     names: dict[str, list[str]] = {}
-    told = [(evaluation.case, evaluation.labels) for evaluation in studies.evaluations] + [
-        (study.case, study.labels) for study in studies.beams
-    ]
-    for case, labels in told:
+    told = [(caption(evaluation), evaluation.labels) for evaluation in studies.evaluations]
+    told += [(caption(study), study.labels) for study in studies.beams]
+    for name, labels in told:
         for label in labels:
-            names.setdefault(label, []).append(case.variant)
+            names.setdefault(label, []).append(name)
     return [f"{few(cases)}: {label}." for label, cases in names.items()]
 
 

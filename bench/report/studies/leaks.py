@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.records.studies import Evaluation, LeakProbe
-from bench.report.reading.labels import NONE, NOT_AVAILABLE, generated, metric_of
+from bench.report.reading.labels import NONE, NOT_AVAILABLE, metric_of
+from bench.report.reading.naming import generated
 from bench.report.studies.variants import Variant, variant_key
 from bench.statistics.quality import relative_change
 

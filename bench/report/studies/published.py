@@ -17,6 +17,7 @@ from bench.records.model import Model
 from bench.records.record import Case, WeightsKind
 from bench.records.studies import Evaluation
 from bench.report.reading.labels import NOT_AVAILABLE, metric_of, significant
+from bench.report.reading.naming import captions, dataset_name
 from models.errors import UserError
 
 PUBLISHED = Path(__file__).with_name("published.toml")
@@ -130,6 +131,7 @@ def published_beside(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
         for evaluation in evaluations
         if evaluation.quality.split == "test" and evaluation.case.weights is not WeightsKind.UNTRAINED
     ]
+    names = dict(zip(map(id, usable), captions(usable), strict=True))
     pairs = []
     for row in published_rows():
         fitting = [
@@ -140,7 +142,7 @@ def published_beside(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
         if fitting:
             pairs.append((row, min(fitting, key=lambda evaluation: _distance(evaluation, row))))
     pairs.sort(key=lambda pair: (*_names(pair[1].case), -pair[0].metrics.get("NDCG@10", 0.0)))
-    return pd.DataFrame([_cells(row, ours) for row, ours in pairs], columns=COLUMNS, dtype=object)
+    return pd.DataFrame([_cells(row, ours, names[id(ours)]) for row, ours in pairs], columns=COLUMNS, dtype=object)
 
 
 def _distance(evaluation: Evaluation, row: Published) -> tuple[int, ...]:
@@ -163,17 +165,16 @@ def _names(case: Case) -> tuple[str, str]:
     return case.dataset_variant, case.variant
 
 
-def _cells(row: Published, ours: Evaluation) -> dict[str, str]:
-    dataset, variant = _names(ours.case)
+def _cells(row: Published, ours: Evaluation, name: str) -> dict[str, str]:
     return {
-        "dataset": dataset,
+        "dataset": dataset_name(ours),
         "published": f"{row.method} (misprint)" if row.misprint else row.method,
         "source": row.source,
         "their HR@5": _theirs(row, "HR@5"),
         "their NDCG@5": _theirs(row, "NDCG@5"),
         "their HR@10": _theirs(row, "HR@10"),
         "their NDCG@10": _theirs(row, "NDCG@10"),
-        "ours": variant,
+        "ours": name,
         "our HR@10": metric_of(ours.quality.metrics, "HR@10"),
         "our NDCG@10": metric_of(ours.quality.metrics, "NDCG@10"),
         "ours / theirs": _ratio(row, ours),

@@ -15,7 +15,6 @@ from bench.report.reading.labels import (
     NONE,
     NOT_AVAILABLE,
     Quantity,
-    Told,
     machine_name,
     mebibytes,
     metric_of,
@@ -24,6 +23,7 @@ from bench.report.reading.labels import (
     significant,
     whole,
 )
+from bench.report.reading.naming import Told
 from bench.report.reading.ratios import latency_of, measured
 from bench.report.reading.trained import how_trained, not_compared
 from bench.report.studies.variants import Standing, Variant

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.records.studies import ShortcutProbe
-from bench.report.reading.labels import NOT_AVAILABLE, Quantity, generated, metric_of
+from bench.report.reading.labels import NOT_AVAILABLE, Quantity, metric_of
+from bench.report.reading.naming import generated
 
 SHOWN = "NDCG@10"
 
@@ -38,7 +39,8 @@ def limited(probes: Sequence[ShortcutProbe]) -> pd.DataFrame:
     for probe in probes:
         data = generated(probe.dataset, probe.provenance)
         for ranking in probe.limited:
-            row = rows.setdefault((data, ranking.recommender), {"data": data, "recommender": ranking.recommender})
+            name = ranking.label or ranking.recommender
+            row = rows.setdefault((data, ranking.recommender), {"data": data, "recommender": name})
             row[_column(ranking.last)] = metric_of(ranking.metrics, SHOWN)
     columns = ["data", "recommender", *map(_column, [*counts, None])]
     return pd.DataFrame(list(rows.values()), columns=columns if rows else None).fillna(NOT_AVAILABLE)

@@ -10,7 +10,8 @@ from typing import Any
 
 from bench.records.studies import Evaluation
 from bench.report.reading.joining import TEST
-from bench.report.reading.labels import case_labels, dataset_name
+from bench.report.reading.labels import case_labels
+from bench.report.reading.naming import dataset_name
 from bench.statistics.process_pairs import holm
 from bench.statistics.quality import Difference, quality_difference
 

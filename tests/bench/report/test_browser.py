@@ -199,7 +199,7 @@ def test_tables_of_several_runs_sort_and_filter(opened, name, label, head):
     page.get_by_label(f"Filter {label}").first.fill("popularity")
     names = page.locator(f"{table} tbody th").all_inner_texts()
     assert names
-    assert all("popularity" in name for name in names)
+    assert all("Popularity" in name for name in names)
 
 
 def test_a_table_filters(opened):
@@ -207,7 +207,7 @@ def test_a_table_filters(opened):
     page.get_by_label("Filter Latency", exact=True).fill("popularity")
     names = column(page, "case")
     assert names
-    assert all("popularity" in name for name in names)
+    assert all("Popularity" in name for name in names)
 
 
 def test_a_dataset_and_a_batch_are_found_whatever_is_chosen(opened):
@@ -235,7 +235,7 @@ def test_a_choice_filters_every_table_and_stands_in_the_address(opened):
         "synthetic",
         "32",
     ]
-    assert names_of_first(again) == ["sasrec", "lite-llm4rec", "p5 (beam 20)", "popularity"]
+    assert names_of_first(again) == ["SASRec", "Lite-LLM4Rec", "P5 (beam 20)", "Popularity"]
 
 
 def test_a_table_says_how_much_of_it_is_shown_and_shows_the_rest(opened):
@@ -271,7 +271,7 @@ def test_no_table_is_cut_without_a_sign(opened, width):
 @pytest.mark.parametrize(
     ("kind", "starts", "holds"),
     [
-        ("CSV", "case,NDCG@10,", '"popularity, synthetic'),
+        ("CSV", "case,NDCG@10,", '"Popularity, synthetic'),
         ("CSV", "case,NDCG@10,", "\"'=SUM(A1)"),
         ("Markdown", "| case | NDCG@10 |", "\\|\\`\\*\\_$x^$"),
         ("LaTeX", "\\begin{tabular}{l", "\\$x\\^{}\\$"),
@@ -285,7 +285,7 @@ def test_a_table_is_copied_whole_and_escaped(opened, kind, starts, holds):
     copied = page.wait_for_function("window.copied").json_value()
     assert copied.startswith(starts)
     assert holds in copied
-    assert copied.count("popularity") == sum("popularity" in name for name in column(page, "case", "#results table"))
+    assert copied.count("Popularity") == sum("Popularity" in name for name in column(page, "case", "#results table"))
 
 
 def names_of_first(page):
@@ -298,16 +298,16 @@ SYNTHETIC = "?dataset=synthetic&batch=32"
 def test_what_fits_answers_at_once(opened):
     page = opened(query=SYNTHETIC)
     fits = page.locator("#fits")
-    assert "Best that fits: sasrec (NDCG@10 0.2100" in fits.locator("output").inner_text()
+    assert "Best that fits: SASRec (NDCG@10 0.2100" in fits.locator("output").inner_text()
     fits.locator("input[name=within]").fill("90")
-    assert "Fastest within 90 % of it: popularity" in fits.locator("output").inner_text()
+    assert "Fastest within 90 % of it: Popularity" in fits.locator("output").inner_text()
     fits.locator("input[name=budget]").fill("1")
-    assert "Best that fits: popularity" in fits.locator("output").inner_text()
+    assert "Best that fits: Popularity" in fits.locator("output").inner_text()
     assert page.locator("#first tr.fits").count() == 1
     assert page.locator("#first tr.misses").count() == 3
     fits.locator("input[name=budget]").fill("")
     fits.locator("input[name=users]").fill("30000")
-    assert "Best that fits: popularity" in fits.locator("output").inner_text()
+    assert "Best that fits: Popularity" in fits.locator("output").inner_text()
     fits.locator("input[name=budget]").fill("0.00001")
     assert fits.locator("output").inner_text() == "Nothing measured here fits."
 
@@ -321,7 +321,7 @@ def test_what_fits_takes_a_rate_and_a_limit_of_services(opened):
     fits.locator("input[name=users]").fill("300")
     fits.locator("select[name=time]").select_option("p99")
     fits.locator("input[name=budget]").fill("80")
-    assert "Best that fits: lite-llm4rec (NDCG@10" in fits.locator("output").inner_text()
+    assert "Best that fits: Lite-LLM4Rec (NDCG@10" in fits.locator("output").inner_text()
     assert "at 400 users/s" in page.locator("#first tr.fits").inner_text()
     assert page.locator("#first tr.misses").count() == 1
     fits.locator("input[name=users]").fill("450")
@@ -331,9 +331,9 @@ def test_what_fits_takes_a_rate_and_a_limit_of_services(opened):
 def test_what_leaks_never_fits(opened):
     page = opened(query="?dataset=leaky+(synthetic)")
     page.locator("#fits input[name=budget]").fill("1000")
-    assert names_of_first(page) == ["sasrec", "p5"]
+    assert names_of_first(page) == ["SASRec", "P5"]
     assert page.locator("#first tr.fits th").evaluate_all("all => all.map((one) => one.childNodes[1].textContent)") == [
-        "sasrec"
+        "SASRec"
     ]
 
 
@@ -342,7 +342,7 @@ def test_the_figure_draws_what_is_chosen_and_a_click_marks_its_row(opened):
     drawn = page.locator("figure[data-live=quality_latency] .live")
     page.wait_for_selector("figure[data-live=quality_latency] .live svg")
     assert drawn.get_attribute("data-marks") == "4"
-    assert {"sasrec", "popularity"} <= set(drawn.locator("svg text").all_text_contents())
+    assert {"SASRec", "Popularity"} <= set(drawn.locator("svg text").all_text_contents())
     page.locator("#choice").get_by_text("1 user", exact=True).click()
     page.locator("figure[data-live=quality_latency] .mark-symbol.role-mark path").first.click(force=True)
     page.wait_for_selector("tr.picked")

@@ -107,7 +107,7 @@ def cells(text):
 
 def test_the_block_is_replaced_and_nothing_else(tmp_path):
     text = written(tmp_path)
-    assert text.startswith(f"# Title\n\n{START}\n\n### a-machine: a processor (2 cores)\n\n1. Serve sasrec: the best")
+    assert text.startswith(f"# Title\n\n{START}\n\n### a-machine: a processor (2 cores)\n\n1. Serve SASRec: the best")
     assert text.endswith(f"\n\n{END}\n\nEnd\n")
     assert "old" not in text
     assert "](reports/a-machine/paper/figures/quality_latency.png)" in text
@@ -116,9 +116,9 @@ def test_the_block_is_replaced_and_nothing_else(tmp_path):
 
 def test_the_sentence_holds_the_best_of_both_kinds_against_each_other(tmp_path):
     (sentence,) = [line for line in written(tmp_path).splitlines() if line.startswith("- ")]
-    assert "by sasrec; lite-llm4rec ranks above the best beam search that was trained here" in sentence
-    assert "lite-llm4rec reaches 0.200 [0.180, 0.220]" in sentence  # and not the variant that ranks worse
-    assert "the strongest beam search, p5 (beam 20) under exact, 0.100 [0.090, 0.110]" in sentence  # not tiger
+    assert "by SASRec; Lite-LLM4Rec ranks above the best beam search that was trained here" in sentence
+    assert "Lite-LLM4Rec reaches 0.200 [0.180, 0.220]" in sentence  # and not the variant that ranks worse
+    assert "the strongest beam search, P5 (beam 20) under exact, 0.100 [0.090, 0.110]" in sentence  # not TIGER
     assert re.search(r"a request of 1 user is answered (4\.00|3\.9\d) times \[\S+ \S+\] as fast without it", sentence)
     assert re.search(r"\((20\.0|19\.\d) times \[\S+ \S+\] as fast where it runs under reference", sentence)
 
@@ -129,13 +129,13 @@ def test_of_variants_the_table_has_its_own_and_the_best_that_is_sound(tmp_path):
         for name, ndcg, labels in (("leaky", 0.4, ["leaky"]), ("minilm", 0.3, []), ("ids", 0.22, []))
     ]
     names = [row["recommender"] for row in cells(written(tmp_path, [*RECORDS[:4], *variants]))]
-    assert names == ["lite-llm4rec (minilm)", "sasrec", "lite-llm4rec"]
+    assert names == ["Lite-LLM4Rec, Item LLM minilm", "SASRec", "Lite-LLM4Rec"]
 
 
 def test_the_table_has_a_row_a_recommender_the_best_first(tmp_path):
     table = cells(written(tmp_path))
     assert [row["recommender"] for row in table] == [
-        "sasrec", "lite-llm4rec", "p5 (beam 20)", "tiger (beam 20)",
+        "SASRec", "Lite-LLM4Rec", "P5 (beam 20)", "TIGER (beam 20)",
     ]  # fmt: skip
     assert list(table[0]) == [
         "recommender", "NDCG@10", "p50, batch 1", "p50, batch 32", "papers' decoder, batch 1", "trained to the end",
@@ -151,7 +151,7 @@ def test_rankers_that_lose_little_are_ways_to_serve_one_row_and_the_fastest_is_n
     rankers = [served("int8-rescored", 0.0015), served("ivf", 0.0001, lost=0.3)]
     text = written(tmp_path, [*RECORDS, *rankers])
     rows = {row["recommender"]: row for row in cells(text)}
-    assert re.fullmatch(r"1\.5\d ms \(int8-rescored\)", rows["lite-llm4rec"]["p50, batch 1"])
+    assert re.fullmatch(r"1\.5\d ms \(int8-rescored\)", rows["Lite-LLM4Rec"]["p50, batch 1"])
     assert "without it under int8-rescored" in text
     assert not any("int8" in name for name in rows)
 
@@ -162,9 +162,9 @@ def test_quality_is_that_of_all_users_where_it_was_evaluated(tmp_path):
     other = lite.weights.model_copy(update={"sha256": "another seed"})
     text = written(tmp_path, evaluations=[evaluated(reference, 0.3), evaluated(lite, 0.4, weights=other)])
     table = {row["recommender"]: row["NDCG@10"] for row in cells(text)}
-    assert table["p5 (beam 20)"] == "0.300 [0.270, 0.330]"
-    assert table["lite-llm4rec"].startswith("0.200 ")
-    assert "by p5 (beam 20); beam search ranks better: " in text
+    assert table["P5 (beam 20)"] == "0.300 [0.270, 0.330]"
+    assert table["Lite-LLM4Rec"].startswith("0.200 ")
+    assert "by P5 (beam 20); beam search ranks better: " in text
 
 
 def test_a_difference_is_judged_user_by_user(tmp_path):
@@ -210,7 +210,7 @@ def test_without_quality_only_cost_is_told(tmp_path):
     text = written(tmp_path, [record])
     assert "- On ml-1m, cost alone was measured." in text
     (row,) = cells(text)
-    assert (row["recommender"], row["NDCG@10"]) == ("lite-llm4rec, untrained", "n/a")
+    assert (row["recommender"], row["NDCG@10"]) == ("Lite-LLM4Rec, untrained", "n/a")
 
 
 def test_machines_and_datasets_have_their_own_parts(tmp_path):

@@ -36,7 +36,7 @@ def swept():
 def test_a_line_is_its_law_at_the_size_that_is_asked_for():
     (growth,) = [one for one in growths(sweeps(swept())) if one.sweep.quantity == scale.CATALOGUE]
     table = scale.estimates(growth, items=1e8, rate=1e5).set_index("line")
-    grows = next(name for name in table.index if "lite-llm4rec" in name)
+    grows = next(name for name in table.index if "Lite-LLM4Rec" in name)
     row = table.loc[grows]
     assert row["beyond what was measured"] == "100 times"
     assert row["index"] == f"{256e8 / 2**30:,.3g} GiB"
@@ -63,7 +63,7 @@ def test_a_page_is_written_between_its_markers_alone(tmp_path):
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
-    assert "lite-llm4rec" in text
+    assert "Lite-LLM4Rec" in text
 
 
 def test_what_is_missing_is_said(tmp_path):

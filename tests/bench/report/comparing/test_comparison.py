@@ -144,7 +144,7 @@ def test_a_failed_case_is_matched_and_not_measured(tmp_path):
     assert only(make_record(), failed).verdict is ChangeVerdict.NOT_MEASURED
     text = page(tmp_path, [make_record()], [failed])[1]
     assert "1 NOT MEASURED" in text
-    assert "| lite-llm4rec | NOT MEASURED | " in text
+    assert "| Lite-LLM4Rec | NOT MEASURED | " in text
     assert "out of memory" in text
 
 
@@ -228,7 +228,7 @@ def test_mostly_equal_files_are_not_matched_further():
 
 
 def test_nothing_in_common_says_what_the_files_hold():
-    with pytest.raises(UserError, match=r"no case in common: .*one case \(a; on synthetic.*sasrec, p5") as caught:
+    with pytest.raises(UserError, match=r"no case in common: .*one case \(a; on synthetic.*SASRec, P5") as caught:
         compare([make_record("a")], [make_record(case=make_case(n, batch_size=1, k=5)) for n in ("sasrec", "p5")])
     assert "\n" not in str(caught.value)
 
@@ -400,7 +400,7 @@ def test_the_markdown_says_what_was_found_and_where_from(tmp_path):
     ):
         assert words in text
         assert words in html
-    assert "| p5 (reference, beam 20), batch 1 | SLOWER | " in text
+    assert "| P5 (reference, beam 20), batch 1 | SLOWER | " in text
     assert text.count("<details>") == text.count("</details>") > 0
 
 

@@ -71,7 +71,7 @@ def test_many_pairs_are_crossed_at_once():
 
 def test_a_crossing_inside_the_measured_range_is_interpolated():
     (row,) = crossings(grown(GROWING, STEADY)).to_dict("records")
-    assert (row["faster below"], row["faster beyond"]) == ("lite-llm4rec", "tiger, exact")
+    assert (row["faster below"], row["faster beyond"]) == ("Lite-LLM4Rec", "TIGER, exact")
     assert float(row["they cross at"]) == pytest.approx(20, rel=0.05)
     low, high = map(float, row["95 % interval"].strip("[]").split(", "))
     assert low < 20 < high
@@ -126,7 +126,7 @@ def test_a_level_line_crosses_what_grows_with_beams():
         for width in (20, 50, 100, 500)
     ]
     (found,) = find(grown([*beams, make_record(median_s=0.02), make_record("sasrec", median_s=1.0)]))
-    assert (found.below, found.beyond) == ("tiger, exact", "lite-llm4rec")
+    assert (found.below, found.beyond) == ("TIGER, exact", "Lite-LLM4Rec")
     assert found.at == pytest.approx(200, rel=0.05)
     assert found.inside
 

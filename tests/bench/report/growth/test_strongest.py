@@ -36,7 +36,7 @@ def grown(*lines):
 def test_the_strongest_of_both_sides_cross_where_neither_exact_nor_coarse_ones_do():
     (found,) = overtakings(grown(EXACT, QUICK, COARSE, BEAMS, SLOW))
     assert found.at == pytest.approx(80, rel=0.05)
-    assert (found.one_pass, found.beams) == ("lite-llm4rec, int8-rescored", "p5, exact")
+    assert (found.one_pass, found.beams) == ("Lite-LLM4Rec, int8-rescored", "P5, exact")
     assert found.one_pass_first
     assert found.inside
     assert found.low <= found.at <= found.high
@@ -45,8 +45,8 @@ def test_the_strongest_of_both_sides_cross_where_neither_exact_nor_coarse_ones_d
 def test_it_is_said_in_a_sentence_that_names_both():
     text = describe(grown(EXACT, QUICK, BEAMS))
     assert text.startswith(
-        "Against batch size, the strongest one pass (lite-llm4rec, int8-rescored) is faster than the strongest beams "
-        "(p5, exact) up to "
+        "Against batch size, the strongest one pass (Lite-LLM4Rec, int8-rescored) is faster than the strongest beams "
+        "(P5, exact) up to "
     )
     assert text.endswith("(interpolated).")
 

@@ -25,10 +25,10 @@ LITE = make_record(median_s=0.002)
 def test_beam_widths_make_a_line_a_decoder_and_the_one_pass_is_level():
     (found,) = sweeps([*BEAMS, LITE])
     assert found.quantity == "beam width"
-    assert list(found.lines) == ["tiger, reference", "tiger, exact"]
-    assert [value for value, _ in found.lines["tiger, exact"]] == [20, 100, 500]
-    assert list(found.level) == ["lite-llm4rec"]
-    assert "tiger, exact (synthetic, cpu, float32, batch 32, top 20" in describe([found])
+    assert list(found.lines) == ["TIGER, reference", "TIGER, exact"]
+    assert [value for value, _ in found.lines["TIGER, exact"]] == [20, 100, 500]
+    assert list(found.level) == ["Lite-LLM4Rec"]
+    assert "TIGER, exact (synthetic, cpu, float32, batch 32, top 20" in describe([found])
     assert "25 times as long at beam width 500 as at 20" in describe([found])
 
 
@@ -51,9 +51,9 @@ def test_batches_histories_and_catalogues_make_lines():
         for items in (3000, 12000, 100000)
     ]
     found = {sweep.quantity: sweep for sweep in sweeps([*batches, *histories, *catalogues])}
-    assert [value for value, _ in found["batch size"].lines["lite-llm4rec"]] == [1, 8, 64]
-    assert [value for value, _ in found["longest history, items"].lines["sasrec"]] == [5, 20, 50]
-    assert [value for value, _ in found["catalogue, items"].lines["popularity"]] == [3000, 12000, 100000]
+    assert [value for value, _ in found["batch size"].lines["Lite-LLM4Rec"]] == [1, 8, 64]
+    assert [value for value, _ in found["longest history, items"].lines["SASRec"]] == [5, 20, 50]
+    assert [value for value, _ in found["catalogue, items"].lines["Popularity"]] == [3000, 12000, 100000]
 
 
 def test_real_catalogues_make_no_line_since_their_histories_differ_too():
@@ -69,7 +69,7 @@ def test_real_catalogues_make_no_line_since_their_histories_differ_too():
 def test_what_is_compiled_is_a_line_of_its_own():
     cases = [make_case(batch_size=size, compiled=compiled) for compiled in (False, True) for size in (1, 8, 64)]
     (found,) = sweeps([make_record(case=case) for case in cases])
-    assert list(found.lines) == ["lite-llm4rec", "lite-llm4rec, compiled"]
+    assert list(found.lines) == ["Lite-LLM4Rec", "Lite-LLM4Rec, compiled"]
 
 
 def test_lines_of_other_sizes_are_told_apart_and_none_is_lost():
@@ -81,9 +81,9 @@ def test_lines_of_other_sizes_are_told_apart_and_none_is_lost():
     beams = [tiger("exact", 50, size * 0.1, case={"batch_size": size}) for size in (1, 8, 32)]
     (found,) = sweeps([*presets, *beams])
     assert sorted(found.lines) == [
-        "tiger, exact, preset compact, beam 20",
-        "tiger, exact, preset compact, beam 50",
-        "tiger, exact, preset t5-small, beam 20",
+        "TIGER, exact, preset compact, beam 20",
+        "TIGER, exact, preset compact, beam 50",
+        "TIGER, exact, preset t5-small, beam 20",
     ]
 
 

@@ -204,7 +204,7 @@ def test_the_page_stands_alone(tmp_path):
 @pytest.mark.usefixtures("steady")
 def test_the_markdown_names_changes_and_sources(tmp_path):
     text = page(tmp_path, [at(1)], [at(2, 0.004, command="pytest bench/ --suite quick")])[1]
-    for words in ("1 SLOWER", "| sasrec | 2026-01-02T00:00:00+00:00 | 2222222, since 1111111 |", "--suite quick"):
+    for words in ("1 SLOWER", "| SASRec | 2026-01-02T00:00:00+00:00 | 2222222, since 1111111 |", "--suite quick"):
         assert words in text
     assert "python -m bench.gate" in text
     assert text.count("<details>") == text.count("</details>") > 0
@@ -312,4 +312,4 @@ def test_nothing_stored_is_one_line(tmp_path, monkeypatch, words):
 def test_cases_are_told_apart_by_what_differs(tmp_path):
     records = [make_record(case=make_case(batch_size=size)) for size in (1, 32)]
     (machine,) = history(write(tmp_path, records))
-    assert [line.name for line in machine.lines] == ["lite-llm4rec, batch 1", "lite-llm4rec, batch 32"]
+    assert [line.name for line in machine.lines] == ["Lite-LLM4Rec, batch 1", "Lite-LLM4Rec, batch 32"]

@@ -58,8 +58,8 @@ def test_the_headline_holds_the_one_pass_against_the_strongest_and_names_the_ref
     (text,) = answer([LITE, REFERENCE, EXACT])
     assert text.startswith("synthetic data: best NDCG@10 ")
     assert text.endswith(
-        "lite-llm4rec is 10.0 times [10.0, 10.0] as fast as p5 (exact, beam 20) and 40.0 times [40.0, 40.0] as fast as "
-        "p5 (reference, beam 20), the papers' decoder, with +0 % HR@10."
+        "Lite-LLM4Rec is 10.0 times [10.0, 10.0] as fast as P5 (exact, beam 20) and 40.0 times [40.0, 40.0] as fast as "
+        "P5 (reference, beam 20), the papers' decoder, with +0 % HR@10."
     )
 
 
@@ -73,7 +73,7 @@ def test_the_table_says_what_keeps_the_lists():
 
 def test_a_reference_alone_is_to_be_distrusted():
     assert any(
-        "Of p5 only the decoder that the papers run was measured" in line for line in distrust([LITE, REFERENCE])
+        "Of P5 only the decoder that the papers run was measured" in line for line in distrust([LITE, REFERENCE])
     )
     assert not any("was measured" in line for line in distrust([LITE, REFERENCE, EXACT]))
 

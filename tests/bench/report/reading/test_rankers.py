@@ -64,8 +64,8 @@ def test_pages_hold_the_strongest_ranker_against_beams_and_name_both():
     assert claimants(group) == [INT8]
     assert [(one.fast, one.slow) for one in comparisons(group)] == [(INT8, BEAMS)]
     (text,) = answer(group)
-    assert "lite-llm4rec (int8-rescored) is 5.00 times [5.00, 5.00] as fast as p5 (exact, beam 20)" in text
-    assert headline(group).startswith("lite-llm4rec ranked by int8-rescored answered")
+    assert "Lite-LLM4Rec (int8-rescored) is 5.00 times [5.00, 5.00] as fast as P5 (exact, beam 20)" in text
+    assert headline(group).startswith("Lite-LLM4Rec ranked by int8-rescored answered")
 
 
 def test_the_section_says_what_each_ranker_saves_and_loses():

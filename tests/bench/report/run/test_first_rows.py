@@ -37,8 +37,8 @@ def test_a_beam_search_stands_once_under_its_fastest_decoder_and_says_what_the_p
     rows = first_rows([one_pass(), beams("reference", 0.02), beams("exact", 0.005)])
     strongest = [row for row in rows if ANY in row.under]
     assert [(row.name, row.record.case.decoder) for row in strongest] == [
-        ("sasrec", None),
-        ("tiger (beam 20)", "exact"),
+        ("SASRec", None),
+        ("TIGER (beam 20)", "exact"),
     ]
     assert strongest[1].said == "exact search; the papers': 20.1 ms"
     (reference,) = (row for row in rows if row.record.case.is_reference)
@@ -93,10 +93,10 @@ def test_rows_of_what_was_not_chosen_wait_hidden():
     shown = shown_rows(rows, first_choice([row.record for row in rows]), read_prices())
     assert len(shown) == 8
     assert [(one.row.facets["batch"], one.row.name) for one in shown if not one.hidden] == [
-        ("1", "sasrec"),
-        ("1", "lite-llm4rec"),
-        ("1", "p5 (beam 20)"),
-        ("1", "popularity"),
+        ("1", "SASRec"),
+        ("1", "Lite-LLM4Rec"),
+        ("1", "P5 (beam 20)"),
+        ("1", "Popularity"),
     ]
     assert [round(one.share) for one in shown if not one.hidden] == [100, 95, 71, 19]
 
@@ -105,10 +105,10 @@ def test_the_answer_says_what_to_serve_and_what_beams_cost():
     found = of([one_pass("lite-llm4rec"), one_pass("sasrec", 0.0005, 0.198), beams("exact", 0.005)])
     assert found.question == "Is beam search needed?"
     assert found.serve == (
-        "Serve lite-llm4rec: the best NDCG@10 on synthetic, 0.200, 1.01 ms a request; sasrec comes within 2 % of it, "
+        "Serve Lite-LLM4Rec: the best NDCG@10 on synthetic, 0.200, 1.01 ms a request; SASRec comes within 2 % of it, "
         "faster, 0.503 ms a request."
     )
-    assert found.others.startswith("lite-llm4rec answered 5.00 times [5.00, 5.00] as fast as the strongest beam search")
+    assert found.others.startswith("Lite-LLM4Rec answered 5.00 times [5.00, 5.00] as fast as the strongest beam search")
     assert found.sentences == [found.serve, found.others]
 
 
@@ -132,7 +132,7 @@ def test_no_one_is_named_best_where_datasets_differ():
 
 def test_what_leaks_is_never_served():
     records = [one_pass("p5", ndcg=0.5, labels=[LEAKY]), one_pass("sasrec", ndcg=0.1)]
-    assert of(records).serve.startswith("Serve sasrec")
+    assert of(records).serve.startswith("Serve SASRec")
 
 
 def test_the_gravest_caution_that_rows_do_not_show_is_the_last_sentence():

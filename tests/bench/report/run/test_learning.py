@@ -25,15 +25,15 @@ def section(*records):
 def test_a_training_is_told_once_however_often_its_weights_were_timed():
     found = section(record("tiger", batch_size=1), record("tiger", batch_size=8), record("sasrec"))
     frame = found.tables[0].frame
-    assert frame["recommender"].tolist() == ["tiger", "sasrec"]
+    assert frame["recommender"].tolist() == ["TIGER", "SASRec"]
     assert frame["training"].tolist() == ["cut short", "cut short"]
     assert frame.iloc[0][["validation NDCG@10", "at examples", "of"]].tolist() == ["0.200", "200", "300"]
 
 
 def test_the_figure_has_a_line_a_curve_and_says_where_it_ends():
     (drawing,) = section(record("tiger"), record("sasrec", curve=(), ending=None)).drawings
-    assert drawing.text.endswith("tiger on synthetic: 0.200 at best, after 300.")
-    assert drawing.data.decode().count("\ntiger") + drawing.data.decode().count(",tiger,") == 3
+    assert drawing.text.endswith("TIGER on synthetic: 0.200 at best, after 300.")
+    assert drawing.data.decode().count("\nTIGER") + drawing.data.decode().count(",TIGER,") == 3
 
 
 def test_where_datasets_can_be_chosen_the_figure_answers_and_names_each_curve_where_it_is_best():

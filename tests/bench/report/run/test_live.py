@@ -32,7 +32,7 @@ def test_a_figure_compiles_and_every_case_knows_what_it_is_chosen_by(draw):
     assert compiled(live)["marks"]
     json.dumps(live.rows, allow_nan=False)
     assert {(row["dataset"], row["batch"]) for row in live.rows} == {("synthetic", "1"), ("synthetic", "32")}
-    assert {row["name"].partition(" (")[0] for row in live.rows} == {"popularity", "sasrec", "lite-llm4rec", "p5"}
+    assert {row["name"].partition(" (")[0] for row in live.rows} == {"Popularity", "SASRec", "Lite-LLM4Rec", "P5"}
 
 
 @pytest.mark.parametrize("draw", DRAWN)

@@ -21,8 +21,8 @@ def section(*records):
 def test_the_sentence_ranks_services_by_the_users_they_answer_within_the_limit():
     (told,) = answer([P5, NEVER, ONE])
     assert told == (
-        "Under load, synthetic, on 2 cores at p99 ≤ 80 ms: lite-llm4rec 400 [364, 440] users/s, "
-        "p5 60.0 [54.5, 66.0] users/s and tiger none."
+        "Under load, synthetic, on 2 cores at p99 ≤ 80 ms: Lite-LLM4Rec 400 [364, 440] users/s, "
+        "P5 60.0 [54.5, 66.0] users/s and TIGER none."
     )
 
 
@@ -30,7 +30,7 @@ def test_a_figure_of_a_late_client_is_called_not_valid_wherever_it_stands(tmp_pa
     late = make_served(trials=[make_trial(400.0, invalid="the client sent 9 ms late")])
     assert "(not valid: the client was late)" in answer([late])[0]
     write_report([Run(tmp_path / "run.json", "2026", (late,))], tmp_path / "page")
-    assert "Not valid under load: lite-llm4rec" in (tmp_path / "page" / "report.md").read_text()
+    assert "Not valid under load: Lite-LLM4Rec" in (tmp_path / "page" / "report.md").read_text()
 
 
 def test_the_table_at_the_limit_has_cost_and_energy_there_and_not_at_saturation():
@@ -63,13 +63,13 @@ def test_there_are_four_charts_with_a_point_a_rate():
     names = [drawing.name for drawing in found.drawings]
     assert names == ["load_latency", "load_throughput", "load_goodput", "load_knee"]
     assert all(drawing.data.decode().count("\n") == 7 for drawing in found.drawings)
-    assert "lite-llm4rec: 30.0 at 200 to 400 at 520" in found.drawings[0].text
+    assert "Lite-LLM4Rec: 30.0 at 200 to 400 at 520" in found.drawings[0].text
 
 
 def test_loadgen_stands_beside_ours_and_what_differs_is_said():
     both = SecondOpinion(rate=280, p99_s=0.033, our_p99_s=0.03, peak=390, our_peak=400, why="differs: p99 +10.0%")
     frame = section(make_served(loadgen=both), P5).tables[-1].frame
-    assert frame["recommender"].tolist() == ["lite-llm4rec"]
+    assert frame["recommender"].tolist() == ["Lite-LLM4Rec"]
     assert frame.iloc[0][["p99, ours", "p99, LoadGen", "why they differ"]].tolist() == [
         "30.0 ms", "33.0 ms", "differs: p99 +10.0%",
     ]  # fmt: skip
@@ -112,7 +112,7 @@ def test_a_search_without_time_is_no_none():
     peak = Peak(rate=None, low=0, high=50, window_ms=0, largest_batch=8, why="the search ran out of time")
     slow = make_served(peak=0.0).model_copy()
     slow = slow.model_copy(update={"load": slow.load.model_copy(update={"peak": peak})})
-    assert "lite-llm4rec below 50.0 users/s" in answer([slow])[0]
+    assert "Lite-LLM4Rec below 50.0 users/s" in answer([slow])[0]
     assert at_the_limit([slow], []).iloc[0]["users/s within"] == "below 50.0"
 
 

@@ -79,6 +79,6 @@ def test_an_unstable_case_and_costly_timing_are_to_be_distrusted(tmp_path):
         flops={"per_user": 4e6, "forward_per_user": 2e6, "fvcore_per_user": 2e6, "closed_form_per_user": 2.1e6},
     )
     text = (render(tmp_path, [record]) / "report.md").read_text()
-    assert "Unstable, 4 of 10 turns were disturbed: by others: lite-llm4rec." in text
+    assert "Unstable, 4 of 10 turns were disturbed: by others: Lite-LLM4Rec." in text
     assert "Timing adds 90 µs to a call, more than the 40 µs that it may" in text
     assert "The closed formula gives +5.0% against FlopCounterMode" in text

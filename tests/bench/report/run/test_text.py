@@ -21,10 +21,10 @@ def printed(records, width=100):
 
 def test_the_answer_and_the_rows_of_the_first_setting_are_printed():
     text = printed(make_run())
-    assert text.startswith("Is beam search needed?\nServe sasrec: the best NDCG@10 on synthetic")
+    assert text.startswith("Is beam search needed?\nServe SASRec: the best NDCG@10 on synthetic")
     assert "synthetic, batch 1, a processor (2 cores), 1 thread, float32" in text
-    row = next(line for line in text.splitlines() if line.startswith("sasrec"))
-    assert row.split() == ["sasrec", "0.2100", "±", "0.0210", "1.01", "ms", "0.012", "to", "the", "end"]
+    row = next(line for line in text.splitlines() if line.startswith("SASRec"))
+    assert row.split() == ["SASRec", "0.2100", "±", "0.0210", "1.01", "ms", "0.012", "to", "the", "end"]
 
 
 def test_of_many_the_rest_is_counted():
@@ -52,5 +52,5 @@ def test_the_command_prints_and_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = CliRunner().invoke(app, [str(results), "--text"])
     assert found.exit_code == 0, found.output
-    assert "Serve sasrec" in found.output
+    assert "Serve SASRec" in found.output
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]

@@ -106,10 +106,10 @@ def test_settings_choose_what_a_row_stands_beside():
         ]
     )
     softmax = row_of(found, "SASRec, cross-entropy")
-    assert (softmax["ours"], softmax["our NDCG@10"]) == ("sasrec", "0.150 [0.135, 0.165]")
+    assert (softmax["ours"], softmax["our NDCG@10"]) == ("SASRec", "0.150 [0.135, 0.165]")
     assert softmax["ours / theirs"] == "0.858"  # .15 / .1749
-    assert row_of(found, "SASRec, BCE", "antklen")["ours"] == "sasrec (bce)"
-    assert row_of(found, "SASRec", "OpenP5")["ours"] == "sasrec"  # names no loss: the recommender as it comes
+    assert row_of(found, "SASRec, BCE", "antklen")["ours"] == "SASRec, binary cross-entropy"
+    assert row_of(found, "SASRec", "OpenP5")["ours"] == "SASRec"  # names no loss: the recommender as it comes
     assert row_of(found, "SASRec", "OpenP5")["their HR@5"] == "0.1078"
     assert softmax["their HR@5"] == "n/a"
 
@@ -136,7 +136,7 @@ def test_the_same_catalogue_goes_before_the_whole_one():
     whole = evaluate("popularity", ndcg=0.019)
     cut = evaluate("popularity", ndcg=0.018, items=3416, loaded_with={"min_count": 5})
     row = row_of(published_beside([whole, cut]), "Popularity")
-    assert row["dataset"] == "ml-1m (min_count 5)"
+    assert row["dataset"] == "ml-1m (5-core)"
     assert "items" not in row["why they differ"]
     row = row_of(published_beside([whole]), "Popularity")
     assert row["dataset"] == "ml-1m"

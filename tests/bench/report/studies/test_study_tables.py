@@ -36,11 +36,11 @@ def numbered(numbering, skill, *, seed=0, **changes):
 
 def test_beams_stand_beside_all_items():
     rows = beams.table([make_beam_study(), make_beam_study("p5", labels=["odd"])]).to_dict("records")
-    assert [row["recommender"] for row in rows] == ["tiger (exact)"] * 3 + ["p5 (exact)"] * 3
+    assert [row["recommender"] for row in rows] == ["TIGER (exact)"] * 3 + ["P5 (exact)"] * 3
     assert [row["beams"] for row in rows[:3]] == ["5", "20", "100"]
     assert rows[0]["true rank, mean"] == "n/a"
     assert rows[1] == {
-        "recommender": "tiger (exact)",
+        "recommender": "TIGER (exact)",
         "data": "books",
         "beams": "20",
         "HR@10": "0.0600 [0.0540, 0.0660]",
@@ -67,8 +67,8 @@ def test_beams_are_drawn_a_panel_a_dataset_with_all_items_dashed():
     books, films = [axis for axis in figure.axes if axis.get_visible()]
     assert (books.get_title(), films.get_title()) == ("books", "films")
     assert sum(line.get_linestyle() == "--" for line in books.lines) == 2
-    assert [text.get_text() for text in figure.legends[0].texts] == ["tiger (exact)", "p5 (exact)", beams.ALL_ITEMS]
-    assert "tiger (exact) on films: 0.0000 with 5, 0.0600 with 20, 0.0450 with 100; all items 0.0400" in (
+    assert [text.get_text() for text in figure.legends[0].texts] == ["TIGER (exact)", "P5 (exact)", beams.ALL_ITEMS]
+    assert "TIGER (exact) on films: 0.0000 with 5, 0.0600 with 20, 0.0450 with 100; all items 0.0400" in (
         beams.describe(studies)
     )
 
@@ -94,7 +94,7 @@ def test_the_leak_explains_what_is_lost_without_it():
     leaky, repaired = numbered("sequential-leaky", 0.4), numbered("sequential", 0.2, settings={})
     (row,) = leaks.explained(variants([repaired, leaky, numbered("random", 0.1)])).to_dict("records")
     before, after = (one.quality.metrics["NDCG@10"].value for one in (leaky, repaired))
-    assert row["recommender"] == "p5 (sequential-leaky)"
+    assert row["recommender"] == "P5 (sequential IDs, leaky)"
     assert row["explained, NDCG@10"].startswith(f"{100 * (before - after) / before:.1f} % [")
     assert row["NDCG@10, sequential"].startswith(f"{after:.4f}")
 
@@ -174,9 +174,9 @@ def test_what_is_missing_is_not_available():
     assert flattened["NDCG@10"] == "0.200 [0.180, 0.220]"  # of the timed case, of which no places are known
     assert (flattened["p50"], flattened["p50 over the base's"]) == ("6.13 ms (batch 1)", "n/a")
     assert tradeoff.left_out([hierarchy, items]) == [
-        "hierarchy: lite-llm4rec (flattened) on books",
-        "item LLM: lite-llm4rec (ids) on books",
-        "item LLM: lite-llm4rec (frozen) on books",
+        "hierarchy: Lite-LLM4Rec, flattened on books",
+        "item LLM: Lite-LLM4Rec, item LLM ids on books",
+        "item LLM: Lite-LLM4Rec, item LLM frozen on books",
     ]
 
 
@@ -216,12 +216,12 @@ def test_ablations_are_drawn_against_the_base():
     assert 1 in ticks
     assert 2 <= len(ticks) <= tradeoff.FEW
     assert [text.get_text() for text in figure.legends[0].texts] == [
-        "hierarchy: lite-llm4rec (flattened)",
-        "item LLM: lite-llm4rec (ids)",
-        "item LLM: lite-llm4rec (frozen)",
-        "base: lite-llm4rec",
+        "hierarchy: Lite-LLM4Rec, flattened",
+        "item LLM: Lite-LLM4Rec, item LLM ids",
+        "item LLM: Lite-LLM4Rec, item LLM frozen",
+        "base: Lite-LLM4Rec",
     ]
-    assert "hierarchy, lite-llm4rec (flattened) on books: -24.8 %" in tradeoff.describe(parts)
+    assert "hierarchy, Lite-LLM4Rec, flattened on books: -24.8 %" in tradeoff.describe(parts)
 
 
 @pytest.mark.parametrize("median_s", [0.00201, 0.0024, 0.005, 0.05, 5.0, 0.00002])

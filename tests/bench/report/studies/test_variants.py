@@ -28,7 +28,7 @@ def table(*evaluations, records=()):
 def test_seeds_of_one_recommender_are_one_variant_told_by_its_first():
     seeds = [make_evaluation("sasrec", 0.5 + seed / 100, seed=seed) for seed in (2, 0, 1)]
     (variant,) = variants(seeds)
-    assert variant.name == "sasrec"
+    assert variant.name == "SASRec"
     assert variant.shown is seeds[1]
     assert [one.seed for one in variant.seeds] == [0, 1, 2]
     assert table(*seeds)["seed"].tolist() == ["0 of 3"]
@@ -39,11 +39,11 @@ def test_settings_presets_and_servings_are_variants_of_their_own():
     presets = [make_evaluation("p5", settings={"preset": preset}) for preset in ("compact", "t5-small")]
     found = variants([*beams, *presets, make_evaluation("p5", settings={"numbering": "random"})])
     assert [one.name for one in found] == [
-        "p5 (exact, beam 20), compact",
-        "p5 (exact, beam 50), compact",
-        "p5, compact",
-        "p5, t5-small",
-        "p5 (random), compact",
+        "P5 (exact, beam 20), compact",
+        "P5 (exact, beam 50), compact",
+        "P5, compact",
+        "P5, t5-small",
+        "P5 (random IDs), compact",
     ]
 
 
@@ -60,8 +60,8 @@ def test_validation_is_told_apart():
     validation = make_evaluation("sasrec", quality=make_ranked_quality(0.6, split="validation"))
     found = ranked(variants([make_evaluation("sasrec"), validation]))
     assert {name: [place.variant.name for place in places] for name, places in found.items()} == {
-        "books": ["sasrec"],
-        "books, validation": ["sasrec"],
+        "books": ["SASRec"],
+        "books, validation": ["SASRec"],
     }
 
 
@@ -70,7 +70,7 @@ def test_datasets_are_apart_and_the_best_comes_first():
     other = make_evaluation("p5", case={"dataset": "films"})
     found = ranked(variants([*evaluations, other]))
     assert list(found) == ["books", "films"]
-    assert [place.variant.name for place in found["books"]] == ["sasrec", "lite-llm4rec", "p5", "popularity"]
+    assert [place.variant.name for place in found["books"]] == ["SASRec", "Lite-LLM4Rec", "P5", "Popularity"]
     assert [place.to_next for place in found["films"]] == [None]
 
 
@@ -101,7 +101,7 @@ def test_what_is_told_apart_is_marked():
 def test_records_without_places_cannot_be_compared():
     frame = table(make_evaluation("sasrec", quality=make_quality(0.3)), make_evaluation("p5", 0.3))
     assert frame["NDCG@10 over the next"].tolist() == ["n/a", "n/a"]
-    assert frame.loc["sasrec", "HR@20"] == "n/a"
+    assert frame.loc["SASRec", "HR@20"] == "n/a"
 
 
 def test_costs_stand_beside_quality():
@@ -109,22 +109,22 @@ def test_costs_stand_beside_quality():
     timed = [make_timed(sasrec, 0.001 * size, batch_size=size) for size in (32, 1, 8)]
     timed.append(make_timed(p5, 0.05, case={"decoder": "reference"}))
     frame = table(sasrec, p5, make_evaluation("popularity", 0.1), records=timed)
-    assert frame.loc["sasrec", [SMALLEST, LARGEST]].tolist() == ["1.01 ms (batch 1)", "32.2 ms (batch 32)"]
-    name = "p5 (exact, beam 20)"
+    assert frame.loc["SASRec", [SMALLEST, LARGEST]].tolist() == ["1.01 ms (batch 1)", "32.2 ms (batch 32)"]
+    name = "P5 (exact, beam 20)"
     assert frame.loc[name, [SMALLEST, LARGEST]].tolist() == ["50.3 ms (batch 1, reference)", "n/a"]
     assert frame.loc[name, ["FLOPs/user", "peak memory", "training"]].tolist() == [
         "0.00400 GFLOP",
         "3.00 MiB",
         "10.0 min",
     ]
-    assert frame.loc["popularity", [SMALLEST, "FLOPs/user", "peak memory"]].tolist() == ["n/a"] * 3
+    assert frame.loc["Popularity", [SMALLEST, "FLOPs/user", "peak memory"]].tolist() == ["n/a"] * 3
 
 
 def test_machines_are_named_where_there_are_several():
     sasrec = make_evaluation("sasrec")
     other = make_provenance(machine={"processor": "another", "cores": 64})
     timed = [make_timed(sasrec, 0.001), make_timed(sasrec, 0.0002, provenance=other)]
-    assert table(sasrec, records=timed).loc["sasrec", SMALLEST] == (
+    assert table(sasrec, records=timed).loc["SASRec", SMALLEST] == (
         "1.01 ms (batch 1) (a processor (2 cores), 1 thread); 0.201 ms (batch 1) (another (64 cores), 1 thread)"
     )
 
@@ -156,7 +156,7 @@ def test_the_answer_says_whether_the_best_is_told_apart():
     (line,) = answer_of(ranked(variants(same)))
     assert "which does not tell them apart. Caution: leaky." in line
     (line,) = answer_of(ranked(variants([make_evaluation("sasrec"), make_evaluation("p5", 0.2)])))
-    assert "sasrec has the best NDCG@10" in line
+    assert "SASRec has the best NDCG@10" in line
     assert "below, which tells them apart." in line
 
 
@@ -166,4 +166,4 @@ def test_the_answer_does_not_compare_with_what_was_cut_short():
     (line,) = answer_of(
         ranked(variants([make_evaluation("sasrec"), shortened.model_copy(update={"weights": weights})]))
     )
-    assert line.endswith("; the next is p5, and the training of p5 was cut short.")
+    assert line.endswith("; the next is P5, and the training of P5 was cut short.")

@@ -30,6 +30,10 @@ TOO_WIDE = """() => [...document.querySelectorAll('body *')]
   .filter((one) => !one.closest('.scroll, figure') && one.getBoundingClientRect().right > innerWidth + 1)
   .map((one) => `${one.tagName} ${one.textContent.trim().slice(0, 40)}`)"""
 
+SPILLING = """() => [...document.querySelectorAll('table.data :is(th, td)')]
+  .filter((one) => one.checkVisibility() && one.scrollWidth > one.clientWidth + 1)
+  .map((one) => `cell: ${one.textContent.trim().slice(0, 60)}`)"""
+
 UNFOLD = "document.querySelectorAll('details').forEach((one) => (one.open = true))"
 DRAWN = """() => [...document.querySelectorAll('details.chapter[open] .scroll > table.data')]
   .every((one) => one.classList.contains('dataTable'))"""
@@ -110,6 +114,11 @@ def misplaced(page):
     found = [*page.evaluate(TOO_WIDE), *page.evaluate(OVERLAPPING, TEXTS)]
     reaches = page.evaluate("document.documentElement.scrollWidth")
     return found if reaches == width else [*found, f"the page reaches to {reaches} of {width} px"]
+
+
+def spilling(page):
+    """Return the cells of tables whose text runs into the next one."""
+    return page.evaluate(SPILLING)
 
 
 def grave_faults(page):

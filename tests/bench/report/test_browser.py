@@ -23,7 +23,7 @@ from tests.bench.factories import (
     write_results,
     write_studies,
 )
-from tests.bench.report.browsing import IN_CHROMIUM, NARROW, WIDE, api, grave_faults, misplaced, unfold
+from tests.bench.report.browsing import IN_CHROMIUM, NARROW, WIDE, api, grave_faults, misplaced, spilling, unfold
 from tests.bench.report.test_report import HOSTILE
 
 pytestmark = [pytest.mark.drawn, IN_CHROMIUM]
@@ -80,6 +80,7 @@ def test_nothing_overlaps_or_overflows(opened, width, scheme, name):
     assert misplaced(page) == []
     unfold(page)
     assert misplaced(page) == []
+    assert spilling(page) == []
     assert page.evaluate("document.documentElement.classList.contains('dark')") is (scheme == "dark")
 
 

@@ -15,7 +15,7 @@ from bench.report.reading.labels import listed, milliseconds, significant
 from bench.report.reading.ratios import measured, metric
 from bench.report.reading.trained import how_trained
 from bench.report.site.page import write_site
-from tests.bench.report.browsing import IN_CHROMIUM, api
+from tests.bench.report.browsing import IN_CHROMIUM, api, spilling
 from tests.bench.report.conftest import PICTURES
 
 pytestmark = IN_CHROMIUM
@@ -189,6 +189,12 @@ def test_what_ranks_better_but_was_not_timed_is_said_beside_the_best(reader, pap
         best = max(metric(one, "NDCG@10") or 0.0 for one in here(paper, dataset, 1))
         (other,) = re.findall(rf"{dataset} \(([\d.]+)\)", told.partition("Ranked better")[2])[:1]
         assert float(other) > best
+
+
+@pytest.mark.parametrize("name", READ)
+def test_no_text_of_a_table_runs_into_the_next_cell(visit, site, name):
+    page = visit.open((site.parent / "cpu-2-cores" / name / "index.html").as_uri(), unfolded=True)
+    assert spilling(page) == []
 
 
 def test_pages_and_first_page_lead_to_each_other(reader):

@@ -51,7 +51,8 @@ def fairness(
     searched = [record for record in timed if record.case.search is not None and record.case.search.has_beams]
     if not any(record.case.search is None for record in timed):
         return pd.DataFrame()
-    sound = [told for told in (*searched, *evaluations) if not told.labels]
+    sound: list[Told] = [record for record in searched if not record.labels]
+    sound += [evaluation for evaluation in evaluations if not evaluation.labels]
     rows = []
     for name in dict.fromkeys(record.case.recommender for record in searched):
         own = [record for record in searched if record.case.recommender == name]

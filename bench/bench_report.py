@@ -131,18 +131,26 @@ CLICKED = """(row) => new Promise((done) => {
 """Seconds from a click on a batch to the frame that shows it."""
 
 
+@pytest.fixture(scope="module")
+def page_of_many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Render the page that is opened and used."""
+    folder = tmp_path_factory.mktemp("used")
+    write_report([Run(folder / "run.json", "", tuple(cases(USED)))], folder / "out", wanted=(Format.HTML,))
+    return folder / "out" / "index.html"
+
+
 @pytest.fixture
-def tab(tmp_path: Path) -> Iterator[Page]:
-    """Show a page of many cases in Chromium, without a network."""
+def tab(request: pytest.FixtureRequest) -> Iterator[Page]:
+    """Show the page in Chromium, without a network."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
         pytest.skip("no Chromium on PATH: install the distribution's package")
-    write_report([Run(tmp_path / "run.json", "", tuple(cases(USED)))], tmp_path / "out", wanted=(Format.HTML,))
+    path: Path = request.getfixturevalue("page_of_many")
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_context(offline=True).new_page()
-        _open(page, tmp_path / "out" / "index.html")
+        _open(page, path)
         yield page
         browser.close()
 

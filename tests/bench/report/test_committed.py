@@ -8,6 +8,7 @@ from tests.bench.report.browsing import (
     IN_CHROMIUM,
     NARROW,
     THIN,
+    UNFOLD,
     WIDE,
     grave_faults,
     misplaced,
@@ -20,6 +21,13 @@ pytestmark = IN_CHROMIUM
 REPORTS = Path(__file__).parents[3] / "reports"
 OWN = {"latest", "compare", "history"}
 """Where reports go by default; these are nobody's but the reader's."""
+
+GITHUB = """<style>
+  body { margin: 0; width: 838px; font: 16px/1.5 sans-serif; }
+  table { display: block; width: max-content; max-width: 100%; overflow: auto; border-collapse: collapse; }
+  th, td { padding: 6px 13px; border: 1px solid; } code { font: 85% monospace; }
+</style>"""
+"""How GitHub shows a README: its column's width, and tables that scroll where they do not fit."""
 
 PAGES = sorted(
     path.relative_to(REPORTS).as_posix()
@@ -50,3 +58,16 @@ def test_a_committed_page_fits_and_all_can_use_it(visit, name, scheme):
     page.set_viewport_size(size(WIDE if scheme == "light" else NARROW))
     page.evaluate(THIN)
     assert grave_faults(page) == []
+
+
+def test_no_table_of_the_readme_is_cut_at_the_width_of_github(visit, tmp_path):
+    markdown = pytest.importorskip("markdown_it").MarkdownIt("commonmark", {"html": True}).enable("table")
+    place = tmp_path / "index.html"
+    text = markdown.render((REPORTS.parent / "README.md").read_text(encoding="utf-8"))
+    base = f'<html data-ready><meta charset=utf-8><base href="{REPORTS.parent.as_uri()}/">'
+    place.write_text(f"{base}{GITHUB}{text}", encoding="utf-8")
+    page = visit.open(place.as_uri())
+    page.evaluate(UNFOLD)
+    tables = page.locator("table").evaluate_all("all => all.map((one) => [one.scrollWidth, one.clientWidth])")
+    assert tables
+    assert all(needed <= given for needed, given in tables)

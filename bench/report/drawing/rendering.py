@@ -90,12 +90,8 @@ def _head(name: str, *, of_numbers: bool, more: bool) -> Markup:
     return Markup(' class="{}"').format(" ".join(classes)) if classes else Markup("")
 
 
-LONG = 60
-"""Letters from which on a cell's line may be broken; it would reach into the next cell otherwise."""
-
-
 def _cell(value: object, *, of_numbers: bool, more: bool) -> Markup:
-    classes = ["number"] * of_numbers + ["more"] * more + ["long"] * (len(str(value)) > LONG)
+    classes = ["number"] * of_numbers + ["more"] * more
     text = Markup(' class="{}"').format(" ".join(classes)) if classes else Markup("")
     return text + (_order(value) if of_numbers else Markup(""))
 

@@ -36,7 +36,7 @@ SPILLING = """() => [...document.querySelectorAll('table.data :is(th, td)')]
 
 UNFOLD = "document.querySelectorAll('details').forEach((one) => (one.open = true))"
 DRAWN = """() => [...document.querySelectorAll('details.chapter[open] .scroll > table.data')]
-  .every((one) => one.classList.contains('dataTable'))"""
+  .every((one) => one.closest('.grid, .dt-container'))"""
 
 # Of rows that are made alike one a table is enough, and strokes of drawn figures say nothing to axe-core.
 THIN = """() => {

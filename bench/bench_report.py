@@ -1,9 +1,12 @@
-"""What it takes to render a page of 1,000 cases with 1,000 samples each, and how large it gets."""
+"""What it takes to render a page of 1,000 cases with 1,000 samples each, and to open and to use one of 200."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -25,7 +28,11 @@ from bench.records.record import (
     WeightsKind,
 )
 from bench.records.store import Run
+from bench.report.run.formats import Format
 from bench.report.run.page import write_report
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 SAMPLES, TURNS = 1000, 20
 
@@ -106,3 +113,72 @@ def bench_page(benchmark: BenchmarkFixture, tmp_path: Path, count: int) -> None:
     run = Run(tmp_path / "run.json", "", tuple(cases(count)))
     benchmark.pedantic(write_report, args=([run], tmp_path / "out"), rounds=1)
     benchmark.extra_info["page_bytes"] = (tmp_path / "out" / "index.html").stat().st_size
+
+
+USED = 200
+"""Cases of the page that is opened and used."""
+
+OPENINGS, CLICKS = 10, 20
+
+PAINTED = """() => performance.getEntriesByName('first-contentful-paint')[0].startTime / 1e3"""
+
+CLICKED = """(row) => new Promise((done) => {
+  const inputs = document.querySelectorAll('#choice input[name=batch]');
+  const began = performance.now();
+  inputs[row % inputs.length].click();
+  requestAnimationFrame(() => setTimeout(() => done((performance.now() - began) / 1e3)));
+})"""
+"""Seconds from a click on a batch to the frame that shows it."""
+
+
+@pytest.fixture(scope="module")
+def page_of_many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Render the page that is opened and used."""
+    folder = tmp_path_factory.mktemp("used")
+    write_report([Run(folder / "run.json", "", tuple(cases(USED)))], folder / "out", wanted=(Format.HTML,))
+    return folder / "out" / "index.html"
+
+
+@pytest.fixture
+def tab(request: pytest.FixtureRequest) -> Iterator[Page]:
+    """Show the page in Chromium, without a network."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("no Chromium on PATH: install the distribution's package")
+    path: Path = request.getfixturevalue("page_of_many")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_context(offline=True).new_page()
+        _open(page, path)
+        yield page
+        browser.close()
+
+
+def _open(page: Page, path: Path | None = None) -> None:
+    page.goto(page.url if path is None else path.as_uri())
+    page.wait_for_selector("html[data-ready]")
+
+
+def bench_first_paint(benchmark: BenchmarkFixture, tab: Page) -> None:
+    """Open the page until its scripts are done; the first paint, which comes before, stands in ``extra_info``."""
+    painted: list[float] = []
+
+    def opened() -> None:
+        _open(tab)
+        painted.append(tab.evaluate(PAINTED))
+
+    benchmark.pedantic(opened, rounds=OPENINGS, warmup_rounds=1)
+    benchmark.extra_info["first_paint_s"] = float(np.median(painted))
+
+
+@pytest.mark.parametrize("unfolded", [False, True], ids=["folded", "unfolded"])
+def bench_choice(benchmark: BenchmarkFixture, tab: Page, *, unfolded: bool) -> None:
+    """Click on one batch after the other; seconds to the frame that shows it stand in ``extra_info``."""
+    if unfolded:
+        tab.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+        tab.wait_for_timeout(1000)
+    took: list[float] = []
+    benchmark.pedantic(lambda: took.append(tab.evaluate(CLICKED, len(took))), rounds=CLICKS, warmup_rounds=1)
+    benchmark.extra_info["interaction_s"] = float(np.median(took))
+    benchmark.extra_info["slowest_interaction_s"] = float(max(took))

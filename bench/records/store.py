@@ -126,7 +126,9 @@ def folders_below(root: Path) -> dict[Path, tuple[list[Run], list[StudyFile]]]:
         here[0].extend(runs)
         here[1].extend(studies)
     if not by_folder:
-        raise UserError(f"{root} holds no results: measure first, and put the files below it, one folder a run")
+        raise UserError(
+            f"{root} holds no results that can be read: measure first, and put the files below it, one folder a run"
+        )
     return by_folder
 
 

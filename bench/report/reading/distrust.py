@@ -221,7 +221,7 @@ def cut_short(records: Sequence[Told]) -> list[str]:
 
 def _on(name: str, places: Sequence[str], every: set[str]) -> str:
     """Name a recommender, and where that is not on all datasets, on which."""
-    where = list(dict.fromkeys(place.removesuffix(in_common(sorted(every))) for place in places))
+    where = sorted({place.removesuffix(in_common(sorted(every))) for place in places})
     return name if set(places) == every else f"{name} on {listed(where)}"
 
 

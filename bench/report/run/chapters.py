@@ -7,11 +7,12 @@ from bench.report.run.chapter import Chapter, Material
 from bench.report.run.learning import LEARNING
 from bench.report.run.load import LOAD
 from bench.report.run.rankers import RANKERS
-from bench.report.run.studied import ABLATIONS, BEAMS, LEAKS, PUBLISHED, QUALITY, SEEDS, SHORTCUTS
+from bench.report.run.studied import ABLATIONS, BEAMS, FAIR, LEAKS, PUBLISHED, QUALITY, SEEDS, SHORTCUTS
 from bench.report.run.timed import CLAIM, COST, DECODERS, FAILED, GROWTH, LATENCY, RESULTS
 
 CHAPTERS: tuple[Chapter, ...] = (
     CLAIM,
+    FAIR,
     DECODERS,
     RANKERS,
     LATENCY,

@@ -199,7 +199,14 @@ def crossing_told(every_crossing: Sequence[Crossing]) -> str:
     how = "" if crossing.inside else ", by laws that were not measured there"
     against = crossing.growth.against.replace("catalogue, items", "items in the catalogue")
     at = significant(crossing.at, 2)
-    return f"{crossing.below} is faster than {crossing.beyond} up to some {at} {against}, and slower beyond{how}."
+    below, beyond = _line(crossing.below), _line(crossing.beyond)
+    return f"{below} is faster than {beyond} up to some {at} {against}, and slower beyond{how}."
+
+
+def _line(name: str) -> str:
+    """Write the name of a line, such as ``tiger, exact``, so that a sentence can hold it."""
+    recommender, _, how = name.partition(", ")
+    return f"{recommender} ({how})" if how else recommender
 
 
 def _searched(timed: Sequence[Record]) -> str:

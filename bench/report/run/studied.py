@@ -7,7 +7,7 @@ from functools import partial
 from bench.report.drawing.figure import drawn
 from bench.report.drawing.section import Titled
 from bench.report.run.chapter import About, Chapter, Content, Material
-from bench.report.studies import ablations, beams, leaks, quality, shortcuts, tradeoff
+from bench.report.studies import ablations, beams, fairness, leaks, quality, shortcuts, tradeoff
 from bench.report.studies.published import published_beside
 
 QUALITY_NOTE = (
@@ -66,6 +66,11 @@ def _quality(material: Material) -> Content:
     return Content(tables, QUALITY_NOTE)
 
 
+def _fair(material: Material) -> Content:
+    shown = fairness.fairness(material.records, material.studies.evaluations, material.variants)
+    return Content((Titled("", shown),), lead=fairness.LEAD)
+
+
 def _published(material: Material) -> Content:
     return Content((Titled("", published_beside(material.studies.evaluations), PUBLISHED_FIRST),), PUBLISHED_NOTE)
 
@@ -114,6 +119,14 @@ def _ablations(material: Material) -> Content:
 
 QUALITY = Chapter(
     "quality", "Quality beside cost", _quality, about=About.QUALITY, asks="who ranks best, and who is told apart"
+)
+FAIR = Chapter(
+    "fair",
+    "Are the baselines fair?",
+    _fair,
+    dropped=12,
+    asks="the search, training, item IDs and published quality of each beam search",
+    wide=True,
 )
 PUBLISHED = Chapter(
     "published",

@@ -14,16 +14,17 @@ from bench.records import store
 from bench.records.record import Record
 from bench.report.drawing.rendering import environment
 from bench.report.drawing.writing import MADE_BY
-from bench.report.reading.labels import machine_name
-from bench.report.reading.naming import with_names
+from bench.report.reading.facets import short_dataset
+from bench.report.reading.labels import listed, machine_name, significant
+from bench.report.reading.naming import label_of, with_names
 from bench.report.reading.ratios import measured, metric
 from bench.report.run import money
-from bench.report.run.first_rows import QUALITY, first_rows
+from bench.report.run.first_rows import QUALITY, FirstRow, first_rows
 from bench.report.run.first_screen import first_screen
 from bench.report.run.formats import Format
 from bench.report.run.known import Known, known_of
 from bench.report.run.money import Price
-from bench.report.run.opening import Opening
+from bench.report.run.opening import Opening, best_of
 from bench.report.run.page import FRONT, Neighbour, Place, write_known
 from bench.report.run.setting import crumbs_of
 
@@ -115,9 +116,12 @@ def _index(root: Path, pages: Sequence[Known], prices: Sequence[Price]) -> str:
     machines: dict[str, list[Entry]] = {}
     for page in ordered:
         machines.setdefault(_name(root, page).partition("/")[0], []).append(_entry(root, page))
+    leading = _entry(root, ordered[0])
     content: dict[str, Any] = first_screen(records, rows, prices) | {
         "title": TITLE,
-        "leading": _entry(root, ordered[0]),
+        "leading": leading,
+        "better": _better(root, rows, ordered),
+        "questions": _questions(root, ordered),
         "machines": machines,
         "front": ordered[0].drawings.get(FRONT),
         "written": {FRONT: []},
@@ -128,6 +132,31 @@ def _index(root: Path, pages: Sequence[Known], prices: Sequence[Price]) -> str:
 
 def _ranked(page: Known) -> int:
     return sum(metric(record, QUALITY) is not None for record in page.records)
+
+
+def _questions(root: Path, ordered: Sequence[Known]) -> list[Neighbour]:
+    """Return what further pages ask, each question once, and what sections of the first one ask."""
+    leading, *others = ordered
+    link = _entry(root, leading).link
+    asked = {section.title: f"{link}#{section.anchor}" for section in leading.sections if section.title.endswith("?")}
+    for page in others:
+        if page.opening.question != leading.opening.question:
+            asked.setdefault(page.opening.question, _entry(root, page).link)
+    return [Neighbour(question, where) for question, where in asked.items()]
+
+
+def _better(root: Path, rows: Sequence[FirstRow], pages: Sequence[Known]) -> list[Neighbour]:
+    """Return what ranks better than all that was timed of its dataset: who reads of the best must know of these."""
+    best = {dataset: metric(first.record, QUALITY) or 0.0 for dataset, (first, _) in best_of(rows).items()}
+    found: dict[tuple[str, str], list[str]] = {}
+    for page in pages:
+        for dataset, standings in page.places.items():
+            sound = [standing.variant.shown for standing in standings if not standing.variant.shown.labels]
+            first = next((shown for shown in sound if QUALITY in shown.quality.metrics), None)
+            if first is not None and dataset in best and first.quality.metrics[QUALITY].value > best[dataset]:
+                told = f"{short_dataset(dataset)} ({significant(first.quality.metrics[QUALITY].value)})"
+                found.setdefault((label_of(first), _entry(root, page).link), []).append(told)
+    return [Neighbour(f"{name} on {listed(places)}", link) for (name, link), places in found.items()]
 
 
 def newest(records: Sequence[Record]) -> list[Record]:

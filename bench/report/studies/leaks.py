@@ -10,6 +10,7 @@ from bench.records.studies import Evaluation, LeakProbe
 from bench.report.reading.labels import NONE, NOT_AVAILABLE, metric_of
 from bench.report.reading.naming import generated
 from bench.report.studies.variants import Variant, variant_key
+from bench.statistics.intervals import Interval
 from bench.statistics.quality import relative_change
 
 LEAKY, REPAIRED = "sequential-leaky", "sequential"
@@ -41,24 +42,32 @@ def explained(evaluated: Sequence[Variant]) -> pd.DataFrame:
 
     That is (leaky - repaired) / leaky, over the users of both.
     """
+    rows = []
+    for variant, leaky, other in _pairs(evaluated):
+        row = {"recommender": variant.name, "data": variant.dataset}
+        for name in COMPARED:
+            row[f"{name}, {LEAKY}"] = metric_of(leaky.quality.metrics, name)
+            row[f"{name}, {REPAIRED}"] = metric_of(other.quality.metrics, name)
+            row[f"explained, {name}"] = _share(leaky, other, name)
+        rows.append(row)
+    return pd.DataFrame(rows, dtype=object)
+
+
+def worth(evaluated: Sequence[Variant]) -> list[tuple[Variant, Interval]]:
+    """Return of each variant under leaky numbers which share of its NDCG@10 the leak explains, as `explained`."""
+    shares = ((variant, _explained(leaky, repaired, COMPARED[0])) for variant, leaky, repaired in _pairs(evaluated))
+    return [(variant, share) for variant, share in shares if share is not None]
+
+
+def _pairs(evaluated: Sequence[Variant]) -> list[tuple[Variant, Evaluation, Evaluation]]:
+    """Return each variant under leaky numbers, its evaluation, and the one of its twin under repaired numbers."""
     seeds = [evaluation for variant in evaluated for evaluation in variant.seeds]
     repaired = {_key(evaluation): evaluation for evaluation in seeds if _numbering(evaluation) == REPAIRED}
-    rows = []
+    pairs = []
     for variant in evaluated:
-        pairs = [
-            (evaluation, repaired[_key(evaluation)])
-            for evaluation in variant.seeds
-            if _numbering(evaluation) == LEAKY and _key(evaluation) in repaired
-        ]
-        if pairs:
-            leaky, other = pairs[0]
-            row = {"recommender": variant.name, "data": variant.dataset}
-            for name in COMPARED:
-                row[f"{name}, {LEAKY}"] = metric_of(leaky.quality.metrics, name)
-                row[f"{name}, {REPAIRED}"] = metric_of(other.quality.metrics, name)
-                row[f"explained, {name}"] = _share(leaky, other, name)
-            rows.append(row)
-    return pd.DataFrame(rows, dtype=object)
+        leaky = [seed for seed in variant.seeds if _numbering(seed) == LEAKY and _key(seed) in repaired]
+        pairs += [(variant, seed, repaired[_key(seed)]) for seed in leaky[:1]]
+    return pairs
 
 
 def _numbering(evaluation: Evaluation) -> object:
@@ -72,8 +81,13 @@ def _key(evaluation: Evaluation) -> str:
 
 
 def _share(leaky: Evaluation, repaired: Evaluation, name: str) -> str:
-    change = relative_change(repaired.quality, leaky.quality, name)
-    if change is None:
+    share = _explained(leaky, repaired, name)
+    if share is None:
         return NOT_AVAILABLE
-    value, low, high = (-100 * share for share in (change.value, change.high, change.low))
+    value, low, high = 100 * share.value, 100 * share.low, 100 * share.high
     return f"{value:z.1f} % [{low:z.1f}, {high:z.1f}]"
+
+
+def _explained(leaky: Evaluation, repaired: Evaluation, name: str) -> Interval | None:
+    change = relative_change(repaired.quality, leaky.quality, name)
+    return None if change is None else Interval(-change.value, -change.high, -change.low)

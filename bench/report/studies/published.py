@@ -126,12 +126,19 @@ def published_beside(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
         of NDCG@10, or of HR@10 where only that was published; misprints have none. No rows where nothing fits.
 
     """
+    pairs = nearest(evaluations)
+    names = dict(zip(map(id, evaluations), captions(evaluations), strict=True))
+    pairs.sort(key=lambda pair: (*_names(pair[1].case), -pair[0].metrics.get("NDCG@10", 0.0)))
+    return pd.DataFrame([_cells(row, ours, names[id(ours)]) for row, ours in pairs], columns=COLUMNS, dtype=object)
+
+
+def nearest(evaluations: Sequence[Evaluation]) -> list[tuple[Published, Evaluation]]:
+    """Return each published row that has a counterpart, with the evaluation that it stands beside."""
     usable = [
         evaluation
         for evaluation in evaluations
         if evaluation.quality.split == "test" and evaluation.case.weights is not WeightsKind.UNTRAINED
     ]
-    names = dict(zip(map(id, usable), captions(usable), strict=True))
     pairs = []
     for row in published_rows():
         fitting = [
@@ -141,8 +148,7 @@ def published_beside(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
         ]
         if fitting:
             pairs.append((row, min(fitting, key=lambda evaluation: _distance(evaluation, row))))
-    pairs.sort(key=lambda pair: (*_names(pair[1].case), -pair[0].metrics.get("NDCG@10", 0.0)))
-    return pd.DataFrame([_cells(row, ours, names[id(ours)]) for row, ours in pairs], columns=COLUMNS, dtype=object)
+    return pairs
 
 
 def _distance(evaluation: Evaluation, row: Published) -> tuple[int, ...]:
@@ -188,12 +194,20 @@ def _theirs(row: Published, name: MetricName) -> str:
 
 def _ratio(row: Published, ours: Evaluation) -> str:
     """Write the ratio of NDCG@10, else of HR@10, which is then named."""
-    name: MetricName = "NDCG@10" if "NDCG@10" in row.metrics else "HR@10"
+    ratio = ratio_to(row, ours)
+    told = "" if _compared(row) == "NDCG@10" else " (HR@10)"
+    return NOT_AVAILABLE if ratio is None else f"{significant(ratio)}{told}"
+
+
+def ratio_to(row: Published, ours: Evaluation) -> float | None:
+    """Return ours over theirs of NDCG@10, else of HR@10; None where either is missing, or theirs is a misprint."""
+    name = _compared(row)
     metric = ours.quality.metrics.get(name)
-    if row.misprint or metric is None or name not in row.metrics:
-        return NOT_AVAILABLE
-    told = "" if name == "NDCG@10" else " (HR@10)"
-    return f"{significant(metric.value / row.metrics[name])}{told}"
+    return None if row.misprint or metric is None or name not in row.metrics else metric.value / row.metrics[name]
+
+
+def _compared(row: Published) -> MetricName:
+    return "NDCG@10" if "NDCG@10" in row.metrics else "HR@10"
 
 
 def _catalogues(row: Published, ours: Evaluation) -> str:

@@ -1,6 +1,5 @@
 """The page in a browser, opened from disk with no network: it answers, it fits, and everybody can use it."""
 
-import shutil
 from functools import partial
 from urllib.parse import urlencode
 
@@ -24,49 +23,14 @@ from tests.bench.factories import (
     write_results,
     write_studies,
 )
+from tests.bench.report.browsing import IN_CHROMIUM, NARROW, WIDE, api, grave_faults, misplaced, spilling, unfold
 from tests.bench.report.run.test_learning import record as learning
 from tests.bench.report.run.test_roofline import WORK
 from tests.bench.report.test_report import HOSTILE
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = [
-    pytest.mark.drawn,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: install the distribution's package"),
-]
+pytestmark = [pytest.mark.drawn, IN_CHROMIUM]
 
-WIDE, NARROW = 1440, 390
 PAGES = ("report", "compare", "history")
-TEXTS = "h1, h2, h3, nav a, .answer li, p, figcaption, label, output, dt, dd, #distrust li, #again li"
-
-OVERLAPPING = """(selector) => {
-  const boxes = [...document.querySelectorAll(selector)]
-    .filter((one) => one.checkVisibility() && one.textContent.trim())
-    .map((one) => [one, one.getBoundingClientRect()]);
-  const inside = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
-    && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
-  const found = [];
-  boxes.forEach(([one, box], row) => boxes.slice(row + 1).forEach(([other, another]) => {
-    if (!one.contains(other) && !other.contains(one) && inside(box, another))
-      found.push(`${one.textContent.trim().slice(0, 40)} | ${other.textContent.trim().slice(0, 40)}`);
-  }));
-  return found;
-}"""
-TOO_WIDE = """() => [...document.querySelectorAll('body *')]
-  .filter((one) => !one.closest('.scroll, figure') && one.getBoundingClientRect().right > innerWidth + 1)
-  .map((one) => `${one.tagName} ${one.textContent.trim().slice(0, 40)}`)"""
-
-
-DRAWN = """() => [...document.querySelectorAll('details.chapter[open] .scroll > table.data')]
-  .every((one) => one.closest('.grid'))"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with api.sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")
@@ -102,29 +66,13 @@ def _slowed(record):
 
 
 @pytest.fixture
-def opened(browser, folder):
-    """Opens the page, and holds it to being silent and alone."""
-    contexts, said = [], []
+def opened(visit, folder):
+    """Opens a page of the folder."""
 
     def opens(width=WIDE, scheme="light", name="report", *, query="", unfolded=False):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("dialog", lambda dialog: said.append(f"dialog: {dialog.message}"))
-        page.on("request", lambda one: None if one.url.startswith(("file:", "data:")) else said.append(one.url))
-        page.goto((folder / name / "index.html").as_uri() + query)
-        page.wait_for_selector("html[data-ready]")
-        if unfolded:
-            page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
-            page.wait_for_function(DRAWN)
-        return page
+        return visit.open((folder / name / "index.html").as_uri() + query, width, scheme, unfolded=unfolded)
 
-    yield opens
-    for context in contexts:
-        context.close()
-    assert said == [], "no request leaves, nothing fails, no name is run"
+    return opens
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
@@ -132,12 +80,10 @@ def opened(browser, folder):
 @pytest.mark.parametrize("name", PAGES)
 def test_nothing_overlaps_or_overflows(opened, width, scheme, name):
     page = opened(width, scheme, name)
-    for _ in range(2):
-        assert page.evaluate(TOO_WIDE) == []
-        assert page.evaluate(OVERLAPPING, TEXTS) == []
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
-        page.wait_for_function(DRAWN)
+    assert misplaced(page) == []
+    unfold(page)
+    assert misplaced(page) == []
+    assert spilling(page) == []
     assert page.evaluate("document.documentElement.classList.contains('dark')") is (scheme == "dark")
 
 
@@ -145,14 +91,7 @@ def test_nothing_overlaps_or_overflows(opened, width, scheme, name):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_no_serious_fault(opened, width, scheme, name):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    found = axe.run(opened(width, scheme, name, unfolded=True)).response["violations"]
-    grave = [(one["id"], [node["html"][:120] for node in one["nodes"][:3]]) for one in found if _is_grave(one)]
-    assert grave == []
-
-
-def _is_grave(violation):
-    return violation["impact"] in ("serious", "critical")
+    assert grave_faults(opened(width, scheme, name, unfolded=True)) == []
 
 
 def column(page, name, table="#latency table"):

@@ -102,11 +102,20 @@ def test_a_damaged_file_is_passed_over_and_said(root, capsys):
     assert "passed over" in capsys.readouterr().err
 
 
+def test_damaged_files_alone_are_named_and_nothing_is_written(tmp_path, capsys):
+    (tmp_path / "gpu").mkdir()
+    (tmp_path / "gpu" / "run.json.gz").write_bytes(b"\x1f\x8bno gzip")
+    with pytest.raises(UserError, match="holds no results that can be read"):
+        write_site(tmp_path)
+    assert "run.json.gz: is no whole gzip file" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.rglob("*")] == ["gpu", "run.json.gz"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--site", "nowhere"], "nowhere: no such folder"),
-        (["--site", "."], "holds no results"),
+        (["--site", "."], "holds no results that can be read"),
         (["--site", ".", "--compare"], "--compare and --site are 2 pages"),
         (["--site", ".", "--out", "x"], "give no files and no --out"),
         (["--site", ".", "--format", "csv"], "--format and --figure go with the page of a run"),

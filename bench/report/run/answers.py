@@ -9,7 +9,7 @@ from bench.records.record import Quality, Record, WeightsKind
 from bench.report.reading.findings import claimants, recall_gain, times
 from bench.report.reading.labels import groups, listed, machine_name, milliseconds, short_names, significant
 from bench.report.reading.ladder import reference_of, strongest
-from bench.report.reading.naming import caption, dataset_name, label_of
+from bench.report.reading.naming import caption, dataset_name, label_of, named
 from bench.report.reading.rankers import served_best
 from bench.report.reading.ratios import latency_of, measured, metric, ratio_of
 from bench.report.reading.trained import not_compared
@@ -79,8 +79,8 @@ def headline(records: Sequence[Record]) -> str | None:
 
 def gained(all_leads: Sequence[Lead]) -> str:
     """Say what one pass gains on beam search, over several groups."""
-    names = dict.fromkeys(_ranked_by(lead.fast) for lead in all_leads)
-    text = f"{listed(list(names))} answered {_span([lead.ratio for lead in all_leads])} as the strongest beam search"
+    names = listed(_names_of([lead.fast for lead in all_leads]))
+    text = f"{names} answered {_span([lead.ratio for lead in all_leads])} as the strongest beam search"
     references = [lead.to_reference for lead in all_leads if lead.to_reference is not None]
     if references:
         text += f" and {_span(references)} as the papers' decoder"
@@ -89,6 +89,14 @@ def gained(all_leads: Sequence[Lead]) -> str:
         ends = [f"{change:+.0f} %" for change in (changes[0], changes[-1])]
         text += f", with {' to '.join(dict.fromkeys(ends))} HR@10"
     return text
+
+
+def _names_of(records: Sequence[Record]) -> list[str]:
+    """Name what answered, each once; a recommender that stands there under several settings by its name alone."""
+    labels: dict[str, list[str]] = {}
+    for record in records:
+        labels.setdefault(named(record).name, []).append(_ranked_by(record))
+    return [said.pop() if len(said := set(several)) == 1 else name for name, several in labels.items()]
 
 
 def _ranked_by(record: Record) -> str:

@@ -14,7 +14,6 @@ from bench.records import store
 from bench.records.record import Record
 from bench.report.drawing.rendering import environment
 from bench.report.drawing.writing import MADE_BY
-from bench.report.reading.facets import short_dataset
 from bench.report.reading.labels import listed, machine_name, significant
 from bench.report.reading.naming import label_of, with_names
 from bench.report.reading.ratios import measured, metric
@@ -147,14 +146,16 @@ def _questions(root: Path, ordered: Sequence[Known]) -> list[Neighbour]:
 
 def _better(root: Path, rows: Sequence[FirstRow], pages: Sequence[Known]) -> list[Neighbour]:
     """Return what ranks better than all that was timed of its dataset: who reads of the best must know of these."""
-    best = {dataset: metric(first.record, QUALITY) or 0.0 for dataset, (first, _) in best_of(rows).items()}
+    timed = [first.record for first, _ in best_of(rows).values()]
+    best = {record.case.dataset_variant: metric(record, QUALITY) or 0.0 for record in timed}
     found: dict[tuple[str, str], list[str]] = {}
     for page in pages:
-        for dataset, standings in page.places.items():
+        for standings in page.places.values():
             sound = [standing.variant.shown for standing in standings if not standing.variant.shown.labels]
             first = next((shown for shown in sound if QUALITY in shown.quality.metrics), None)
+            dataset = None if first is None else first.case.dataset_variant
             if first is not None and dataset in best and first.quality.metrics[QUALITY].value > best[dataset]:
-                told = f"{short_dataset(dataset)} ({significant(first.quality.metrics[QUALITY].value)})"
+                told = f"{first.case.dataset} ({significant(first.quality.metrics[QUALITY].value)})"
                 found.setdefault((label_of(first), _entry(root, page).link), []).append(told)
     return [Neighbour(f"{name} on {listed(places)}", link) for (name, link), places in found.items()]
 

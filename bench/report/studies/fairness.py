@@ -12,7 +12,7 @@ from bench.records.studies import Evaluation
 from bench.report.reading.facets import in_common, short_dataset
 from bench.report.reading.labels import NONE, NOT_AVAILABLE, listed, significant
 from bench.report.reading.ladder import ladders
-from bench.report.reading.naming import Told, base_of, dataset_name
+from bench.report.reading.naming import Told, dataset_name, named
 from bench.report.reading.ratios import measured
 from bench.report.reading.trained import UNTOLD, how_trained
 from bench.report.studies.leaks import worth
@@ -59,7 +59,7 @@ def fairness(
         own = [record for record in searched if record.case.recommender == name]
         rows.append(
             {
-                "baseline": base_of(own[0]),
+                "baseline": named(own[0]).name,
                 "in time?": _search_verdict(own),
                 "in quality?": _training_verdict([told for told in sound if told.case.recommender == name]),
                 "the papers' search takes": _times_as_long(own),

@@ -112,6 +112,15 @@ def test_the_answer_says_what_to_serve_and_what_beams_cost():
     assert found.sentences == [found.serve, found.others]
 
 
+def test_a_recommender_under_several_settings_is_named_once():
+    longer = [
+        record.model_copy(update={"case": record.case.model_copy(update={"batch_size": 8, "settings": settings})})
+        for record, settings in ((one_pass("lite-llm4rec"), {"max_length": 50}), (beams("exact", 0.005), {}))
+    ]
+    others = of([one_pass("lite-llm4rec"), beams("exact", 0.005), *longer]).others
+    assert others.startswith("Lite-LLM4Rec answered 5.0")
+
+
 def test_who_is_slower_than_beams_is_said_to_be():
     fast, slow = one_pass("lite-llm4rec", 0.02), beams("exact", 0.005)
     other = [one.model_copy(update={"case": one.case.model_copy(update={"dataset": "films"})}) for one in (fast, slow)]

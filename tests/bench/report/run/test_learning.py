@@ -39,7 +39,7 @@ def test_the_figure_has_a_line_a_curve_and_says_where_it_ends():
 def test_where_datasets_can_be_chosen_the_figure_answers_and_names_each_curve_where_it_is_best():
     (drawing,) = section(record("tiger"), record("sasrec", dataset="films")).drawings
     rows = drawing.live.rows
-    assert {(row["name"], row["dataset"]) for row in rows} == {("tiger", "synthetic"), ("sasrec", "films (synthetic)")}
+    assert {(row["name"], row["dataset"]) for row in rows} == {("TIGER", "synthetic"), ("SASRec", "films (synthetic)")}
     assert [row["x"] for row in rows if row["few"]] == [200, 200]
 
 

@@ -58,7 +58,7 @@ def test_random_weights_say_nothing_of_quality():
 def test_a_leak_counts_where_it_is_sure():
     studies, records = make_studies()
     frame = fairness([*records, ONE_PASS, searched(0.01, "exact")], studies.evaluations, variants(studies.evaluations))
-    row = frame.set_index("baseline").loc["p5"]
+    row = frame.set_index("baseline").loc["P5"]
     assert row["leaky item IDs are worth"].endswith("% of its NDCG@10 on books")
     assert row["ours / published"] == "n/a"
 

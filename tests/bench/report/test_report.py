@@ -115,7 +115,7 @@ def test_the_answer_and_the_claim_carry_their_numbers(tmp_path):
     assert "99.48 %" in text
     assert "46.8 %" in text
     assert "+33.3 %" in text  # HR@10 .2 against .15
-    assert re.search(r"lite-llm4rec is 4\d\.\d times \[\d\d\.\d, \d\d\.\d\] as fast as p5", text)
+    assert re.search(r"Lite-LLM4Rec is 4\d\.\d times \[\d\d\.\d, \d\d\.\d\] as fast as P5", text)
     assert "fastest within its interval" in text or "nothing faster comes within its interval" in text
     assert "took longer than 5 s" in text
     assert "Synthetic data" in text
@@ -162,11 +162,11 @@ def test_untrained_weights_have_no_quality_and_say_so(tmp_path):
         [make_record(case=case, quality=why), make_record(case=make_case(weights=WeightsKind.UNTRAINED), quality=why)],
     )
     text = (out / "report.md").read_text()
-    assert "p5 (reference, beam 20), untrained" in text
+    assert "P5 (reference, beam 20), untrained" in text
     assert "Untrained weights" in text
     assert "cost alone was measured" in text
     assert not (out / "figures" / "quality_latency.svg").exists()
-    assert "as fast as p5 (reference, beam 20)" in text
+    assert "as fast as P5 (reference, beam 20)" in text
 
 
 def test_only_failures_still_make_a_page(tmp_path):
@@ -223,20 +223,20 @@ def test_runs_are_told_apart_and_their_turns_not_paired():
 def test_without_the_papers_recommender_the_best_one_pass_case_is_compared():
     _, slow = pair()
     records = [make_record("popularity", ndcg=0.01, median_s=0.0001), make_record("sasrec", median_s=0.002), slow]
-    assert "sasrec is 40.0 times [40.0, 40.0] as fast as p5" in answer(records)[0]
+    assert "SASRec is 40.0 times [40.0, 40.0] as fast as P5" in answer(records)[0]
 
 
 def test_one_sentence_says_what_one_pass_gains_over_all_groups():
     fast, slow = pair()
     assert headline([fast, slow]) == (
-        "lite-llm4rec answered 40.0 times [40.0, 40.0] as fast as the strongest beam search, with +33 % HR@10: "
+        "Lite-LLM4Rec answered 40.0 times [40.0, 40.0] as fast as the strongest beam search, with +33 % HR@10: "
         "synthetic, batch 32, a processor (2 cores)."
     )
     alone = [one.model_copy(update={"case": one.case.model_copy(update={"batch_size": 1})}) for one in pair()]
     alone[1] = make_record(case=alone[1].case, median_s=0.01, ndcg=0.25)
     exact = make_record(case=slow.case.model_copy(update={"decoder": "exact"}), median_s=0.02, ndcg=0.15)
     assert headline([fast, slow, exact, *alone]) == (
-        "lite-llm4rec answered 5.0 to 10 times as fast as the strongest beam search and 40.0 times [40.0, 40.0] as "
+        "Lite-LLM4Rec answered 5.0 to 10 times as fast as the strongest beam search and 40.0 times [40.0, 40.0] as "
         "fast as the papers' decoder, with -20 % to +33 % HR@10: synthetic, batch 1 to 32, a processor (2 cores)."
     )
     three = [
@@ -253,7 +253,7 @@ def test_one_sentence_says_what_one_pass_gains_over_all_groups():
 
 @pytest.mark.parametrize(
     ("verdict", "words"),
-    [(Ending.CUT_SHORT, "the training of p5 was cut short"), (None, "nobody knows whether p5 was trained to its end")],
+    [(Ending.CUT_SHORT, "the training of P5 was cut short"), (None, "nobody knows whether P5 was trained to its end")],
 )
 def test_no_gain_is_told_over_a_search_that_was_not_trained_to_its_end(verdict, words):
     fast, slow = pair()
@@ -263,7 +263,7 @@ def test_no_gain_is_told_over_a_search_that_was_not_trained_to_its_end(verdict, 
     assert claims(records)["HR@10 change"].tolist()[-1] == words
     for text in (headline(records), *answer(records)):
         assert "HR@10" not in text
-    assert any("p5" in line and ("cut short" in line or "nobody knows" in line) for line in distrust(records))
+    assert any("P5" in line and ("cut short" in line or "nobody knows" in line) for line in distrust(records))
     assert "% HR@10" in headline([fast, slow])
 
 
@@ -293,7 +293,7 @@ def test_a_one_pass_case_is_held_against_beams_as_it_is_served_best():
 def test_a_slower_one_pass_case_is_said_to_be_slower():
     slow = make_case("p5", decoder="reference", beam_width=20)
     text = answer([make_record(median_s=0.02), make_record(case=slow, median_s=0.01)])[0]
-    assert "lite-llm4rec is 2.00 times [2.00, 2.00] as slow as p5" in text
+    assert "Lite-LLM4Rec is 2.00 times [2.00, 2.00] as slow as P5" in text
 
 
 def test_a_busy_machine_is_distrusted():
@@ -312,7 +312,7 @@ def test_what_cannot_be_measured_is_never_zero(tmp_path):
     record = make_record(flops=gone, memory=gone, phases=gone, quality=gone, latency=make_latency(rounds=1, turns=1))
     out = render(tmp_path, [record])
     whole = (out / "report.md").read_text().partition("## All cases")[2]
-    row = next(line for line in whole.splitlines() if line.startswith("| lite-llm4rec"))
+    row = next(line for line in whole.splitlines() if line.startswith("| Lite-LLM4Rec"))
     assert row.count("n/a") == 6  # NDCG, HR, coverage, p95, FLOPs, memory
     assert "no such counter" in (out / "index.html").read_text()
 

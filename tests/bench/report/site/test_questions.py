@@ -114,9 +114,9 @@ def test_what_beam_search_costs_at_batch_32_on_ml_1m(reader, paper):
     reader.choose("ml-1m")
     reader.choose("32 users")
     rows, timed = reader.rows(), here(paper, "ml-1m", 32)
-    for name in ("tiger", "openp5-llama"):
+    for name, said in (("tiger", "TIGER"), ("openp5-llama", "OpenP5 (Llama")):
         reference, fastest = searches(timed, name)
-        (row,) = (cells for head, cells in rows.items() if head.lower().startswith(name))
+        (row,) = (cells for head, cells in rows.items() if head.startswith(said))
         assert row[2] == milliseconds(seconds(fastest))
         assert f"the papers': {milliseconds(seconds(reference))}" in row[0].replace("\n", " ")
     one_pass = min(seconds(one) for one in timed if one.case.recommender == "lite-llm4rec")
@@ -130,7 +130,8 @@ def test_where_one_pass_and_beams_cross(reader):
     reader.follow("where do one pass and beams cross")
     told = reader.page.locator(".answer strong").inner_text()
     said = (
-        r"(\S+) is faster than (\S+) \(exact\) up to some ([\d,]+) items in the catalogue \(batch (\d+), beam (\d+)\)"
+        r"(\S+) \(ids\) is faster than (\S+) \(random codes, exact\) up to some ([\d,]+) items in the catalogue "
+        r"\(batch (\d+), beam (\d+)\)"
     )
     below, beyond, at, batch, beam = re.match(said, told.lower()).groups()
     times = {"below": {}, "beyond": {}}

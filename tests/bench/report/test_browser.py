@@ -333,7 +333,7 @@ def test_hovering_tells_a_case_and_its_numbers(opened):
     mark.hover(force=True)
     tip = page.locator("#tip")
     tip.wait_for(state="visible")
-    assert "recommender sasrec" in tip.inner_text()
+    assert "recommender SASRec" in tip.inner_text()
     assert "NDCG@10 0.2100" in tip.inner_text()
 
 
@@ -342,7 +342,7 @@ def test_without_scripts_tables_stand_there_and_figures_are_told_in_words(browse
     page = context.new_page()
     page.goto((folder / "report" / "index.html").as_uri())
     assert page.locator("#first tbody tr:visible").count() > 1
-    assert "popularity" in page.locator("figure noscript p").first.inner_text()
+    assert "Popularity" in page.locator("figure noscript p").first.inner_text()
     context.close()
 
 

@@ -11,7 +11,7 @@ BARE = re.compile(r'^\s*(?:"""|[a-z_]\w*(?:, [a-z_]\w*)*: )(?:Of|It)\b')
 """A docstring, or what it says of an attribute or an argument, that begins so; errors say of what they are raised."""
 
 
-@pytest.mark.parametrize("package", ["bench", "models", "baselines"])
+@pytest.mark.parametrize("package", ["bench", "models", "baselines", "tests"])
 def test_no_docstring_begins_in_the_middle_of_a_sentence(package):
     """Neither a docstring nor what it says of an attribute begins with a bare "Of" or "It"."""
     bare = [

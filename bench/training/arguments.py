@@ -25,7 +25,7 @@ def arguments_of(run: Path, recipe: Recipe, seed: int, device: torch.device) -> 
     Args:
         run: Where it keeps what a resumed training needs.
         recipe: How to train.
-        seed: Of the order of examples, and of dropout.
+        seed: Decides the order of examples, and what dropout leaves out.
         device: Where.
 
     """

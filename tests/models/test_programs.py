@@ -31,7 +31,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graph
 
 
 def requests():
-    """Of several sizes, some of which share a bucket, one beyond it, one of a user without history."""
+    """Batches of several sizes, some of which share a bucket, one beyond it, one of a user without history."""
     long = History(9, tuple(1 + number % (ITEMS - 5) for number in range(90)))
     users = walks(7)
     return [users[:3], users[3:6], [long, users[0], users[1]], [History(8, ()), users[2], users[3]], users[:1]]

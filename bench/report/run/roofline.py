@@ -105,11 +105,8 @@ def live_roofline(records: Sequence[Record]) -> Live:
         rows.append(row | {"x": intensity, "y": speed, "marked": True, "few": True, "told": said})
     for (flops_per_s, bytes_per_s), (where, intensities) in roofs.items():
         ridge = flops_per_s / bytes_per_s
-        roof: dict[str, Any] = (
-            where
-            | {"backdrop": True}
-            | {"name": f"{significant(flops_per_s / GIGA)} GFLOP/s, {significant(bytes_per_s / GIGA)} GB/s"}
-        )
+        name = f"{significant(flops_per_s / GIGA)} GFLOP/s, {significant(bytes_per_s / GIGA)} GB/s"
+        roof: dict[str, Any] = where | {"backdrop": True, "name": name}
         ends = (min(*intensities, ridge / 3), ridge, max(*intensities, 3 * ridge))
         rows += [roof | {"line": True, "x": x, "y": min(flops_per_s, bytes_per_s * x) / GIGA} for x in ends]
         rows[-1] |= {"marked": True, "few": True, "told": "the machine's roof"}

@@ -100,7 +100,7 @@ def test_a_decoder_alone_answers_at_every_place_what_it_answers_at_the_end_there
 
 
 def test_items_vectors_do_not_see_each_other():
-    """Of a history of one item, each vector's state depends on that vector alone."""
+    """In a history of one item, each vector's state depends on that vector alone."""
     reader = T5Reader(backbone_config("compact", vocab_size=1)).double().eval()
     read, real = sets(1, 1, 3, 128).requires_grad_(), torch.ones(1, 3).bool()
     reader._encode(read.flatten(1, 2), real, 1, 3)[0, 1].sum().backward()

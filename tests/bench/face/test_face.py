@@ -351,7 +351,7 @@ def test_what_a_killed_run_had_finished_is_not_measured_again(face, monkeypatch)
 
 
 def test_timings_of_a_group_survive_a_kill_before_their_costs_are_known(face, monkeypatch):
-    """Of two cases that were timed side by side the second's counting is interrupted: neither is timed again."""
+    """Two cases were timed side by side, and the second's counting is interrupted: neither is timed again."""
     from bench.running.runner import Runner
 
     costs = Runner._costs

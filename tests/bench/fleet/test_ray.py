@@ -211,7 +211,7 @@ def test_what_a_worker_says_and_how_it_ended_is_told(tmp_path):
 
 @pytest.mark.slow
 def test_a_worker_on_a_leash_ends_with_whoever_started_it(tmp_path, monkeypatch):
-    """It waits for what another one has, and would for long."""
+    """Another one has what it waits for, and keeps it for long."""
     monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
     queue, _ = filled(tmp_path)
     for one in queue.waiting():

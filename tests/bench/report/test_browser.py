@@ -312,7 +312,7 @@ def choose(page, dataset):
     ],
 )
 def test_every_figure_follows_the_choice(opened, name, dataset):
-    """It draws what is chosen and no more; where nothing of the choice is known, it says so."""
+    """What is chosen is drawn and no more; where nothing of the choice is known, the figure says so."""
     page = opened(query=f"?{urlencode({'dataset': dataset})}", unfolded=True)
     box = page.locator(f"figure[data-live={name}] .live")
     box.scroll_into_view_if_needed()

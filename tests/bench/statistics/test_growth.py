@@ -14,7 +14,7 @@ X = np.array([1.0, 4.0, 16.0, 64.0, 256.0])
 
 milliseconds = st.floats(1e-4, 10.0)
 shares = st.floats(0.2, 0.8)
-"""Of the growing part in the time at the middle of the x: both parts can be told."""
+"""Share of the growing part in the time at the middle of the x: both parts can be told."""
 exponents = st.floats(0.4, 2.5)
 
 

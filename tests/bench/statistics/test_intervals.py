@@ -19,7 +19,7 @@ def test_a_subtracted_interval_is_turned_round():
 
 
 def test_a_difference_covers_what_it_estimates():
-    """Of 200 differences of two normal means, the 95 % interval misses 3 to 20."""
+    """The 95 % interval misses 3 to 20 of 200 differences of two normal means."""
     rng = np.random.default_rng(0)
     missed = 0
     for first, second in rng.normal([1.0, 0.0], 1.0, size=(200, 2)):

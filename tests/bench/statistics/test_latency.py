@@ -32,7 +32,7 @@ def drifting_pair(seed: int, factor: float = 1.0, turns: int = 10, rounds: int =
 
 
 def test_identical_code_is_seldom_told_apart():
-    """Of 60 A/A pairs under drift, the 95 % interval misses 1 in at most 8."""
+    """The true ratio, 1, lies outside the 95 % interval at most 8 times in 60 A/A pairs under drift."""
     ratios = [latency_ratio(*drifting_pair(seed)) for seed in range(60)]
     assert sum(not ratio.low <= 1 <= ratio.high for ratio in ratios) <= 8
 

@@ -29,7 +29,7 @@ def test_metrics_are_those_of_the_evaluation(metric):
 
 
 def test_users_are_resampled_in_pairs():
-    """Of users who are alike in both, pairing leaves less to chance than drawing them apart."""
+    """Where users are alike in both, pairing leaves less to chance than drawing them apart."""
     paired = relative_change(first_places(range(38)), first_places(range(40)))
     apart = relative_change(first_places(range(50, 88)), first_places(range(40)))
     assert paired.high - paired.low < (apart.high - apart.low) / 2

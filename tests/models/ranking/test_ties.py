@@ -1,4 +1,4 @@
-"""Of equal scores the item with the lower number comes first, whatever ranks and however it goes about it."""
+"""Where scores are equal the item with the lower number comes first, whatever ranks and however it goes about it."""
 
 import pytest
 import torch

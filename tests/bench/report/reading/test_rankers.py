@@ -42,7 +42,7 @@ BEAMS = make_record(case=make_case("p5", decoder="exact", beam_width=20), median
     ],
 )
 def test_what_loses_more_than_a_hundredth_does_not_count(record, expected):
-    """Of NDCG@10; where quality was not measured, of the items of the exact list."""
+    """A share of NDCG@10; where quality was not measured, a share of the items of the exact list."""
     assert record.loses_little is expected
 
 

@@ -42,7 +42,7 @@ def without_noise(record):
 
 def test_each_line_has_a_row_with_its_law():
     frame = laws(grown(SASREC, LITE))
-    assert frame["line"].tolist() == ["sasrec", "lite-llm4rec"]
+    assert frame["line"].tolist() == ["SASRec", "Lite-LLM4Rec"]
     assert set(frame["against"]) == {"batch size"}
     sasrec, lite = frame.to_dict("records")
     assert sasrec["law of the median"].endswith("ms · x")
@@ -99,8 +99,8 @@ def test_what_the_quantity_does_not_touch_is_level_and_has_no_row():
         for width in (20, 100, 500)
     ]
     (found,) = grown([*beams, make_record(median_s=0.002)])
-    assert [one.name for one in found.lines if one.level] == ["lite-llm4rec"]
-    assert laws([found])["line"].tolist() == ["tiger, exact"]
+    assert [one.name for one in found.lines if one.level] == ["Lite-LLM4Rec"]
+    assert laws([found])["line"].tolist() == ["TIGER, exact"]
 
 
 def test_laws_are_written_in_units_that_can_be_read():
@@ -123,7 +123,7 @@ def test_residuals_are_drawn_about_zero_and_told():
     assert places[0] == pytest.approx(BATCHES, rel=0.1)
     assert (places[0] < places[1]).all(), "lines stand beside each other"
     text = describe_residuals(found)
-    assert f"sasrec against batch size: {found[0].lines[0].residuals[0]:+.1%} at 1, " in text
+    assert f"SASRec against batch size: {found[0].lines[0].residuals[0]:+.1%} at 1, " in text
 
 
 def test_other_sweeps_of_a_quantity_are_told_apart():

@@ -71,7 +71,7 @@ def test_studies_alone_make_a_page_of_quality(tmp_path):
     assert {"results", "claim", "latency", "failed"} & set(page.ids) == set()
     assert {path.name for path in out.iterdir()} == {"index.html", "report.md", "figures", "tables", MANIFEST}
     assert {path.name for path in (out / "figures").iterdir()} == {"beams.svg", "beams.png", "beams.csv"}
-    assert any("sasrec has the best NDCG@10" in text for text in page.text)
+    assert any("SASRec has the best NDCG@10" in text for text in page.text)
 
 
 def test_a_page_of_studies_leaves_nothing_of_an_earlier_run(tmp_path):
@@ -133,7 +133,7 @@ def test_failures_beside_studies_leave_the_answer_to_the_studies(tmp_path):
     failed = make_failure("p5", "timed out", "took longer than 5 s")
     text = (render(tmp_path, Studies(evaluations=[make_evaluation("sasrec")]), [failed]) / "report.md").read_text()
     assert "No case could be measured" in text
-    assert "sasrec has the best NDCG@10" in text
+    assert "SASRec has the best NDCG@10" in text
 
 
 def test_published_numbers_stand_beside_ours(tmp_path):
@@ -171,7 +171,7 @@ def test_what_weakens_studies_is_listed(tmp_path):
     source = make_provenance(dirty=True, dataset={"synthetic": True})
     evaluation = make_evaluation("p5", labels=["leaky"], provenance=source)
     text = (render(tmp_path, Studies(evaluations=[evaluation], beams=[make_beam_study()])) / "report.md").read_text()
-    for doubt in ("Synthetic data", "changed after its last commit", "p5: leaky.", "on 1,000 of 6,040 users"):
+    for doubt in ("Synthetic data", "changed after its last commit", "P5: leaky.", "on 1,000 of 6,040 users"):
         assert doubt in text
 
 

@@ -13,6 +13,7 @@ from tests.bench.report.browsing import (
     grave_faults,
     misplaced,
     size,
+    spilling,
     unfold,
 )
 
@@ -54,6 +55,7 @@ def test_a_committed_page_fits_and_all_can_use_it(visit, name, scheme):
         for width in (WIDE, NARROW):
             page.set_viewport_size(size(width))
             assert misplaced(page) == [], width
+            assert spilling(page) == [], width
     assert page.evaluate("document.documentElement.classList.contains('dark')") is (scheme == "dark")
     page.set_viewport_size(size(WIDE if scheme == "light" else NARROW))
     page.evaluate(THIN)

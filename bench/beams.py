@@ -32,7 +32,7 @@ from bench.data.dataset import Split
 from bench.ground.bounds import BeamWidth, Users, number
 from bench.ground.outputs import check_out_file, write_file
 from bench.quality import beams, evaluate
-from bench.records.record import Metric
+from bench.records.quality import Metric
 from bench.records.studies import BeamStudy, Studies
 from bench.running.opening import command_of, open_recommender
 from bench.running.provenance import provenance

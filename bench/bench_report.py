@@ -12,21 +12,11 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.records.record import (
-    Case,
-    Flops,
-    Latency,
-    Memory,
-    Metric,
-    Outcome,
-    Phase,
-    Provenance,
-    Quality,
-    Record,
-    Unavailable,
-    Weights,
-    WeightsKind,
-)
+from bench.records.case import Case, Outcome, WeightsKind
+from bench.records.cost import Flops, Latency, Memory, Phase
+from bench.records.model import Unavailable
+from bench.records.quality import Metric, Quality
+from bench.records.record import Provenance, Record, Weights
 from bench.records.store import Run
 from bench.report.run.formats import Format
 from bench.report.run.page import write_report

@@ -36,7 +36,7 @@ from bench.cli.options import (
 from bench.data.dataset import Dataset, Split
 from bench.ground.bounds import BatchSize, BeamWidth, ListLength, number
 from bench.ground.outputs import check_out_file, write_file
-from bench.records.record import Quality
+from bench.records.quality import Quality
 from bench.records.studies import Evaluation, Studies
 from bench.running.opening import command_of, open_recommender
 from bench.running.provenance import provenance

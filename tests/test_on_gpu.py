@@ -5,8 +5,8 @@ import torch
 
 from bench.measure import energy, memory, phases
 from bench.measure.subject import Subject
+from bench.records.cost import Memory
 from bench.records.load import Slo
-from bench.records.record import Memory
 from bench.service.arrivals import poisson
 from bench.service.service import Service
 from models import registry

@@ -12,7 +12,7 @@ import torch
 import typer
 
 from bench.ground.bounds import Seed, Threads, number
-from bench.records.record import Case
+from bench.records.case import Case
 from models.errors import UserError
 from models.recommender import Recommender, Scores, SeenItems, Serving
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from bench.records.conditions import Roofline
+from bench.records.cost import Latency
 from bench.records.phases import place_of, seconds_by_kind
-from bench.records.record import Latency, Record
+from bench.records.record import Record
 
 ONE_PASS, BEAMS = "one pass", "beams"
 

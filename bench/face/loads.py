@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from bench.records.load import Load, Trial
-from bench.records.record import Quality, Record
+from bench.records.quality import Quality
+from bench.records.record import Record
 
 
 def load_table(records: Sequence[Record]) -> Table:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.records.record import Outcome, Record
+from bench.records.case import Outcome
+from bench.records.record import Record
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture

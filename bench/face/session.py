@@ -29,7 +29,8 @@ from bench.ground.bounds import (
     checked,
 )
 from bench.measure import machine
-from bench.records.record import Outcome, Record
+from bench.records.case import Outcome
+from bench.records.record import Record
 from bench.running.guard import Guard, available_bytes
 from bench.running.runner import RunOptions
 from bench.suites.cases import Planned

@@ -11,7 +11,9 @@ from rich.table import Table
 from bench.face.attained import Attained, attained_table, profile_of_missed
 from bench.face.loads import load_table
 from bench.face.speedups import Speedup, speedup_table, where_time_goes
-from bench.records.record import Flops, Quality, Record
+from bench.records.cost import Flops
+from bench.records.quality import Quality
+from bench.records.record import Record
 
 
 def print_summary(

@@ -11,7 +11,8 @@ from bench.fleet.folder import Attempt, QueueFolder
 from bench.fleet.sweep import Sweep, Ticket, TicketKind, home_in
 from bench.measure import machine
 from bench.measure.outcome import Failure
-from bench.records.record import Outcome, Record
+from bench.records.case import Outcome
+from bench.records.record import Record
 from bench.reproducing.run import ReproduceOptions, StepFailedError, Steps
 from bench.running.guard import Guard, available_bytes
 from bench.running.runner import RunOptions, failed

@@ -14,8 +14,9 @@ from pytest_benchmark.stats import Stats
 from bench.fleet.folder import Attempt, QueueFolder
 from bench.ground.bounds import fault
 from bench.records import store
+from bench.records.case import Outcome
 from bench.records.model import Model
-from bench.records.record import Outcome, Record
+from bench.records.record import Record
 from models.errors import UserError
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from bench.gate.checks import compare_facts, unsteady
 from bench.gate.pairs import Ledger
+from bench.records.case import Case
 from bench.records.gate import CaseResult, Check, Facts, Process, SideRole, Verdict, Violation
-from bench.records.record import Case
 from bench.statistics import process_pairs
 from bench.statistics.process_pairs import ProcessComparison
 

@@ -21,8 +21,8 @@ from typing import Any
 
 from bench.gate.process import CaseFailedError, Worker, WorkerDiedError
 from bench.gate.sides import Side, check_different, check_origins, code_of
+from bench.records.case import Case
 from bench.records.gate import PROTOCOL, Facts, Process, SideRole
-from bench.records.record import Case
 from bench.suites.planning import Job
 from models.errors import UserError
 

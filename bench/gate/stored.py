@@ -12,8 +12,9 @@ from bench.ground.bounds import fault
 from bench.ground.textfiles import read_text
 from bench.measure import machine
 from bench.records import store
+from bench.records.cost import Flops
 from bench.records.gate import Facts, GateResult, Process, SideRole
-from bench.records.record import Flops, Record
+from bench.records.record import Record
 from models.errors import UserError
 
 SAME_MACHINE = ("system", "processor", "cores", "memory GiB", "GPU")

@@ -26,8 +26,8 @@ from bench.gate.judge import Judge
 from bench.gate.pairs import Ledger
 from bench.gate.sides import Side, base_side
 from bench.ground.home import atomic, home
+from bench.records.case import Case
 from bench.records.gate import CaseResult, GateResult, Process, SideRole, Verdict
-from bench.records.record import Case
 from bench.statistics.process_pairs import LEAST_PAIRS
 from models import registry
 from models.errors import UserError

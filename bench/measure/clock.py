@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import torch
 
-from bench.records.record import Unavailable
+from bench.records.model import Unavailable
 
 T = TypeVar("T")
 

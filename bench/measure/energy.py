@@ -15,7 +15,7 @@ from bench.measure import nvml, proc
 from bench.measure.clock import Clock
 from bench.measure.instrument import Instrument, Request
 from bench.records.conditions import Energy
-from bench.records.record import Unavailable
+from bench.records.model import Unavailable
 
 UPDATES = 20
 """A window that a counter moved in so often is known to a twentieth at worst."""
@@ -40,7 +40,7 @@ class Counter(Protocol):
 
     @property
     def source(self) -> str:
-        """What counts, as `bench.records.record.Energy` calls it."""
+        """What counts, as `bench.records.conditions.Energy` calls it."""
 
     def joules(self) -> float:
         """Return the joules since some moment that stays the same.

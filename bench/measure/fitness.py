@@ -19,7 +19,7 @@ import torch
 
 from bench.measure import energy, proc
 from bench.measure.proc import Ticks
-from bench.records.record import Unavailable
+from bench.records.model import Unavailable
 
 FEW_CORES = 4
 """Fewer, and the system's own work has no core to itself."""

@@ -23,7 +23,8 @@ from bench.measure.instrument import Instrument, Request
 from bench.measure.operators import PROFILER
 from bench.measure.subject import Subject
 from bench.measure.traffic import Traffic, TrafficLedger, move
-from bench.records.record import Flops, Unavailable
+from bench.records.cost import Flops
+from bench.records.model import Unavailable
 from models.recommender import PHASE
 
 

@@ -46,7 +46,7 @@ class Instrument(ABC):
 
     Attributes:
         name: Field of the record that it fills. A quantity without a field of its own is a
-            `bench.records.record.FurtherMeasure` under this name in `further`; pages show it beside the others.
+            `bench.records.cost.FurtherMeasure` under this name in `further`; pages show it beside the others.
 
     """
 

@@ -26,8 +26,9 @@ from bench.measure.state import Watch, disturbed
 from bench.measure.subject import Subject
 from bench.measure.warmup import LONG_S, WarmUp, warm_up
 from bench.records.conditions import Conditions, MachineState
+from bench.records.cost import Latency
 from bench.records.load import Load, Offered
-from bench.records.record import Latency, Unavailable
+from bench.records.model import Unavailable
 from models.recommender import History, Recommendations
 
 MOST_REPEATED = 3

@@ -18,7 +18,8 @@ from bench.measure import nvml
 from bench.measure.instrument import Instrument, Request
 from bench.measure.phases import quiet_profile
 from bench.measure.subject import Subject
-from bench.records.record import Memory, Unavailable
+from bench.records.cost import Memory
+from bench.records.model import Unavailable
 from models.recommender import PHASE
 
 _STATUS = Path("/proc/self/status")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pynvml
 import torch
 
-from bench.records.record import Unavailable
+from bench.records.model import Unavailable
 
 T = TypeVar("T")
 
@@ -97,7 +97,7 @@ def process_bytes(device: torch.device, process: int) -> int | Unavailable:
 def condition(gpu: Any) -> dict[str, Any]:
     """Return clocks in MHz, temperature in degrees Celsius, power in watts and throttling; None for what is not told.
 
-    The names are those of `bench.records.record.MachineState`. Power is what NVML's ``nvmlDeviceGetPowerUsage``
+    The names are those of `bench.records.conditions.MachineState`. Power is what NVML's ``nvmlDeviceGetPowerUsage``
     says: on most GPUs since Ampere a mean over a second.
     """
     milliwatts = told(lambda: pynvml.nvmlDeviceGetPowerUsage(gpu))

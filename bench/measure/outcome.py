@@ -10,7 +10,7 @@ from types import FrameType
 
 import torch
 
-from bench.records.record import Outcome
+from bench.records.case import Outcome
 from models.contract import BrokenListError
 from models.errors import UserError
 

@@ -10,7 +10,7 @@ from bench.measure.clock import Clock, Timed
 from bench.measure.instrument import Instrument, Request
 from bench.measure.subject import Subject
 from bench.records.conditions import Overhead
-from bench.records.record import Unavailable
+from bench.records.model import Unavailable
 from bench.statistics.intervals import bootstrap
 
 BLOCK_S = 0.002

@@ -24,7 +24,7 @@ from bench.measure.clock import Clock
 from bench.measure.flops import counted, uncounted
 from bench.measure.instrument import Instrument, Request
 from bench.records.conditions import Roofline
-from bench.records.record import Unavailable
+from bench.records.model import Unavailable
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

@@ -12,7 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 from bench.measure.flops import Counted, counted, uncounted
 from bench.measure.instrument import Instrument, Request
 from bench.measure.peaks import Peaks, bound_s, peaks_of
-from bench.records.record import Phase
+from bench.records.cost import Phase
 from models.recommender import PHASE
 
 

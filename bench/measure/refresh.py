@@ -7,7 +7,8 @@ import statistics
 import torch
 
 from bench.measure.instrument import Instrument, Request
-from bench.records.record import FurtherMeasure, Unavailable
+from bench.records.cost import FurtherMeasure
+from bench.records.model import Unavailable
 
 AT_THE_REQUEST = "lists are made at the request"
 

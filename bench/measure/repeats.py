@@ -11,7 +11,7 @@ import numpy as np
 from bench.measure.clock import Clock
 from bench.measure.subject import Subject
 from bench.records.conditions import Repeats
-from bench.records.record import Unavailable
+from bench.records.model import Unavailable
 from bench.statistics.intervals import bootstrap
 from models.recommender import History
 

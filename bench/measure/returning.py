@@ -8,7 +8,8 @@ from collections.abc import Callable
 import torch
 
 from bench.measure.instrument import Instrument, Request
-from bench.records.record import FurtherMeasure, Unavailable
+from bench.records.cost import FurtherMeasure
+from bench.records.model import Unavailable
 from models.recommender import History, KeptUsers
 
 NOTHING = "nothing is kept of users"

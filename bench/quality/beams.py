@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.quality import evaluate
 from bench.quality.evaluate import Lists
-from bench.records.record import Metric
+from bench.records.quality import Metric
 from bench.records.studies import Beam
 from models.recommender import PADDING, History, Recommender
 

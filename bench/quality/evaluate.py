@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.data.histories import lengths_of
-from bench.records.record import Hits, Metric, Quality
+from bench.records.quality import Hits, Metric, Quality
 from bench.statistics import ranks as ranking
 from bench.statistics.intervals import bootstrap
 from bench.statistics.ranks import Floats, Ints, Ranks

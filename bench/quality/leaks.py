@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.quality.evaluate import interval, per_user_metrics
-from bench.records.record import Metric
+from bench.records.quality import Metric
 from bench.statistics.ranks import Ranks
 from models.recommender import History
 

@@ -7,8 +7,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from bench.records.case import Case
 from bench.records.model import Bounded, Count, Model, NonNegative, Positive, Share
-from bench.records.record import Case, Quality
+from bench.records.quality import Quality
 
 GATE_SCHEMA_VERSION = 1
 

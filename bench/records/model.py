@@ -43,3 +43,9 @@ Count = Annotated[int, Field(ge=0, le=MOST)]
 
 AtLeastOne = Annotated[int, Field(ge=1, le=MOST)]
 """How many of what there must be."""
+
+
+class Unavailable(Model):
+    """A quantity that could not be measured, and why."""
+
+    unavailable: str

@@ -10,9 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from bench.records.case import Case
 from bench.records.model import AtLeastOne, Count, Model, NonNegative, Positive, Share
 from bench.records.naming import Named
-from bench.records.record import SCHEMA_VERSION, Case, Metric, Provenance, Quality, Weights
+from bench.records.quality import Metric, Quality
+from bench.records.record import SCHEMA_VERSION, Provenance, Weights
 
 KIND = "lite-llm4rec-studies"
 

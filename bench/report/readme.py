@@ -19,7 +19,8 @@ from bench.cli import ending
 from bench.ground.home import atomic
 from bench.ground.textfiles import either
 from bench.records import store
-from bench.records.record import Quality, Record
+from bench.records.quality import Quality
+from bench.records.record import Record
 from bench.records.studies import Studies
 from bench.report.drawing.rendering import md_text
 from bench.report.reading.distrust import distrust

@@ -19,7 +19,8 @@ from bench.cli import ending
 from bench.ground.home import atomic
 from bench.ground.textfiles import either
 from bench.records import store
-from bench.records.record import Memory, Record
+from bench.records.cost import Memory
+from bench.records.record import Record
 from bench.report.growth.laws import FittedLine, Growth, between, duration, growths, law_text
 from bench.report.growth.sweeps import sweeps
 from bench.report.reading.labels import NOT_AVAILABLE, significant

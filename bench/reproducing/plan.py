@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from bench.cli.loading import Loading
 from bench.data.dataset import Dataset
 from bench.ground.home import home
-from bench.records.record import Case
+from bench.records.case import Case
 from bench.records.studies import Ablation, Studies
 from bench.reproducing.kept import Kept
 from bench.suites import cases

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from bench.records.case import Case
 from bench.records.decoders import FULL_VOCAB
-from bench.records.record import Agreement, Case
+from bench.records.quality import Agreement
 from bench.running.audit import TOLERANCE, Listed, agree
 from bench.running.unfinished import Unfinished
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bench.quality.evaluate import Lists
-from bench.records.record import Agreement, ListAudit
+from bench.records.quality import Agreement, ListAudit
 from bench.statistics.ranks import Floats, Ints
 from models.recommender import PADDING, History, Recommendations
 

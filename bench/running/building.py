@@ -11,8 +11,9 @@ import torch
 from bench.cli.options import BEAM_WIDTH, all_cores, serving_for
 from bench.data.dataset import Dataset
 from bench.measure import memory
+from bench.records.case import Case, WeightsKind
 from bench.records.decoders import QUANTISED
-from bench.records.record import Case, Weights, WeightsKind
+from bench.records.record import Weights
 from bench.suites.cases import DTYPES, Planned
 from bench.training import checkpoints, recipes
 from models import registry

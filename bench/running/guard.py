@@ -34,7 +34,10 @@ import torch
 from bench.data.dataset import Dataset
 from bench.measure.outcome import Failure
 from bench.measure.peaks import peaks
-from bench.records.record import Case, Memory, Outcome, Record, Unavailable
+from bench.records.case import Case, Outcome
+from bench.records.cost import Memory
+from bench.records.model import Unavailable
+from bench.records.record import Record
 from bench.running.cold import cold_start
 from bench.running.isolated import FROM_ENVIRONMENT, own_memory
 from bench.running.runner import Runner, RunOptions, failed

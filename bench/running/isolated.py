@@ -8,7 +8,8 @@ from contextlib import redirect_stderr, redirect_stdout
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from bench.records.record import Memory, Unavailable
+from bench.records.cost import Memory
+from bench.records.model import Unavailable
 from bench.suites.planning import Job
 
 WAIT_S = 600.0

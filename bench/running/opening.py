@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 
 from bench.data.dataset import Dataset
+from bench.records.case import Case, WeightsKind
 from bench.records.naming import Named
-from bench.records.record import Case, Weights, WeightsKind
+from bench.records.record import Weights
 from bench.running.building import describe, labels_of
 from bench.suites import cases
 from bench.suites.naming import named_of

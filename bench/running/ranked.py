@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from bench.measure.subject import Subject
+from bench.records.quality import Agreement, Quality
 from bench.records.rankers import Ranked
-from bench.records.record import Agreement, Quality
 from bench.running.audit import TOLERANCE, Listed, agree, timed_lists
 from bench.running.building import sharing_weights
 

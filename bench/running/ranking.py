@@ -9,7 +9,8 @@ import torch
 from bench.data.dataset import Dataset, Split
 from bench.measure.subject import Subject, user_batches
 from bench.quality import evaluate
-from bench.records.record import Case, Quality
+from bench.records.case import Case
+from bench.records.quality import Quality
 from models.recommender import History, Recommender
 
 SERVED = 1024

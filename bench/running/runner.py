@@ -23,19 +23,12 @@ from bench.measure.state import machine_state
 from bench.measure.subject import Subject, fresh_batches
 from bench.measure.warmup import warm_up
 from bench.quality import evaluate
+from bench.records.case import Case, Outcome, WeightsKind
 from bench.records.conditions import MachineState, Repeats
-from bench.records.record import (
-    Case,
-    Index,
-    ListAudit,
-    Outcome,
-    Provenance,
-    Quality,
-    Record,
-    Unavailable,
-    Weights,
-    WeightsKind,
-)
+from bench.records.cost import Index
+from bench.records.model import Unavailable
+from bench.records.quality import ListAudit, Quality
+from bench.records.record import Provenance, Record, Weights
 from bench.running.agreement import Agreements
 from bench.running.audit import TOLERANCE, Listed, audit_lists, evaluated_lists, timed_lists, too_many_differ
 from bench.running.building import Builder, labels_of

@@ -21,7 +21,8 @@ from pydantic import ValidationError
 
 from bench.ground.home import atomic, home
 from bench.quality.evaluate import Lists
-from bench.records.record import Case, Outcome, Record
+from bench.records.case import Case, Outcome
+from bench.records.record import Record
 from bench.statistics.ranks import Ranks
 
 HAZARDS = (Outcome.CRASHED, Outcome.TIMED_OUT, Outcome.OUT_OF_MEMORY)

@@ -21,8 +21,11 @@ from bench.measure.outcome import failure
 from bench.measure.state import Watch
 from bench.measure.subject import Subject
 from bench.measure.warmup import warm_up
+from bench.records.case import Case, WeightsKind
+from bench.records.cost import Memory
 from bench.records.gate import PROTOCOL, Facts, RankedUser
-from bench.records.record import Case, Memory, Quality, Unavailable, WeightsKind
+from bench.records.model import Unavailable
+from bench.records.quality import Quality
 from bench.running.building import Builder
 from bench.running.ranking import quality_of, ranked, subject_of, users_to_rank
 from bench.service.arrivals import poisson

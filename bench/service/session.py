@@ -12,7 +12,7 @@ from typing import Any
 from bench.measure.energy import Counter, CounterError, find_counter
 from bench.measure.outcome import Step
 from bench.records.load import Offered, Trial
-from bench.records.record import Unavailable
+from bench.records.model import Unavailable
 from bench.service.arrivals import Seconds, poisson
 from bench.service.asked import Heard
 from bench.service.peak import Batching

@@ -9,7 +9,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records.record import Latency
+from bench.records.cost import Latency
 from bench.statistics.intervals import Interval
 
 Floats = NDArray[np.float64]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from bench.records.record import Quality
+from bench.records.quality import Quality
 from bench.statistics import ranks as ranking
 from bench.statistics.intervals import Interval, bootstrap
 from bench.statistics.ranks import Floats, Ranks

@@ -25,11 +25,11 @@ from bench.ground.bounds import (
     fault,
 )
 from bench.ground.textfiles import read_json, read_text
+from bench.records.case import CLOSED, Case, WeightsKind
 from bench.records.decoders import Search
 from bench.records.load import Offered
 from bench.records.naming import Named
 from bench.records.rankers import Ranking
-from bench.records.record import CLOSED, Case, WeightsKind
 from bench.scenarios.scenarios import SCENARIOS
 from bench.suites.naming import named_of
 from bench.training import recipes

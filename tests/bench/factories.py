@@ -11,26 +11,13 @@ import numpy as np
 
 from bench.ground.textfiles import packed
 from bench.quality.evaluate import per_user_metrics
+from bench.records.case import Case, Outcome, WeightsKind
+from bench.records.cost import Flops, Index, Latency, Memory, Phase
 from bench.records.learning import Ending
 from bench.records.load import Load, Offered, Peak, Trial, Verdict
-from bench.records.record import (
-    Case,
-    Flops,
-    Hits,
-    Index,
-    Latency,
-    ListAudit,
-    Memory,
-    Metric,
-    Outcome,
-    Phase,
-    Provenance,
-    Quality,
-    Record,
-    Unavailable,
-    Weights,
-    WeightsKind,
-)
+from bench.records.model import Unavailable
+from bench.records.quality import Hits, ListAudit, Metric, Quality
+from bench.records.record import Provenance, Record, Weights
 from bench.records.studies import Ablation, Beam, BeamStudy, Evaluation, LeakProbe, Studies
 from bench.report.run.chapter import Material
 from bench.report.run.money import read_prices

@@ -19,8 +19,9 @@ import pytest
 from safetensors import safe_open
 
 from bench.records import store
+from bench.records.case import Outcome
 from bench.records.gate import GateResult
-from bench.records.record import Outcome, Record
+from bench.records.record import Record
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("BENCH_KILLS", "2"))

@@ -8,7 +8,7 @@ from bench.measure.clock import Clock
 from bench.measure.outcome import failure
 from bench.measure.subject import Subject
 from bench.quality import evaluate
-from bench.records.record import Outcome
+from bench.records.case import Outcome
 from models.contract import BrokenListError, check_lists
 from models.recommender import PADDING, History, Recommendations, SeenItems, Serving
 from tests.breaking import ITEMS, Constant, NotANumber, OutOfRange, Repeats, Rising, Short

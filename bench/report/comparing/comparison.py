@@ -7,7 +7,10 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bench.records.record import Latency, Outcome, Quality, Record
+from bench.records.case import Outcome
+from bench.records.cost import Latency
+from bench.records.quality import Quality
+from bench.records.record import Record
 from bench.report.comparing.matching import Change, case_key, holdings, match, one_each
 from bench.report.comparing.sources import machine_key
 from bench.statistics.between_runs import OneRunEach, RunSide, Spread, mean_between_runs, ratio_between_runs, spread

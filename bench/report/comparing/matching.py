@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.records.case import Case
 from bench.records.decoders import FULL_VOCAB
-from bench.records.record import Case, Record
+from bench.records.record import Record
 from bench.report.reading.labels import NONE
 from bench.report.reading.naming import caption, dataset_name
 from bench.report.reading.ratios import measured

@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records.record import Flops, Memory, Quality, Record
+from bench.records.cost import Flops, Memory
+from bench.records.quality import Quality
+from bench.records.record import Record
 from bench.report.comparing.comparison import NDCG, Comparison, Group, Judged, timed
 from bench.report.comparing.sources import ResultSource
 from bench.report.comparing.words import changed

@@ -12,7 +12,7 @@ from typing import Any
 
 from matplotlib.colors import to_hex, to_rgb
 
-from bench.records.record import Case
+from bench.records.case import Case
 from bench.report.reading.families import Family, family_of
 from bench.report.reading.naming import Told
 

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from bench.records.record import Memory, Record
+from bench.records.cost import Memory
+from bench.records.record import Record
 from bench.report.drawing.canvas import WIDTH_IN, legend, looks_by_name
 from bench.report.reading.histories import HISTORY_SETTINGS, longest
 from bench.report.reading.labels import decoder_name, machine_name, one_pass_ways

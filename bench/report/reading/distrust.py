@@ -7,9 +7,13 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Self
 
+from bench.records.case import WeightsKind
 from bench.records.conditions import Overhead
+from bench.records.cost import Flops
 from bench.records.learning import Ending
-from bench.records.record import Flops, ListAudit, Quality, Record, Unavailable, WeightsKind
+from bench.records.model import Unavailable
+from bench.records.quality import ListAudit, Quality
+from bench.records.record import Record
 from bench.report.reading.facets import in_common
 from bench.report.reading.histories import is_chosen, longest
 from bench.report.reading.labels import case_labels, groups, listed, machine_name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from bench.records.record import WeightsKind
+from bench.records.case import WeightsKind
 from bench.report.reading.naming import Told
 
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.records.record import Record, Unavailable
+from bench.records.model import Unavailable
+from bench.records.record import Record
 from bench.report.reading.labels import groups, with_interval
 from bench.report.reading.ladder import reference_of, sizes_match, strongest
 from bench.report.reading.naming import caption

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.records.record import Case
+from bench.records.case import Case
 from bench.report.reading.naming import Told
 
 HISTORY_SETTINGS = ("max_history", "max_length")

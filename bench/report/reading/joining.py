@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.records.case import Case, WeightsKind
 from bench.records.decoders import FULL_VOCAB
-from bench.records.record import Case, Quality, Record, WeightsKind
+from bench.records.quality import Quality
+from bench.records.record import Record
 from bench.records.studies import Evaluation
 from bench.report.reading.ratios import latency_of, measured
 

@@ -6,8 +6,10 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Self
 
+from bench.records.case import Case
 from bench.records.decoders import FULL_VOCAB
-from bench.records.record import Case, Metric, Provenance, Record
+from bench.records.quality import Metric
+from bench.records.record import Provenance, Record
 from bench.report.reading.naming import Told, captions, dataset_name
 
 _MIB = 2**20

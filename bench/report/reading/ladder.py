@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.records.case import WeightsKind
 from bench.records.decoders import FULL_VOCAB
-from bench.records.record import Quality, Record, WeightsKind
+from bench.records.quality import Quality
+from bench.records.record import Record
 from bench.report.reading import histories
 from bench.report.reading.labels import machine_name
 from bench.report.reading.naming import dataset_name, label_of

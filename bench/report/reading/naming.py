@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from bench.records.case import Case, WeightsKind
 from bench.records.naming import Named, named_before
-from bench.records.record import Case, Provenance, Record, Weights, WeightsKind
+from bench.records.record import Provenance, Record, Weights
 from bench.records.studies import BeamStudy, Evaluation, Limited, Studies
 
 CORE = re.compile(r"\bmin_count (\d+)")

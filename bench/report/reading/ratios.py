@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.records.record import Latency, Outcome, Quality, Record
+from bench.records.case import Outcome
+from bench.records.cost import Latency
+from bench.records.quality import Quality
+from bench.records.record import Record
 from bench.report.reading.labels import is_known
 from bench.statistics.latency import Pairing, Ratio, latency_ratio
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bench.records.case import WeightsKind
 from bench.records.learning import Ending
-from bench.records.record import Weights, WeightsKind
+from bench.records.record import Weights
 from bench.report.reading.labels import NONE, listed
 from bench.report.reading.naming import Told, label_of
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.records.conditions import Overhead, Repeats, Roofline
+from bench.records.cost import Flops, FurtherMeasure, Latency, Memory
+from bench.records.quality import Agreement, ListAudit, Quality
 from bench.records.rankers import Ranked
-from bench.records.record import Agreement, Flops, FurtherMeasure, Latency, ListAudit, Memory, Quality, Record
+from bench.records.record import Record
 from bench.report.reading.labels import (
     NOT_AVAILABLE,
     Quantity,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.records.record import Quality, Record, WeightsKind
+from bench.records.case import WeightsKind
+from bench.records.quality import Quality
+from bench.records.record import Record
 from bench.report.reading.findings import claimants, recall_gain, times
 from bench.report.reading.labels import groups, listed, machine_name, milliseconds, short_names, significant
 from bench.report.reading.ladder import reference_of, strongest

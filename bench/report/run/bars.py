@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from bench.records.record import Flops, Memory, Record
+from bench.records.cost import Flops, Memory
+from bench.records.record import Record
 from bench.report.drawing.canvas import log_milliseconds, looks_of, rows_of_cases
 from bench.report.reading.labels import case_labels, milliseconds, operations, significant
 from bench.report.reading.naming import caption

@@ -14,7 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from bench.records.record import Latency, Record
+from bench.records.cost import Latency
+from bench.records.record import Record
 from bench.report.drawing.canvas import legend, log_milliseconds, panels_of, two_lines
 from bench.report.reading.facets import chosen_labels
 from bench.report.reading.labels import (

@@ -9,7 +9,8 @@ from functools import partial
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.records.record import Flops, Record
+from bench.records.cost import Flops
+from bench.records.record import Record
 from bench.report.drawing.figure import Drawing, drawn
 from bench.report.drawing.live import Live
 from bench.report.reading.labels import case_labels, groups

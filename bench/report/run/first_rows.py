@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.records.case import WeightsKind
 from bench.records.learning import Ending
-from bench.records.record import Record, WeightsKind
+from bench.records.record import Record
 from bench.report.reading.facets import ANY, FACETS, Facets, facets_of
 from bench.report.reading.families import Family, family_of
 from bench.report.reading.labels import NONE, case_labels, milliseconds, one_pass_ways, significant

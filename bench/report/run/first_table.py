@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.records.learning import Ending
-from bench.records.record import Quality, Record
+from bench.records.quality import Quality
+from bench.records.record import Record
 from bench.report.reading.facets import ANY, Facets
 from bench.report.reading.labels import (
     NOT_AVAILABLE,

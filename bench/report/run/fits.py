@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.records.record import Memory, Quality, Record
+from bench.records.cost import Memory
+from bench.records.quality import Quality
+from bench.records.record import Record
 from bench.report.reading.facets import ANY, Facets, offered
 from bench.report.reading.labels import groups, is_known, machine_name
 from bench.report.reading.ratios import latency_of, measured

@@ -12,7 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.records.record import Memory, Quality, Record
+from bench.records.cost import Memory
+from bench.records.quality import Quality
+from bench.records.record import Record
 from bench.report.drawing.canvas import WIDTH_IN, legend, log_milliseconds, looks_of, two_lines
 from bench.report.reading.labels import group_name, groups, mebibytes, milliseconds
 from bench.report.reading.naming import caption

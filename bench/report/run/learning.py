@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
+from bench.records.case import WeightsKind
 from bench.records.learning import METRIC, CurvePoint
-from bench.records.record import Weights, WeightsKind
+from bench.records.record import Weights
 from bench.report.drawing.canvas import legend, looks_by_name, panels_of
 from bench.report.drawing.figure import drawn
 from bench.report.drawing.lines import Along, lines

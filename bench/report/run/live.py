@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from bench.records.cost import Flops, Memory
 from bench.records.phases import KINDS, seconds_by_kind
-from bench.records.record import Flops, Memory, Record
+from bench.records.record import Record
 from bench.report.drawing.live import SCHEMA, Live
 from bench.report.drawing.palette import is_hollow
 from bench.report.reading.facets import FACETS, facets_of

@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from bench.records.case import WeightsKind
 from bench.records.load import Load, Offered, Percentiles, Trial, Verdict
-from bench.records.record import Record, WeightsKind
+from bench.records.record import Record
 from bench.report.drawing.section import Titled
 from bench.report.reading.labels import (
     NONE,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.records.record import Record, WeightsKind
+from bench.records.case import WeightsKind
+from bench.records.record import Record
 from bench.records.studies import Studies
 from bench.report.growth import crossings, laws, sweeps
 from bench.report.growth.crossings import SURE, Crossing

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.records.record import Quality
+from bench.records.quality import Quality
 from bench.report.drawing.live import SCHEMA, Live
 from bench.report.drawing.palette import SHAPES, is_hollow, mark_of
 from bench.report.reading.families import Family

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from bench.records.record import Case, Provenance, Record
+from bench.records.case import Case
+from bench.records.record import Provenance, Record
 from bench.report.reading.distrust import LOAD
 from bench.report.reading.facets import in_common
 from bench.report.reading.labels import case_labels, listed, machine_name, machine_of

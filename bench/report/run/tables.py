@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.records.conditions import Roofline
-from bench.records.record import Flops, Memory, Quality, Record
+from bench.records.cost import Flops, Memory
+from bench.records.quality import Quality
+from bench.records.record import Record
 from bench.records.studies import Evaluation
 from bench.report.reading.distrust import FULL_PRECISION
 from bench.report.reading.facets import Chosen, chosen_labels, facets_of

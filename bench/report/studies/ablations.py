@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.records.learning import Ending
-from bench.records.record import Quality, Record, Weights
+from bench.records.quality import Quality
+from bench.records.record import Record, Weights
 from bench.records.studies import Ablation, Evaluation
 from bench.report.reading.joining import TEST, same_weights
 from bench.report.reading.labels import (

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from bench.records.case import WeightsKind
 from bench.records.learning import Ending
-from bench.records.record import Record, WeightsKind
+from bench.records.record import Record
 from bench.records.studies import Evaluation
 from bench.report.reading.facets import in_common, short_dataset
 from bench.report.reading.labels import NONE, NOT_AVAILABLE, listed, significant

@@ -12,9 +12,9 @@ import pandas as pd
 from pydantic import ConfigDict, Field, ValidationError
 
 from bench.ground.bounds import fault
+from bench.records.case import Case, WeightsKind
 from bench.records.decoders import FULL_VOCAB
 from bench.records.model import Model
-from bench.records.record import Case, WeightsKind
 from bench.records.studies import Evaluation
 from bench.report.reading.labels import NOT_AVAILABLE, metric_of, significant
 from bench.report.reading.naming import captions, dataset_name

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bench.records.record import Flops, Memory, Record, Weights
+from bench.records.cost import Flops, Memory
+from bench.records.record import Record, Weights
 from bench.records.studies import Evaluation
 from bench.report.reading.joining import timed_for
 from bench.report.reading.labels import (

@@ -11,7 +11,7 @@ from bench.measure.clock import Clock
 from bench.measure.instrument import Request
 from bench.measure.refresh import ListAgeMeter, RefreshMeter
 from bench.measure.subject import Subject
-from bench.records.record import Unavailable
+from bench.records.model import Unavailable
 from models.contract import check_lists
 from models.errors import UserError
 from models.recommender import PADDING, History, SeenItems, Serving

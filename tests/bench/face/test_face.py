@@ -11,7 +11,9 @@ import pytest
 import bench
 import bench.conftest
 import bench.training.loop
-from bench.records.record import Outcome, Record, Unavailable, WeightsKind
+from bench.records.case import Outcome, WeightsKind
+from bench.records.model import Unavailable
+from bench.records.record import Record
 
 pytest_plugins = ["pytester"]
 

@@ -12,7 +12,7 @@ import pytest
 
 from bench.fleet.gathering import gather
 from bench.records import store
-from bench.records.record import Outcome
+from bench.records.case import Outcome
 from tests.bench.fleet.small import CASES, filled
 
 ROOT = Path(__file__).parents[3]

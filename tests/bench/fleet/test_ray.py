@@ -19,7 +19,7 @@ from bench.fleet.launching import share, sweep_of
 from bench.fleet.on_ray import MEASURING, RayCrew
 from bench.fleet.sweep import Sweep
 from bench.records import store
-from bench.records.record import Outcome
+from bench.records.case import Outcome
 from models.errors import UserError
 from tests.bench.fleet.small import CASES, filled, write_suite
 

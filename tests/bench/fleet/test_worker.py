@@ -18,7 +18,7 @@ from bench.fleet.sweep import Sweep, TicketKind, fill
 from bench.fleet.turns import turn
 from bench.fleet.worker import QueueWorker, WorkerOptions, check_name, kinds_of, retry_failed
 from bench.records import store
-from bench.records.record import Outcome
+from bench.records.case import Outcome
 from models.errors import UserError
 from tests.bench.factories import make_case, make_failure, make_provenance, make_record
 from tests.bench.fleet.small import CASES, SUITE, filled, write_suite

@@ -9,7 +9,7 @@ import torch
 
 from bench.measure import energy, nvml
 from bench.measure.energy import UPDATES, Rapl, find_counter, request_energy
-from bench.records.record import Unavailable
+from bench.records.model import Unavailable
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda")

@@ -8,7 +8,7 @@ from torch.nn import functional
 from bench.measure import flops
 from bench.measure.fvcore_count import fvcore_flops
 from bench.measure.subject import Subject
-from bench.records.record import Unavailable
+from bench.records.model import Unavailable
 from models.backbones import Role, backbone_config, new_backbone
 from models.recommender import Serving, phase
 from tests.tiny import build, catalogue, walks

@@ -8,7 +8,8 @@ from bench.measure import instruments
 from bench.measure.clock import Clock
 from bench.measure.instrument import Instrument, Request
 from bench.measure.subject import Subject
-from bench.records.record import FurtherMeasure, Record
+from bench.records.cost import FurtherMeasure
+from bench.records.record import Record
 from bench.report.reading.distrust import distrust
 from bench.report.reading.values import all_values
 from bench.report.run import tables

@@ -12,7 +12,8 @@ from bench.measure.clock import Clock, Timed
 from bench.measure.latency import Samples, TimingPlan
 from bench.measure.outcome import Failure, deadline, failure
 from bench.measure.subject import Subject, user_batches
-from bench.records.record import Outcome, Unavailable
+from bench.records.case import Outcome
+from bench.records.model import Unavailable
 from models.errors import UserError
 from models.recommender import History
 from tests.tiny import build, walks

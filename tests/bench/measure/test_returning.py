@@ -7,7 +7,8 @@ from bench.measure.clock import Clock
 from bench.measure.instrument import Request
 from bench.measure.returning import BreakEvenMeter, HitMeter, UserBytesMeter
 from bench.measure.subject import Subject
-from bench.records.record import FurtherMeasure, Unavailable
+from bench.records.cost import FurtherMeasure
+from bench.records.model import Unavailable
 from models.recommender import History
 from tests.tiny import build, catalogue, walks
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from bench.records.record import Case, Outcome, Provenance, Record, WeightsKind
+from bench.records.case import Case, Outcome, WeightsKind
+from bench.records.record import Provenance, Record
 
 
 def record(name="popularity"):

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pytest
 
 from bench.records import store
-from bench.records.record import Outcome
+from bench.records.case import Outcome
 from bench.report.comparing.page import write_comparison
 from bench.report.history.page import write_history
 from bench.report.run.page import write_report

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from bench.records.case import WeightsKind
 from bench.records.learning import Ending
+from bench.records.model import Unavailable
+from bench.records.quality import Hits
 from bench.records.rankers import Ranked, Ranking
-from bench.records.record import Hits, Unavailable, Weights, WeightsKind
+from bench.records.record import Weights
 from bench.records.studies import Evaluation, Studies
 from bench.report.readme import END, START, app
 from models.errors import UserError

@@ -9,9 +9,12 @@ from urllib.parse import unquote
 import pytest
 
 from bench.ground.outputs import MANIFEST
+from bench.records.case import Outcome, WeightsKind
+from bench.records.cost import Phase
 from bench.records.learning import Ending
+from bench.records.model import Unavailable
 from bench.records.phases import KINDS
-from bench.records.record import Outcome, Phase, Quality, Unavailable, WeightsKind
+from bench.records.quality import Quality
 from bench.records.store import read
 from bench.report.reading.distrust import distrust
 from bench.report.reading.findings import comparisons

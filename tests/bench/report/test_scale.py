@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bench.records.record import Index
+from bench.records.cost import Index
 from bench.report import scale
 from bench.report.growth.laws import growths
 from bench.report.growth.sweeps import sweeps

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from bench.records.record import Outcome, Unavailable
+from bench.records.case import Outcome
+from bench.records.model import Unavailable
 from bench.records.store import read
 from bench.report.run.formats import Format
 from bench.report.run.page import MOST_LETTERS, write_report

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bench.quality.evaluate import Lists
-from bench.records.record import ListAudit
+from bench.records.quality import ListAudit
 from bench.running import audit
 from bench.running.agreement import Agreements
 from bench.running.audit import agree, audit_lists, evaluated_lists, same_up_to_ties, timed_lists, too_many_differ

@@ -5,7 +5,8 @@ import time
 import pytest
 import torch
 
-from bench.records.record import Memory, Outcome
+from bench.records.case import Outcome
+from bench.records.cost import Memory
 from bench.running import guard as guards
 from bench.running.guard import Guard
 from bench.running.runner import RunOptions

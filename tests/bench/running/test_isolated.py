@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.records.record import Memory, Unavailable
+from bench.records.cost import Memory
+from bench.records.model import Unavailable
 from bench.running.isolated import own_memory
 from bench.suites.planning import Job, lay_out
 

@@ -5,7 +5,7 @@ import pytest
 
 from bench.ground.home import home
 from bench.quality.evaluate import Lists
-from bench.records.record import Outcome
+from bench.records.case import Outcome
 from bench.running.unfinished import Unfinished
 from bench.statistics.ranks import Ranks
 from tests.bench.factories import make_case, make_record

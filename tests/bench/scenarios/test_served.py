@@ -6,8 +6,8 @@ import torch
 from bench.measure.clock import Clock
 from bench.measure.latency import TimingPlan, summarise
 from bench.measure.outcome import Failure
+from bench.records.case import Outcome
 from bench.records.load import Offered
-from bench.records.record import Outcome
 from bench.scenarios.scenarios import SCENARIOS
 from bench.scenarios.served import Served
 from models.errors import UserError

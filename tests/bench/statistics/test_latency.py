@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.records.record import Latency, Unavailable
+from bench.records.cost import Latency
+from bench.records.model import Unavailable
 from bench.statistics.latency import RESAMPLES, Pairing, latency_ratio, medians_side_by_side
 from tests.bench.factories import make_latency
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.records.record import Hits, Quality
+from bench.records.quality import Hits, Quality
 from bench.statistics.quality import relative_change
 from tests.bench.factories import make_quality, make_ranked_quality
 

@@ -5,7 +5,8 @@ import torch
 
 from baselines.generative.p5 import P5
 from bench.cli.options import serving_of
-from bench.records.record import FULL_VOCAB, Outcome, Record, WeightsKind
+from bench.records.case import Outcome, WeightsKind
+from bench.records.record import FULL_VOCAB, Record
 from bench.running.building import sharing_weights
 from bench.suites import cases, planning
 from bench.suites.cases import Entry, Suite

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from bench.cli.options import serving_of
 from bench.face.speedups import speedup_table, speedups, where_time_goes
-from bench.records.record import Phase
+from bench.records.cost import Phase
 from bench.suites import cases
 from bench.suites.cases import Entry, Planned, Suite, read_suite
 from bench.suites.planning import Job, lay_out

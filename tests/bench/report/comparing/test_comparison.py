@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bench.records.record import Memory, Outcome, Unavailable, WeightsKind
+from bench.records.case import Outcome, WeightsKind
+from bench.records.cost import Memory
+from bench.records.model import Unavailable
 from bench.records.store import Run, read
 from bench.report.__main__ import app
 from bench.report.comparing.comparison import ChangeVerdict, QualityVerdict, compare

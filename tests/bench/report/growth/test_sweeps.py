@@ -3,7 +3,8 @@
 import pytest
 from matplotlib import pyplot as plt
 
-from bench.records.record import Memory, Weights
+from bench.records.cost import Memory
+from bench.records.record import Weights
 from bench.report.growth.sweeps import describe, draw_latency, draw_memory, has_memory, sweeps
 from bench.report.run.chapters import sections
 from tests.bench.factories import make_case, make_material, make_provenance, make_record

@@ -7,7 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from bench.records.record import Outcome
+from bench.records.case import Outcome
 from bench.records.store import read, stored
 from bench.report.__main__ import app
 from bench.report.comparing.comparison import ChangeVerdict, Past

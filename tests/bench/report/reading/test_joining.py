@@ -2,7 +2,8 @@
 
 import pytest
 
-from bench.records.record import Outcome, Unavailable, WeightsKind
+from bench.records.case import Outcome, WeightsKind
+from bench.records.model import Unavailable
 from bench.report.reading.joining import same_lists, same_weights, timed_for, with_whole_quality
 from tests.bench.factories import (
     make_case,

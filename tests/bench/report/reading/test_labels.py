@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.records.record import Metric
+from bench.records.quality import Metric
 from bench.report.reading.labels import (
     Quantity,
     groups,

@@ -2,8 +2,9 @@
 
 import pytest
 
+from bench.records.cost import Phase
 from bench.records.phases import kind_of, seconds_by_kind
-from bench.records.record import Agreement, Phase
+from bench.records.quality import Agreement
 from bench.report.reading.distrust import distrust
 from bench.report.reading.ladder import ladders, reference_of, strongest
 from bench.report.run.answers import answer

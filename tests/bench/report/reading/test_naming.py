@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.records.naming import Named
-from bench.records.record import Agreement
+from bench.records.quality import Agreement
 from bench.records.studies import Limited, ShortcutProbe, Studies
 from bench.report.reading.labels import case_labels
 from bench.report.reading.naming import base_of, caption, dataset_name, page_names, with_names

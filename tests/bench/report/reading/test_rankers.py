@@ -2,8 +2,8 @@
 
 import pytest
 
+from bench.records.quality import Agreement
 from bench.records.rankers import Ranked, Ranking
-from bench.records.record import Agreement
 from bench.report.reading.findings import claimants, comparisons
 from bench.report.reading.rankers import served_best, ways
 from bench.report.run.answers import answer, headline

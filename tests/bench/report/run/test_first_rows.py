@@ -2,9 +2,10 @@
 
 import pytest
 
+from bench.records.case import WeightsKind
 from bench.records.decoders import Search
 from bench.records.learning import Ending
-from bench.records.record import Weights, WeightsKind
+from bench.records.record import Weights
 from bench.records.studies import Studies
 from bench.report.reading.distrust import Doubt, Severity
 from bench.report.reading.facets import ANY

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.records.record import Outcome, Unavailable
+from bench.records.case import Outcome
+from bench.records.model import Unavailable
 from bench.report.reading.findings import MOST_CLAIMANTS, claimants, comparisons
 from bench.report.reading.labels import with_interval
 from bench.report.run import bars, distributions, figures, fits, money

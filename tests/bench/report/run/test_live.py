@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from bench.records.case import WeightsKind
 from bench.records.learning import Ending
-from bench.records.record import WeightsKind
 from bench.report.drawing.live import ROWS, compiled
 from bench.report.drawing.palette import FAMILIES, is_hollow, looks, mark_of, on_both, on_dark
 from bench.report.reading.families import Family, family_of

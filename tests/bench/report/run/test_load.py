@@ -2,8 +2,8 @@
 
 import pytest
 
+from bench.records.case import Outcome
 from bench.records.load import ColdStart, Offered, Peak, Refresh, SecondOpinion
-from bench.records.record import Outcome
 from bench.records.store import Run
 from bench.report.run.chapters import sections
 from bench.report.run.load import answer, at_the_limit, batchings, by_rate, services

@@ -3,7 +3,8 @@
 import pytest
 
 from bench.records.conditions import Conditions, Energy, MachineState, Overhead, Repeats, Roofline
-from bench.records.record import Memory, Unavailable
+from bench.records.cost import Memory
+from bench.records.model import Unavailable
 from bench.report.run.money import read_prices
 from bench.report.run.roofline import attained, describe, limits, live_roofline
 from bench.report.run.tables import costs

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from bench.records.record import Outcome
+from bench.records.case import Outcome
 from bench.report.__main__ import app
 from bench.report.run.money import read_prices
 from bench.report.run.text import MOST, print_rows

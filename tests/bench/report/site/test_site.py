@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.ground.outputs import write_folder
-from bench.records.record import WeightsKind
+from bench.records.case import WeightsKind
 from bench.report.__main__ import app
 from bench.report.run.first_rows import first_rows
 from bench.report.site.page import newest, write_site

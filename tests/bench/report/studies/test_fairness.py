@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from bench.records.case import WeightsKind
 from bench.records.learning import Ending
-from bench.records.record import WeightsKind
 from bench.report.studies.fairness import fairness
 from bench.report.studies.variants import variants
 from tests.bench.factories import make_case, make_latency, make_record, make_studies

@@ -2,7 +2,9 @@
 
 import pytest
 
-from bench.records.record import Metric, Quality, Weights, WeightsKind
+from bench.records.case import WeightsKind
+from bench.records.quality import Metric, Quality
+from bench.records.record import Weights
 from bench.records.studies import Evaluation
 from bench.report.studies.published import COLUMNS, published_beside, published_rows
 from models.errors import UserError

@@ -3,7 +3,7 @@
 import pytest
 from matplotlib import pyplot as plt
 
-from bench.records.record import Unavailable
+from bench.records.model import Unavailable
 from bench.records.studies import Ablation
 from bench.report.studies import ablations, beams, leaks, tradeoff
 from bench.report.studies.variants import variants

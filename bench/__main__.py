@@ -12,7 +12,7 @@ from rich.table import Table
 from bench import data
 from bench.cli import ending
 from bench.reproducing.queue import queues
-from bench.suites import cases
+from bench.suites import definitions
 from models import registry
 from models.backbones import PRESETS
 
@@ -41,13 +41,13 @@ def main(names: Annotated[bool, typer.Option("--names", help="Print bare names, 
     """List recommenders, datasets, suites, presets and commands."""
     recommenders = {name: entry.summary for name, entry in registry.available().items()}
     if names:
-        for name in (*recommenders, *data.available(), *cases.suites(), *PRESETS):
+        for name in (*recommenders, *data.available(), *definitions.suites(), *PRESETS):
             typer.echo(name)
         return
     console = Console()
     _show(console, "recommenders (or package.module:Class)", recommenders)
     _show(console, "datasets (or a path)", data.available())
-    _show(console, "suites (or a .toml file)", cases.suites())
+    _show(console, "suites (or a .toml file)", definitions.suites())
     _show(console, "queues for bench.reproduce (or a .toml file)", queues())
     _show(console, "backbone presets (or a local directory, or a hub name)", _presets())
     _show(console, "commands", COMMANDS)

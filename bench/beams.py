@@ -38,7 +38,7 @@ from bench.running.opening import command_of, open_recommender
 from bench.running.provenance import provenance
 from models.decoder import ALL_ITEMS
 from models.errors import UserError
-from models.recommender import Scores
+from models.serving import Scores
 
 app = typer.Typer(add_completion=False, help=__doc__)
 

@@ -31,7 +31,7 @@ from bench.training.recipes import Optimizer, Recipe, resolve
 from models import registry
 from models.dropout import Dropout
 from models.losses import catalogue_cross_entropy
-from models.recommender import Examples, TrainableRecommender
+from models.trainable import Examples, TrainableRecommender
 
 WIDTH = 64
 TURNS = 8

@@ -25,7 +25,7 @@ from bench.ground.home import home
 from bench.records.record import Record
 from bench.records.store import FAILED
 from models.errors import UserError
-from models.recommender import Scores, SeenItems
+from models.serving import Scores, SeenItems
 
 SESSION = pytest.StashKey[Session]()
 STORAGE = pytest.StashKey[AtomicStorage | None]()

@@ -42,7 +42,7 @@ from bench.running.opening import command_of, open_recommender
 from bench.running.provenance import provenance
 from bench.running.together import speaks, together
 from models import shards
-from models.recommender import Scores, SeenItems
+from models.serving import Scores, SeenItems
 
 app = typer.Typer(add_completion=False, help=__doc__)
 

@@ -16,9 +16,9 @@ from bench.cli.options import DatasetName, SeedNumber, SettingWords, parse_setti
 from bench.quality.identifiers import CodeFacts, facts, read_identifiers
 from bench.training.recipes import resolve
 from models import registry
+from models.catalogue import Catalogue
 from models.errors import UserError
 from models.identified import CodesItems
-from models.recommender import Catalogue
 
 app = typer.Typer(add_completion=False, help=__doc__)
 

@@ -36,7 +36,8 @@ from bench.running.together import speaks, together
 from bench.training.recipes import resolve
 from models import registry
 from models.errors import UserError
-from models.recommender import Recommender, Scores
+from models.recommender import Recommender
+from models.serving import Scores
 
 app = typer.Typer(add_completion=False, help=__doc__)
 

@@ -38,7 +38,9 @@ from bench.running.opening import open_recommender
 from bench.training import checkpoints
 from bench.training.recipes import resolve
 from models import registry
-from models.recommender import PHASE, Recommender, Scores
+from models.phases import PHASE
+from models.recommender import Recommender
+from models.serving import Scores
 
 app = typer.Typer(add_completion=False, help=__doc__)
 

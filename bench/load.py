@@ -16,7 +16,7 @@ from bench.cli.offering import LOADGEN_TOLD, OPTIONS, REFRESH_TOLD, offered_of, 
 from bench.cli.options import DeviceName, PresetName, SettingWords
 from bench.ground.bounds import BatchSize, BeamWidth, Minutes, Users, number
 from bench.scenarios.scenarios import SCENARIOS
-from bench.suites import cases
+from bench.suites import definitions
 from models import registry
 from models.errors import UserError
 
@@ -94,7 +94,7 @@ def main(
 
 def _decoders(recommenders: Words) -> Words:
     """Return the decoders that the suite compares, where one of the named recommenders has them."""
-    wanted = [name for entry in cases.read_suite("load").recommenders for name in entry.decoders]
+    wanted = [name for entry in definitions.read_suite("load").recommenders for name in entry.decoders]
     kinds = [registry.load(name) for name in recommenders if not Path(name).is_dir()]
     able = [kind for kind in kinds if kind.decoders]
     return [name for name in dict.fromkeys(wanted) if able and all(name in kind.decoders for kind in able)]

@@ -35,7 +35,7 @@ from bench.quality.shortcuts import forgetting, structure
 from bench.records.studies import Limited, ShortcutProbe, Studies
 from bench.running.opening import command_of, open_recommender
 from bench.running.provenance import provenance
-from models.recommender import Scores
+from models.serving import Scores
 
 app = typer.Typer(add_completion=False, help=__doc__)
 

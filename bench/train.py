@@ -30,7 +30,7 @@ from bench.ground.bounds import BeamWidth, Epochs, Minutes, number
 from bench.training import checkpoints
 from bench.training.recipes import Recipe, resolve
 from models import registry
-from models.recommender import Scores
+from models.serving import Scores
 
 app = typer.Typer(add_completion=False, help=__doc__)
 

@@ -8,12 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.catalogue import History
 from models.errors import UserError
-from models.recommender import PADDING, History, Recommendations, Recommender, SeenItems, pad
+from models.padding import PADDING
+from models.ragged import pad
+from models.recommender import Recommender
+from models.serving import Recommendations, SeenItems
 
 
 class BrokenListError(UserError):
-    """A recommender's lists are not what `models.recommender.Recommendations` says they are."""
+    """A recommender's lists are not what `models.serving.Recommendations` says they are."""
 
 
 def check_lists(

@@ -10,9 +10,11 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import BatchFeature, PreTrainedTokenizerBase
 
+from models.catalogue import Catalogue, History
 from models.item_encoder import tokenise_items
 from models.origins import saved_tokenizer
-from models.recommender import PADDING, Catalogue, History, pad
+from models.padding import PADDING
+from models.ragged import pad
 from models.tokenizers import TOKENIZER
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from models.recommender import Catalogue, History, Settings
+from models.catalogue import Catalogue, History
+from models.recommender import Settings
 
 
 @runtime_checkable

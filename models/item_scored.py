@@ -7,10 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
+from models.catalogue import Catalogue
 from models.errors import UserError
 from models.int8 import Int8Linear, Int8Rows
 from models.ranking.inner_product import InnerProduct
-from models.recommender import Catalogue, TrainableRecommender
+from models.trainable import TrainableRecommender
 
 
 class ItemScored(InnerProduct, TrainableRecommender):

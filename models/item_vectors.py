@@ -14,9 +14,10 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 
 from models import recommender
 from models.backbones import backbone_config, is_preset, pretrained_backbone
+from models.catalogue import Catalogue, Item
 from models.item_encoder import TRAINED_CHUNK, ItemEncoder, Pooling, tokenise, tokenise_items
 from models.origins import saved_tokenizer
-from models.recommender import PADDING, Catalogue, Item
+from models.padding import PADDING
 from models.tokenizers import TOKENIZER, tokenizer_for
 
 IDS = "ids"

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from models.recommender import Catalogue
+from models.catalogue import Catalogue
 
 RARE = 2
 """Items that a word must occur in."""

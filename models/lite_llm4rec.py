@@ -28,17 +28,19 @@ from transformers.utils.generic import ModelOutput
 
 from models import forward_costs, item_vectors, recommender
 from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
+from models.catalogue import Catalogue, History
 from models.errors import UserError
 from models.flattened import FlatItems
 from models.int8 import Int8Rows
 from models.item_encoder import reading_role
 from models.item_vectors import IDS, ItemLLMTraining, ItemVectors, as_config, item_llm_config, item_texts, load_item_llm
 from models.losses import catalogue_cross_entropy
+from models.padding import PADDING
 from models.ranking.inner_product import InnerProduct
-from models.recommender import PADDING, Catalogue, Examples, History, TrainableRecommender
 from models.sequences import Prefixes, Windows, collate_windows, request_batch
 from models.spoken import Spoken
 from models.tokenizers import tokenizer_for, tokenizer_name
+from models.trainable import Examples, TrainableRecommender
 
 REC_LLMS = {"compact": "compact-causal"}
 """Which Recommendation LLM goes with a preset; the preset itself where nothing is said."""

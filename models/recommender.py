@@ -7,195 +7,29 @@ A user pays for a recommender in three phases, so the interface has three::
         recommend(inputs, k) ─▶ Recommendations                 (device)
 
 Recommenders know nothing about being measured. The steps inside a phase are marked with
-`torch.profiler.record_function(f"{PHASE}name")`, which costs nothing while nobody profiles.
+`models.phases.phase`, which costs nothing while nobody profiles.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from enum import StrEnum
-from functools import cached_property
-from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
-from torch.profiler import record_function
-from torch.utils._python_dispatch import _get_current_dispatch_mode
-from transformers import BatchFeature, PreTrainedModel
+from transformers import BatchFeature
 
-from models import padding
+from models.catalogue import Catalogue, History
 from models.decoder import Decoder
-from models.errors import UserError
 from models.graphs import Program
 from models.int8 import round_weights
-from models.origins import HERE, check_alone, check_whole
 from models.ranker import Built, Ranker
+from models.serving import KeptUsers, Recommendations, Serving
 from models.spoken import Spoken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-PADDING = padding.PADDING
-"""The item number that is no item; catalogue items are 1..n."""
-
-PHASE = "phase:"
-"""Prefix of the `record_function` labels that the harness reads as phases."""
-
-
-def phase(name: str) -> AbstractContextManager[object]:
-    """Mark a step of a request, such as ``encode`` or ``decode step 1``, for whoever profiles it or counts in it."""
-    if torch.compiler.is_compiling() or not (_profiling() or _get_current_dispatch_mode() is not None):
-        return nullcontext()
-    return record_function(f"{PHASE}{name}")
-
-
-def _profiling() -> bool:
-    enabled: bool = torch._C._autograd._profiler_enabled()  # noqa: SLF001 - torch asks itself so
-    return enabled
-
-
-@dataclass(frozen=True)
-class Item:
-    """The text that is known of one item; every part may be empty."""
-
-    title: str = ""
-    categories: tuple[str, ...] = ()
-    brand: str = ""
-
-    @property
-    def text(self) -> str:
-        """All parts as one line of text, empty when nothing is known."""
-        parts = (("title", self.title), ("categories", ", ".join(self.categories)), ("brand", self.brand))
-        return "; ".join(f"{name}: {value}" for name, value in parts if value)
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """The items that can be recommended, numbered 1..n by a seeded random permutation.
-
-    Attributes:
-        name: The dataset's name as prompts spell it.
-        ids: Source identifiers; item i is ``ids[i - 1]``.
-        items: What is known of item i, at ``items[i - 1]``.
-        appearance: Item numbers in order of first appearance over *whole* sequences, targets
-            included. This is P5's numbering, and it leaks the answer; nothing but the item-ID
-            scheme that is labelled leaky may read it.
-        codes: Semantic IDs that came with the data, that of item i at ``codes[i - 1]``, empty where an
-            item has none; None where the data brought none.
-        digest: What stands for all of it, where it is made by a rule and reading it would take minutes; else None.
-
-    """
-
-    name: str
-    ids: Sequence[str]
-    items: Sequence[Item]
-    appearance: Sequence[int] = field(default=(), repr=False)
-    codes: tuple[tuple[int, ...], ...] | None = field(default=None, repr=False)
-    digest: str | None = field(default=None, repr=False)
-
-    def __len__(self) -> int:
-        """Count the items."""
-        return len(self.ids)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 over identifiers, texts and given codes in order: equal fingerprints can share an index."""
-        if self.digest is not None:
-            return self.digest
-        digest = hashlib.sha256()
-        for identifier, item in zip(self.ids, self.items, strict=True):
-            digest.update(json.dumps([identifier, item.text]).encode())
-        if self.codes is not None:
-            digest.update(json.dumps(self.codes).encode())
-        return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class History:
-    """What one user did, oldest first. `user` is a dense number from 0; P5's prompts name it."""
-
-    user: int
-    items: tuple[int, ...]
-
-
-class SeenItems(StrEnum):
-    """Whether the items of a user's history may be recommended again."""
-
-    REMOVE = "remove"
-    KEEP = "keep"
-
-
-class Scores(StrEnum):
-    """What the score of a generated item is: a sum of its tokens' log-probabilities, under which softmax?"""
-
-    FULL_VOCAB = "full-vocab"
-    """Over the whole vocabulary, before anything is masked: what transformers' `generate` does."""
-    RENORMALISED = "renormalised"
-    """Over the tokens that the trie allows at that place."""
-
-
-class Serving(BaseModel):
-    """How a recommender is to answer; the same weights can be served in several ways.
-
-    Attributes:
-        seen: Whether items of the history may come back.
-        decoder: For generative recommenders, one of their `decoders`; None for one-pass ones.
-        beam_width: For generative recommenders, how many beams are kept; None under a decoder
-            without beams.
-        scores: For generative recommenders, what scores mean.
-        ranker: For recommenders that rank by inner product, one of their `rankers`; None for the default one.
-        compiled: For one-pass recommenders, whether a request runs as one program; see `models.programs`.
-
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seen: SeenItems = SeenItems.REMOVE
-    decoder: str | None = None
-    beam_width: int | None = None
-    scores: Scores = Scores.FULL_VOCAB
-    ranker: str | None = None
-    compiled: bool = False
-
-
-@dataclass(frozen=True)
-class Recommendations:
-    """Ranked lists, best first.
-
-    Attributes:
-        items: Item numbers, int64 [B, k]. A place that could not be filled holds `PADDING`.
-        scores: float32 [B, k], non-increasing along a list; -inf where `items` is `PADDING`.
-
-    """
-
-    items: Tensor
-    scores: Tensor
-
-
-@dataclass(frozen=True)
-class KeptUsers:
-    """What is kept of users who may come back.
-
-    Attributes:
-        user_bytes: Bytes a user.
-        hits: Users of requests who were answered by what was kept.
-        asked: Users of requests.
-
-    """
-
-    user_bytes: int
-    hits: int
-    asked: int
 
 
 class Settings(BaseModel):
@@ -369,109 +203,3 @@ class OnePass(nn.Module):
         """Return the items [B, 1] of the shortest list."""
         inputs = BatchFeature(dict(zip(self._names, tensors, strict=True)))
         return self.recommender.recommend(inputs, 1).items
-
-
-class Examples(Protocol):
-    """Training examples by number; `lengths` lets batches be grouped so that little is padded."""
-
-    @property
-    def lengths(self) -> Sequence[int]:
-        """Cost of each example in positions, without making the example."""
-
-    @property
-    def interactions(self) -> int:
-        """Next items predicted in one epoch, by which throughput is compared."""
-
-    def __len__(self) -> int:
-        """Count the examples of one epoch."""
-
-    def __getitem__(self, number: int) -> dict[str, Any]:
-        """Make one example, for `TrainableRecommender.collate`."""
-
-
-class TrainableRecommender(Recommender, PreTrainedModel):
-    """A recommender with weights that are learned by gradient and saved as safetensors.
-
-    `forward(**batch)` returns an output whose ``loss`` is the mean training loss.
-    `save_pretrained` and `from_pretrained` round-trip everything `index` and `prepare` need.
-    """
-
-    @property
-    def teacher(self) -> Mapping[str, Any] | None:
-        """Settings of the one of its kind from which it learns, beside those of that one's recipe; None for nobody.
-
-        A training takes the teacher's checkpoint, and makes it where there is none.
-        """
-        return None
-
-    def learn_from(self, teacher: TrainableRecommender) -> None:
-        """Take in the teacher that `teacher` asked for, before anything is trained; also where training goes on.
-
-        Args:
-            teacher: Trained, on the device, in eval mode.
-
-        """
-        del teacher
-
-    def pretrain(self, histories: Sequence[History]) -> None:
-        """Learn what must stand before training proper: a tower, a tokenizer, an LLM that only `index` asks.
-
-        A training calls it once, on the device and in the number format that it trains in, and its seconds count. One
-        that was interrupted goes on from saved weights without it, so what it learns must be in parameters and
-        buffers. Most recommenders have nothing to do here.
-
-        Args:
-            histories: The training part.
-
-        """
-        del histories
-
-    @abstractmethod
-    def examples(self, histories: Sequence[History]) -> Examples:
-        """Cut training histories into examples."""
-
-    @abstractmethod
-    def collate(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """Pad a list of examples into one batch for `forward`."""
-
-    def save_assets(self, folder: Path) -> None:
-        """Save what is no tensor, such as a tokenizer, beside the weights."""
-
-    def load_assets(self, folder: Path) -> None:
-        """Load what `save_assets` saved."""
-
-    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
-        """Save configuration, safetensors and assets."""
-        super().save_pretrained(save_directory, *args, **kwargs)
-        self.save_assets(Path(save_directory))
-
-    @classmethod
-    def from_pretrained(cls, folder: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Self:  # type: ignore[override]
-        """Load what `save_pretrained` saved; weights come from safetensors only, and nothing from anywhere else.
-
-        Raises:
-            UserError: Weights are missing, left over, of other shapes, or not finite; an asset is missing or damaged.
-            OSError, ValueError, RuntimeError: The files are no checkpoint that transformers can read.
-
-        """
-        check_alone(Path(folder))
-        kwargs |= HERE | {"use_safetensors": True, "output_loading_info": True}
-        loaded: Any = super().from_pretrained(folder, *args, **kwargs)
-        model: Self = loaded[0]
-        told: dict[str, Any] = loaded[1]
-        check_whole(model, told)
-        if told["unexpected_keys"]:
-            raise UserError(f"weights are left over, {', '.join(sorted(told['unexpected_keys'])[:3])}")
-        model.load_assets(Path(folder))
-        return model
-
-
-def pad(sequences: Sequence[Sequence[int]], *, left: bool = False, value: int = PADDING) -> Tensor:
-    """Stack integer sequences of unequal length into int64 [B, longest] (at least one column)."""
-    lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
-    width = max(1, int(lengths.max(initial=0)))
-    places = np.arange(width)
-    filled = places >= width - lengths[:, None] if left else places < lengths[:, None]
-    padded = np.full(filled.shape, value, dtype=np.int64)
-    padded[filled] = np.fromiter(chain.from_iterable(sequences), np.int64, int(lengths.sum()))
-    return torch.from_numpy(padded)

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import BatchFeature
 
-from models.recommender import PADDING, History, SeenItems, Serving, pad
+from models.catalogue import History
+from models.padding import PADDING
+from models.ragged import pad
+from models.serving import SeenItems, Serving
 
 
 class Windows:

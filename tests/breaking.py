@@ -8,8 +8,10 @@ import time
 import torch
 from transformers import BatchFeature
 
+from models.ragged import pad
 from models.ranking.lists import top_items
-from models.recommender import Recommendations, Recommender, pad
+from models.recommender import Recommender
+from models.serving import Recommendations
 
 ITEMS = 40
 

@@ -9,8 +9,11 @@ from bench.measure.subject import Subject
 from bench.running.audit import same_up_to_ties
 from bench.training import recipes
 from models import registry
+from models.catalogue import History
 from models.errors import UserError
-from models.recommender import PADDING, History, SeenItems, Serving, TrainableRecommender
+from models.padding import PADDING
+from models.serving import SeenItems, Serving
+from models.trainable import TrainableRecommender
 from tests.tiny import ITEMS, build, catalogue, walks
 
 VARIANTS = [

@@ -13,7 +13,7 @@ import bench.gate.__main__
 import bench.report.__main__
 from bench import beams, evaluate, identifiers, leaks, reproduce, train
 from bench.cli import ending
-from bench.suites import cases
+from bench.suites import definitions
 from bench.suites.planning import Job, lay_out
 from bench.training import checkpoints
 from bench.training.checkpoints import CARD, Card
@@ -279,7 +279,7 @@ def test_damaged_suites(place, monkeypatch, capsys):
         ends(app, [str(path)], monkeypatch, capsys)
     path = place / "suite.json"
     known = {"description": "tiny", "datasets": ["synthetic"], "recommenders": [{"name": "popularity"}]}
-    for field in cases.Suite.model_fields:
+    for field in definitions.Suite.model_fields:
         for value in (float("nan"), -1, {"a": 1}, [[]]):
             path.write_text(json.dumps(known | {field: value}))
             assert ends(app, [str(path)], monkeypatch, capsys) == 2, field

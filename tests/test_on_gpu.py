@@ -11,7 +11,8 @@ from bench.service.arrivals import poisson
 from bench.service.service import Service
 from models import registry
 from models.int8 import round_weights
-from models.recommender import Serving, TrainableRecommender
+from models.serving import Serving
+from models.trainable import TrainableRecommender
 from tests.tiny import ITEMS, build, catalogue, walks
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

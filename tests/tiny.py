@@ -5,7 +5,8 @@ import numpy as np
 from bench.data.dataset import Dataset, Source
 from bench.training import recipes
 from models import registry
-from models.recommender import Catalogue, History, Item, Serving
+from models.catalogue import Catalogue, History, Item
+from models.serving import Serving
 
 ITEMS = 40
 

@@ -20,7 +20,7 @@ from scipy import sparse
 from torch import Tensor
 from torch.nn import functional
 
-from models.recommender import History
+from models.catalogue import History
 
 BATCH_SIZE, EPOCHS, MAX_STEPS, LEARNING_RATE = 8192, 60, 400, 2e-2
 """Interactions a step, and how long training takes: whichever bound of epochs and steps comes first."""

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.recommender import PADDING, Recommendations
+from models.padding import PADDING
+from models.serving import Recommendations
 
 
 @dataclass(frozen=True)

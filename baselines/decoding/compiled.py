@@ -23,7 +23,8 @@ from baselines.decoding.stacks import stack_of
 from baselines.decoding.trie import Trie
 from models.errors import UserError
 from models.graphs import Program, capture, is_watched
-from models.recommender import Scores, phase
+from models.phases import phase
+from models.serving import Scores
 
 PROMPT_BUCKET = 32
 SEEN_BUCKET = 64

@@ -11,7 +11,7 @@ from torch import Tensor
 from baselines.decoding.beams import Beams, Prompt
 from baselines.decoding.trie import Trie
 from models.decoder import Decoder
-from models.recommender import Scores
+from models.serving import Scores
 
 CacheBytes = Callable[[Any, Prompt, Trie, int], int]
 """Bytes of keys and values at a search's end, from the model, prompts of B users, the trie and the number of beams."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from baselines.decoding.trie import Level, Trie
-from models.recommender import PADDING
+from models.padding import PADDING
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,9 @@ from baselines.decoding.scoring import log_probabilities, renormalised
 from baselines.decoding.stack import SearchMemory, Stack, Step
 from baselines.decoding.stacks import stack_of
 from baselines.decoding.trie import Leaves, Trie
-from models.recommender import PADDING, Scores, phase
+from models.padding import PADDING
+from models.phases import phase
+from models.serving import Scores
 
 
 def exact(

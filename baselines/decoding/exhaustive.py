@@ -24,7 +24,9 @@ from baselines.decoding.stack import SearchMemory, Stack, Step
 from baselines.decoding.stacks import stack_of
 from baselines.decoding.trie import Leaves, Trie
 from models.decoder import ALL_ITEMS
-from models.recommender import PADDING, Scores, phase
+from models.padding import PADDING
+from models.phases import phase
+from models.serving import Scores
 
 CHUNK = 1024
 """Nodes read at a time."""

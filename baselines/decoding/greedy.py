@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from baselines.decoding.beams import Prompt
-from models.recommender import phase
+from models.phases import phase
 
 
 def greedy(model: Any, prompt: Prompt, *, limit: int, end: int) -> Tensor:

@@ -22,7 +22,9 @@ from baselines.decoding.decoder import TrieDecoder
 from baselines.decoding.device_trie import DeviceTrie, on_device
 from baselines.decoding.trie import ROOT, Trie
 from models.errors import UserError
-from models.recommender import PADDING, Scores, phase
+from models.padding import PADDING
+from models.phases import phase
+from models.serving import Scores
 
 DEAD = -1e8
 """`generate` starts all beams but one at -1e9; what scores below this was never a live beam."""

@@ -1,7 +1,7 @@
 """One door to all searches: the same question to each, and the same bad input refused by each.
 
 A beam's score is the sum of its tokens' log-probabilities; what the softmax runs over is declared
-(`models.recommender.Scores`). All but `exhaustive` keep `width` beams at every step, and return the
+(`models.serving.Scores`). All but `exhaustive` keep `width` beams at every step, and return the
 same lists: those of transformers' beam search with ``length_penalty=0``, ``early_stopping="never"``.
 An item whose sequence ends at a step is kept if it ranks among the `width` best candidates there.
 """
@@ -20,7 +20,7 @@ from baselines.decoding.reference import REFERENCE, VECTORISED_TRIE
 from baselines.decoding.trie import Leaves, Trie
 from models.errors import UserError
 from models.named import by_name
-from models.recommender import Scores
+from models.serving import Scores
 
 DECODERS = by_name(EXACT, REFERENCE, VECTORISED_TRIE, COMPILED, EXHAUSTIVE)
 """All of them by name; the first is the default."""

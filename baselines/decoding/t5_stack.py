@@ -11,7 +11,7 @@ from torch.nn import functional
 from baselines.decoding.attention import attend_masked
 from baselines.decoding.beams import Prompt
 from baselines.decoding.stack import Attend, SearchMemory, Stack, Step, normalise
-from models.recommender import phase
+from models.phases import phase
 
 
 class T5Decoder(Stack):

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.recommender import PADDING
+from models.padding import PADDING
 
 ROOT = 0
 MOST_BITS = 63

@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from baselines.generative.generative import IGNORED
-from models.recommender import History, pad
+from models.catalogue import History
+from models.ragged import pad
 from models.sequences import Windows
 
 

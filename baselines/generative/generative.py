@@ -19,9 +19,11 @@ from baselines.decoding.trie import Trie
 from baselines.generative.one_step import one_step
 from baselines.item_ids.item_tokens import ItemTokens
 from models import forward_costs
+from models.catalogue import Catalogue
 from models.decoder import Decoder
 from models.errors import UserError
-from models.recommender import Catalogue, Recommendations, TrainableRecommender
+from models.serving import Recommendations
+from models.trainable import TrainableRecommender
 
 BEAM_WIDTH = 20
 """Beams when nothing is said."""

@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from models.catalogue import History
 from models.errors import UserError
-from models.recommender import History
 
 FILE = "known_users.safetensors"
 """Name in a checkpoint folder."""

@@ -30,10 +30,12 @@ from baselines.item_ids.numbering import number_items
 from baselines.item_ids.words import WordEncoder
 from models import item_vectors, recommender
 from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
+from models.catalogue import Catalogue, History
 from models.errors import UserError
 from models.item_vectors import ItemVectors, item_llm_config, load_item_llm
 from models.origins import saved_tokenizer
-from models.recommender import PADDING, Catalogue, History, pad
+from models.padding import PADDING
+from models.ragged import pad
 from models.sequences import Prefixes, request_batch
 from models.spoken import Spoken
 from models.tokenizers import tokenizer_name, train_tokenizer

@@ -36,10 +36,12 @@ from baselines.item_ids.numbering import Numbering
 from baselines.item_ids.words import Encoded
 from models import recommender
 from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
+from models.catalogue import Catalogue, History
 from models.dropout import drop_residuals
 from models.errors import UserError
-from models.recommender import Catalogue, Examples, History, pad
+from models.ragged import pad
 from models.spoken import Spoken
+from models.trainable import Examples
 
 BACKBONES = {"compact": "compact-llama"}
 """Which backbone goes with a preset; the preset itself where nothing is said."""

@@ -34,9 +34,10 @@ from baselines.generative.prompted import Prompted, PromptedConfig, Written, tok
 from baselines.item_ids.words import Encoded
 from models import recommender
 from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
+from models.catalogue import Catalogue, History
 from models.dropout import quicken_dropout
 from models.errors import UserError
-from models.recommender import Catalogue, History, pad
+from models.ragged import pad
 from models.spoken import Spoken
 
 WHOLE_WORDS = 512

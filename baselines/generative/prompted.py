@@ -23,11 +23,14 @@ from baselines.item_ids.numbering import Numbered, number_items
 from baselines.item_ids.words import Encoded, WordEncoder
 from models import recommender
 from models.backbones import PRESETS, is_preset
+from models.catalogue import Catalogue, History
 from models.identified import ItemNumbers
 from models.origins import saved_tokenizer
-from models.recommender import Catalogue, Examples, History, SeenItems, pad
+from models.ragged import pad
 from models.sequences import Cuts
+from models.serving import SeenItems
 from models.tokenizers import TOKENIZER, tokenizer_for, tokenizer_name
+from models.trainable import Examples
 
 SAMPLE = 2000
 """Histories whose prompts a tokenizer is trained on."""

@@ -43,9 +43,14 @@ from baselines.one_pass import pretraining
 from baselines.one_pass.pretraining import collaborative_vectors
 from baselines.one_pass.sasrec import SIZES
 from models import recommender
+from models.catalogue import Catalogue, History
 from models.decoder import Decoder
 from models.errors import UserError
-from models.recommender import PADDING, Catalogue, History, Recommendations, Recommender, SeenItems, pad, phase
+from models.padding import PADDING
+from models.phases import phase
+from models.ragged import pad
+from models.recommender import Recommender
+from models.serving import Recommendations, SeenItems
 from models.spoken import Spoken
 
 LOOKED_UP = Decoder(name="looked-up", kind="lists made offline")

@@ -21,7 +21,7 @@ from baselines.item_ids import semantic
 from baselines.item_ids.quantisation import Quantiser
 from baselines.item_ids.semantic import CodeScheme, item_codes
 from models import recommender
-from models.recommender import Catalogue, History
+from models.catalogue import Catalogue, History
 from models.spoken import Spoken
 
 
@@ -59,7 +59,7 @@ class Tiger(WritesCodes):
 
     @classmethod
     def code_schemes(cls, catalogue: Catalogue, settings: recommender.Settings) -> dict[str, list[tuple[int, ...]]]:
-        """Code items by each quantiser, at random, and as given; see `models.recommender.CodesItems`."""
+        """Code items by each quantiser, at random, and as given; see `models.identified.CodesItems`."""
         assert isinstance(settings, Settings)
         ways: list[dict[str, Any]] = [{"quantiser": quantiser} for quantiser in Quantiser]
         ways.append({"codes": CodeScheme.RANDOM})

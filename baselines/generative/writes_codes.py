@@ -21,10 +21,13 @@ from baselines.item_ids.item_tokens import ItemTokens
 from baselines.item_ids.quantisation import Codes
 from models import recommender
 from models.backbones import PRESETS, Role, backbone_config, is_preset, new_backbone, pretrained_backbone
+from models.catalogue import Catalogue, History
 from models.dropout import drop_residuals, quicken_dropout
 from models.errors import UserError
-from models.recommender import Catalogue, Examples, History, SeenItems, pad
+from models.ragged import pad
 from models.sequences import Cuts
+from models.serving import SeenItems
+from models.trainable import Examples
 
 SPECIAL = 3
 """Tokens before all others: padding, end of sequence, and what an empty history reads."""

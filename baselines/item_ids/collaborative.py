@@ -21,7 +21,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from sklearn.cluster import SpectralClustering
 
-from models.recommender import History
+from models.catalogue import History
 
 Group = NDArray[np.int64]
 

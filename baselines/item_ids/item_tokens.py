@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from baselines.decoding.trie import Trie
 from baselines.item_ids.words import WordEncoder
+from models.catalogue import Catalogue
 from models.errors import UserError
-from models.recommender import Catalogue
 
 FILE = "item_ids.json"
 """Name in a checkpoint folder."""

@@ -13,9 +13,9 @@ from baselines.item_ids.collaborative import Clusters, cluster_tokens, collabora
 from baselines.item_ids.sequential import LEAKY_LABEL, leaky_ids, sequential_ids
 from baselines.item_ids.shuffled import random_ids
 from models import recommender
+from models.catalogue import Catalogue, History
 from models.errors import UserError
 from models.identified import ItemNumbers
-from models.recommender import Catalogue, History
 
 
 class Numbering(StrEnum):

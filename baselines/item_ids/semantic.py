@@ -18,8 +18,8 @@ from baselines.item_ids.item_tokens import spell
 from baselines.item_ids.quantisation import Codes, Quantiser, quantise
 from baselines.item_ids.text_vectors import encoder_vectors, word_vectors
 from models import recommender
+from models.catalogue import Catalogue
 from models.errors import UserError
-from models.recommender import Catalogue
 
 
 class CodeScheme(StrEnum):

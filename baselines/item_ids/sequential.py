@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from baselines.item_ids.shuffled import FIRST_ID
+from models.catalogue import Catalogue, History
 from models.errors import UserError
-from models.recommender import Catalogue, History
 
 LEAKY_LABEL = "leaky item IDs (P5's numbering)"
 """Stands beside every result that was reached with `leaky_ids`."""

@@ -23,12 +23,15 @@ from transformers import BatchFeature
 
 from baselines.one_pass.shortcut import Shortcut, ShortcutSettings
 from models import forward_costs, lite_llm4rec, recommender
+from models.catalogue import Catalogue, History
 from models.errors import UserError
 from models.int8 import products
 from models.lite_llm4rec import Head, LiteLLM4Rec, LiteLLM4RecConfig
+from models.padding import PADDING
+from models.phases import phase
 from models.ranking.lists import top_items
 from models.ranking.ranker import CatalogueRanker
-from models.recommender import PADDING, Catalogue, History, Recommendations, phase
+from models.serving import Recommendations
 from models.spoken import Spoken
 
 FILE = "transitions.safetensors"

@@ -32,15 +32,18 @@ from baselines.one_pass.pretraining import collaborative_vectors, fit
 from baselines.one_pass.sasrec import SIZES, blocks
 from models import forward_costs, recommender
 from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
+from models.catalogue import Catalogue, History
 from models.errors import UserError
 from models.int8 import Int8Rows
 from models.item_scored import check_size
 from models.item_vectors import as_config
 from models.losses import catalogue_cross_entropy
+from models.padding import PADDING
+from models.ragged import pad
 from models.ranking.inner_product import InnerProduct
-from models.recommender import PADDING, Catalogue, History, TrainableRecommender, pad
 from models.sequences import Windows, collate_windows, request_batch
 from models.spoken import Spoken
+from models.trainable import TrainableRecommender
 
 LLMS = {"compact": "compact-causal", "t5-small": "llama-small", "t5-base": "llama-small"}
 """Which LLM goes with a preset."""

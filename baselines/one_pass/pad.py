@@ -42,14 +42,16 @@ from baselines.one_pass.pretraining import fit
 from baselines.one_pass.sasrec import SIZES as SASREC_SIZES
 from baselines.one_pass.sasrec import Loss, blocks
 from models import forward_costs, recommender
+from models.catalogue import Catalogue, History
 from models.errors import UserError
 from models.int8 import Int8Rows
 from models.item_scored import check_size
 from models.losses import binary_cross_entropy, catalogue_cross_entropy
+from models.padding import PADDING
 from models.ranking.inner_product import InnerProduct
-from models.recommender import PADDING, Catalogue, History, TrainableRecommender
 from models.sequences import Windows, collate_windows, negatives_outside, request_batch
 from models.spoken import Spoken
+from models.trainable import TrainableRecommender
 
 SIZES = {"pad": {"width": 128, "layers": 5, "heads": 2}} | SASREC_SIZES
 """Presets: those of SASRec, and ``pad``, the published size."""

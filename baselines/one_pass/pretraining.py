@@ -14,7 +14,8 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from baselines.one_pass.sasrec import SASRec, SASRecConfig, blocks
 from models import recommender
-from models.recommender import Examples, History
+from models.catalogue import History
+from models.trainable import Examples
 
 WARM_UP = 0.05
 """Share of the steps over which the learning rate rises; then it falls to 0."""

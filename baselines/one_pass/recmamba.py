@@ -27,13 +27,17 @@ from transformers import initialization as init
 from transformers.utils.generic import ModelOutput
 
 from models import forward_costs, recommender
+from models.catalogue import Catalogue, History
 from models.dropout import Dropout
 from models.errors import UserError
 from models.item_scored import ItemScored
 from models.kept_states import KeptStates, key_of
 from models.losses import binary_cross_entropy, catalogue_cross_entropy
-from models.recommender import PADDING, Catalogue, History, KeptUsers, Recommendations, pad, phase
+from models.padding import PADDING
+from models.phases import phase
+from models.ragged import pad
 from models.sequences import Windows, collate_windows, negatives_outside, request_batch
+from models.serving import KeptUsers, Recommendations
 from models.spoken import Spoken
 from models.state_space import PATH, State, StateSpace
 

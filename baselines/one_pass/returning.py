@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, GPT2Model
 
+from models.catalogue import History
 from models.kept_states import KeptStates, key_of
-from models.recommender import History, KeptUsers, phase
+from models.phases import phase
+from models.serving import KeptUsers
 
 KEPT_BYTES = 256 * 2**20
 """Memory for keys and values; the users who came least recently make room."""

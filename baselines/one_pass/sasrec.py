@@ -20,11 +20,14 @@ from transformers.utils.generic import ModelOutput
 
 from baselines.one_pass.returning import KeptKeys
 from models import forward_costs, recommender
+from models.catalogue import Catalogue, History
 from models.errors import UserError
 from models.item_scored import ItemScored
 from models.losses import binary_cross_entropy, catalogue_cross_entropy
-from models.recommender import PADDING, Catalogue, History, KeptUsers, Recommendations, phase
+from models.padding import PADDING
+from models.phases import phase
 from models.sequences import Windows, collate_windows, negatives_outside, request_batch
+from models.serving import KeptUsers, Recommendations
 from models.spoken import Spoken
 
 SIZES: dict[str, dict[str, int]] = {

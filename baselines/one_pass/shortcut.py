@@ -25,9 +25,13 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import BatchFeature
 
+from models.catalogue import Catalogue, History
 from models.errors import UserError
 from models.item_words import tf_idf
-from models.recommender import PADDING, Catalogue, History, Recommendations, Recommender, SeenItems, Settings, pad
+from models.padding import PADDING
+from models.ragged import pad
+from models.recommender import Recommender, Settings
+from models.serving import Recommendations, SeenItems
 from models.spoken import Spoken
 
 REACH = (1.0, 0.5, 0.25)

@@ -35,11 +35,13 @@ from transformers import BatchFeature, PretrainedConfig
 from transformers.utils.generic import ModelOutput
 
 from models import forward_costs, recommender
+from models.catalogue import Catalogue, History
 from models.dropout import Dropout
 from models.errors import UserError
 from models.item_scored import ItemScored
 from models.losses import catalogue_cross_entropy
-from models.recommender import PADDING, Catalogue, History, pad
+from models.padding import PADDING
+from models.ragged import pad
 from models.sequences import Prefixes, request_batch
 from models.spoken import Spoken
 from models.state_space import PATH, StateSpace

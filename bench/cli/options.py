@@ -14,7 +14,8 @@ import typer
 from bench.ground.bounds import Seed, Threads, number
 from bench.records.case import Case
 from models.errors import UserError
-from models.recommender import Recommender, Scores, SeenItems, Serving
+from models.recommender import Recommender
+from models.serving import Scores, SeenItems, Serving
 
 BEAM_WIDTH = 20
 """Beams when nothing is said."""

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from bench.data.prepare import Prepared
 from bench.ground.home import atomic, home
-from models.recommender import Item
+from models.catalogue import Item
 
 VERSION = 3
 """Part of every key. Raise when `prepare` or a reader changes what it makes of the same files."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.data.histories import Histories
-from models.recommender import Catalogue, History
+from models.catalogue import Catalogue, History
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

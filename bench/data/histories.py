@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self, overload
 
 import numpy as np
 
-from models.recommender import History
+from models.catalogue import History
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

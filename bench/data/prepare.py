@@ -14,8 +14,8 @@ from bench.data.options import LEAVE_ONE_OUT, LoadOptions, Ties
 from bench.data.ordering import Rows, distinct_in_time_order, order_ties
 from bench.data.raw import Numbers, Raw
 from bench.data.splitting import split_at, split_counts, split_warnings
+from models.catalogue import Catalogue, Item
 from models.errors import UserError
-from models.recommender import Catalogue, Item
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

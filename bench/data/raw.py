@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.data.large import by_appearance
+from models.catalogue import Item
 from models.errors import UserError
-from models.recommender import Item
 
 Times = NDArray[np.int64] | NDArray[np.float64]
 Numbers = NDArray[np.int64] | NDArray[np.integer[Any]]

@@ -18,8 +18,8 @@ import numpy as np
 
 from bench.data.options import SyntheticSizes
 from bench.data.raw import Raw
+from models.catalogue import Item
 from models.errors import UserError
-from models.recommender import Item
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,7 +15,7 @@ import numpy as np
 from bench.data.options import SyntheticSizes
 from bench.data.prepare import Prepared
 from bench.data.synthetic import Names, make_world, walk_lengths, walk_together
-from models.recommender import Catalogue, Item
+from models.catalogue import Catalogue, Item
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

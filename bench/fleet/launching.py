@@ -14,8 +14,8 @@ from bench.ground.outputs import check_out_file
 from bench.measure import machine
 from bench.reproducing.kept import RUN, STUDIES
 from bench.running.opening import command_of
-from bench.suites import cases
-from bench.suites.cases import Suite
+from bench.suites import definitions
+from bench.suites.definitions import Suite
 from models.errors import UserError
 
 
@@ -52,7 +52,7 @@ def sweep_of(
         UserError: The suite is not as it must be, or an option does not fit it.
 
     """
-    suite = cases.read_suite(name)
+    suite = definitions.read_suite(name)
     trains = not _is_timed_as_it_is(suite)
     if not trains and (size or only):
         raise UserError(f"suite {name} has random weights or sizes of its own; leave --size and --only out")

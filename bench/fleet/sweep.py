@@ -20,7 +20,8 @@ from bench.ground.home import atomic, home
 from bench.measure import machine
 from bench.records.model import AtLeastOne, Model, Positive
 from bench.reproducing.plan import Plan, make_plan
-from bench.suites.cases import Planned, Suite
+from bench.suites.cases import Planned
+from bench.suites.definitions import Suite
 from bench.suites.planning import Job, lay_out
 from models.errors import UserError
 

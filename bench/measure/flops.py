@@ -25,7 +25,7 @@ from bench.measure.subject import Subject
 from bench.measure.traffic import Traffic, TrafficLedger, move
 from bench.records.cost import Flops
 from bench.records.model import Unavailable
-from models.recommender import PHASE
+from models.phases import PHASE
 
 
 @dataclass(frozen=True)

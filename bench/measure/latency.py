@@ -29,7 +29,8 @@ from bench.records.conditions import Conditions, MachineState
 from bench.records.cost import Latency
 from bench.records.load import Load, Offered
 from bench.records.model import Unavailable
-from models.recommender import History, Recommendations
+from models.catalogue import History
+from models.serving import Recommendations
 
 MOST_REPEATED = 3
 """Turns of a case that are taken again at most."""

@@ -20,7 +20,7 @@ from bench.measure.phases import quiet_profile
 from bench.measure.subject import Subject
 from bench.records.cost import Memory
 from bench.records.model import Unavailable
-from models.recommender import PHASE
+from models.phases import PHASE
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")

@@ -13,7 +13,7 @@ from bench.measure.flops import Counted, counted, uncounted
 from bench.measure.instrument import Instrument, Request
 from bench.measure.peaks import Peaks, bound_s, peaks_of
 from bench.records.cost import Phase
-from models.recommender import PHASE
+from models.phases import PHASE
 
 
 def quiet_profile(*, activities: Sequence[ProfilerActivity] = (ProfilerActivity.CPU,), **options: Any) -> profile:

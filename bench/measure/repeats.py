@@ -13,7 +13,7 @@ from bench.measure.subject import Subject
 from bench.records.conditions import Repeats
 from bench.records.model import Unavailable
 from bench.statistics.intervals import bootstrap
-from models.recommender import History
+from models.catalogue import History
 
 LEAST_PAIRS, MOST_PAIRS = 6, 32
 SPENT_S = 2.0

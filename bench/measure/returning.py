@@ -10,7 +10,8 @@ import torch
 from bench.measure.instrument import Instrument, Request
 from bench.records.cost import FurtherMeasure
 from bench.records.model import Unavailable
-from models.recommender import History, KeptUsers
+from models.catalogue import History
+from models.serving import KeptUsers
 
 NOTHING = "nothing is kept of users"
 

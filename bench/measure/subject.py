@@ -10,8 +10,11 @@ from itertools import chain, islice
 import torch
 from transformers import BatchFeature
 
+from models.catalogue import Catalogue, History
 from models.contract import check_lists
-from models.recommender import Catalogue, History, Recommendations, Recommender, phase
+from models.phases import phase
+from models.recommender import Recommender
+from models.serving import Recommendations
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,9 @@ from bench.quality import evaluate
 from bench.quality.evaluate import Lists
 from bench.records.quality import Metric
 from bench.records.studies import Beam
-from models.recommender import PADDING, History, Recommender
+from models.catalogue import History
+from models.padding import PADDING
+from models.recommender import Recommender
 
 CUTOFF = 10
 """Length of the lists that are compared."""

@@ -15,8 +15,11 @@ from bench.records.quality import Hits, Metric, Quality
 from bench.statistics import ranks as ranking
 from bench.statistics.intervals import bootstrap
 from bench.statistics.ranks import Floats, Ints, Ranks
+from models.catalogue import History
 from models.contract import check_lists
-from models.recommender import PADDING, History, Recommendations, Recommender, SeenItems
+from models.padding import PADDING
+from models.recommender import Recommender
+from models.serving import Recommendations, SeenItems
 
 CUTOFFS = (1, 5, 10, 20)
 

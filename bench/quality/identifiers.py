@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 from sklearn.metrics import adjusted_mutual_info_score
 
+from models.catalogue import Catalogue
 from models.errors import UserError
-from models.recommender import Catalogue
 
 Identifier = tuple[int, ...]
 

@@ -9,7 +9,7 @@ import numpy as np
 from bench.quality.evaluate import interval, per_user_metrics
 from bench.records.quality import Metric
 from bench.statistics.ranks import Ranks
-from models.recommender import History
+from models.catalogue import History
 
 
 def next_number_ranks(histories: Sequence[History], targets: Sequence[int], numbers: Sequence[int], k: int) -> Ranks:

@@ -15,8 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from transformers import BatchFeature
 
+from models.catalogue import Catalogue, History
 from models.item_words import tf_idf
-from models.recommender import Catalogue, History, Recommender, SeenItems, pad
+from models.ragged import pad
+from models.recommender import Recommender
+from models.serving import SeenItems
 
 
 @dataclass(frozen=True)

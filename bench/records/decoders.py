@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.records.model import Count, Model
 
 FULL_VOCAB = "full-vocab"
-"""The usual scores of generated items; see `models.recommender.Scores`."""
+"""The usual scores of generated items; see `models.serving.Scores`."""
 
 QUANTISED = ("int8",)
 """Dtypes that make other lists, whatever the decoder."""

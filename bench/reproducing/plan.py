@@ -16,15 +16,16 @@ from bench.ground.home import home
 from bench.records.case import Case
 from bench.records.studies import Ablation, Studies
 from bench.reproducing.kept import Kept
-from bench.suites import cases
-from bench.suites.cases import Entry, Part, Suite
+from bench.suites import cases, definitions
+from bench.suites.definitions import Entry, Part, Suite
 from bench.training import checkpoints
 from bench.training.recipes import Recipe, resolve
 from models import registry
 from models.backbones import PRESETS, is_preset
 from models.errors import UserError
 from models.identified import NumbersItems
-from models.recommender import Settings, TrainableRecommender
+from models.recommender import Settings
+from models.trainable import TrainableRecommender
 
 DECODER = "exact"
 """Ranks all users of generative recommenders where the suite names none: the fastest that makes the papers' lists."""
@@ -266,7 +267,7 @@ def make_plan(
     """
     if not is_preset(size):
         raise UserError(f"--size {size}: use a preset, one of {', '.join(PRESETS)}")
-    suite = cases.read_suite(name)
+    suite = definitions.read_suite(name)
     if loading.min_count:
         raise UserError(f"--min-count {loading.min_count}: suite {name} says which k-core it keeps; leave it out")
     if suite.untrained or suite.synthetic or any(part.datasets for part in suite.parts):

@@ -15,8 +15,8 @@ from bench.ground.bounds import Minutes, fault
 from bench.ground.home import home
 from bench.ground.textfiles import read_text
 from bench.records.model import Model, NonNegative
-from bench.suites import cases
-from bench.suites.cases import Entry, Suite
+from bench.suites import definitions
+from bench.suites.definitions import Entry, Suite
 from models.errors import UserError
 
 QUEUES = Path(__file__).with_name("queues")
@@ -117,7 +117,7 @@ class QueuedJob(BaseModel):
         """
         if self.suite is None:
             return None
-        suite = cases.read_suite(self.suite) if isinstance(self.suite, str) else self.suite
+        suite = definitions.read_suite(self.suite) if isinstance(self.suite, str) else self.suite
         if self.part is not None:
             parts = [part for part in suite.parts if part.title == self.part]
             if not parts:

@@ -31,7 +31,7 @@ from bench.reproducing.kept import RUN, STUDIES
 from bench.reproducing.packed import Listed, pack, restore, unpack
 from bench.reproducing.queue import DATA, ROW, Ending, JobRow, Queue, QueuedJob, State, digest, filled_in
 from bench.reproducing.run import PATIENCE_S, POLL_S, quiet_environment, signed, signed_studies
-from bench.suites.cases import Suite
+from bench.suites.definitions import Suite
 from models.errors import UserError
 
 ROOT = Path(bench.__file__).resolve().parent.parent

@@ -9,7 +9,9 @@ import numpy as np
 from bench.quality.evaluate import Lists
 from bench.records.quality import Agreement, ListAudit
 from bench.statistics.ranks import Floats, Ints
-from models.recommender import PADDING, History, Recommendations
+from models.catalogue import History
+from models.padding import PADDING
+from models.serving import Recommendations
 
 TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 5e-3, "int8": 5e-2}
 """Scores this close, relative to the largest of the list, may change places with the order of arithmetic."""

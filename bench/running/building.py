@@ -17,7 +17,9 @@ from bench.records.record import Weights
 from bench.suites.cases import DTYPES, Planned
 from bench.training import checkpoints, recipes
 from models import registry
-from models.recommender import Recommender, Scores, TrainableRecommender
+from models.recommender import Recommender
+from models.serving import Scores
+from models.trainable import TrainableRecommender
 
 RENORMALISED = "renormalised scores rank otherwise than scores over the whole vocabulary"
 

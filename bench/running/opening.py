@@ -20,7 +20,9 @@ from bench.training import checkpoints
 from bench.training.recipes import resolve
 from models import registry
 from models.errors import UserError
-from models.recommender import Recommender, Serving, Settings, TrainableRecommender
+from models.recommender import Recommender, Settings
+from models.serving import Serving
+from models.trainable import TrainableRecommender
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from bench.measure.subject import Subject, user_batches
 from bench.quality import evaluate
 from bench.records.case import Case
 from bench.records.quality import Quality
-from models.recommender import History, Recommender
+from models.catalogue import History
+from models.recommender import Recommender
 
 SERVED = 1024
 """Users who ask a service in turn."""

@@ -37,9 +37,10 @@ from bench.running.ranked import operator_by_operator, ranked_beside_exact, requ
 from bench.running.ranking import quality_of, ranked, subject_of, users_to_rank
 from bench.running.unfinished import Unfinished
 from bench.scenarios.scenarios import SCENARIOS
-from bench.suites.cases import Planned, Suite
+from bench.suites.cases import Planned
+from bench.suites.definitions import Suite
 from bench.suites.planning import Job
-from models.recommender import History
+from models.catalogue import History
 
 
 class AnswersKeptError(Exception):

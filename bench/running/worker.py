@@ -36,7 +36,7 @@ from bench.suites.planning import Job, lay_out
 from bench.training import checkpoints, recipes
 from models import registry
 from models.errors import UserError
-from models.recommender import PADDING
+from models.padding import PADDING
 
 RANKED_USERS = 64
 

@@ -12,7 +12,7 @@ from bench.measure.latency import Samples, TimingPlan
 from bench.measure.outcome import Failure, Step, failure, unwatched
 from bench.measure.subject import Subject
 from bench.scenarios.scenario import Scenario
-from models.recommender import History
+from models.catalogue import History
 
 
 class Returning(Scenario):

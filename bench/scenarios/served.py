@@ -21,7 +21,7 @@ from bench.scenarios.scenario import Scenario
 from bench.service.asked import Heard
 from bench.service.service import HANG_S, Service
 from bench.service.session import Session
-from models.recommender import Recommendations
+from models.serving import Recommendations
 
 
 class NothingAnsweredError(Exception):

@@ -17,7 +17,7 @@ from bench.service.arrivals import poisson
 from bench.service.peak import Batching
 from bench.service.session import Session
 from bench.service.trial import percentiles
-from models.recommender import Catalogue, Item
+from models.catalogue import Catalogue, Item
 
 SHARES = (0.01, 0.1, 1.0)
 """Shares of the items that are new."""

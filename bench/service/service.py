@@ -38,8 +38,9 @@ from bench.service.asked import Ask, Heard
 from bench.service.batcher import Batcher, Rules
 from bench.service.wire import HELLO, REQUEST, answer_type, queue_pipe
 from bench.service.worker import Worker, alone
+from models.catalogue import History
 from models.contract import check_lists
-from models.recommender import History, Recommendations
+from models.serving import Recommendations
 
 START_S = 120.0
 """What starting the client may take."""

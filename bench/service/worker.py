@@ -19,7 +19,8 @@ from transformers import BatchFeature
 from bench.measure.subject import Subject
 from bench.service.batcher import Batcher
 from bench.service.wire import HELLO, answer_type, write_all
-from models.recommender import History, Recommendations
+from models.catalogue import History
+from models.serving import Recommendations
 
 WARM_S, WARM_MOST = 0.3, 20
 """How long, and with how many requests at most, a worker warms up before it says that it is ready."""

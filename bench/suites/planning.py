@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from bench.cli.loading import Loading
 from bench.cli.options import choose_device, set_threads
 from bench.data.dataset import Dataset
-from bench.suites import cases
-from bench.suites.cases import Entry, Planned, Suite
+from bench.suites import cases, definitions
+from bench.suites.cases import Planned
+from bench.suites.definitions import Entry, Suite
 from bench.training import checkpoints
 from models import registry
 
@@ -95,7 +96,7 @@ def lay_out(job: Job) -> JobLayout:
         UserError: An option, a suite, a dataset or a checkpoint is not as it must be.
 
     """
-    suite = _changed(job, cases.read_suite(job.suite))
+    suite = _changed(job, definitions.read_suite(job.suite))
     device = choose_device(job.device)
     threads = set_threads(job.threads or suite.threads or max(1, (os.cpu_count() or 2) - 1))
     pieces = []
@@ -122,13 +123,13 @@ def _changed(job: Job, suite: Suite) -> Suite:
     """Put in what the command line names."""
     entries = [Entry(name=name) for name in job.recommenders]
     entries += [_entry_of(folder) for folder in job.checkpoints]
-    suite = cases.changed(suite, recommenders=[entry.model_dump() for entry in entries] or None)
+    suite = definitions.changed(suite, recommenders=[entry.model_dump() for entry in entries] or None)
     if job.decoders or job.rankers:
         parts = [
             part.model_copy(update={"recommenders": _served(part.recommenders, job) or None}) for part in suite.parts
         ]
         suite = suite.model_copy(update={"recommenders": _served(suite.recommenders, job), "parts": parts})
-    return cases.changed(suite, **job.changes)
+    return definitions.changed(suite, **job.changes)
 
 
 def _entry_of(folder: Path) -> Entry:

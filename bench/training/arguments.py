@@ -13,7 +13,7 @@ from transformers import Adafactor, PreTrainedModel
 from bench.training.processes import processes
 from bench.training.recipes import Recipe
 from bench.training.trainer import METRIC, Arguments
-from models.recommender import TrainableRecommender
+from models.trainable import TrainableRecommender
 
 LOADERS = min(8, max(1, (os.cpu_count() or 1) - 2))
 """Processes that tokenize and pad for a GPU, which would else wait for one core to fill the prompts."""

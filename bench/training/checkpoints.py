@@ -24,7 +24,9 @@ from bench.records.learning import CurvePoint, Ending, ending
 from bench.training.recipes import Recipe
 from models import registry
 from models.errors import UserError
-from models.recommender import Serving, Settings, TrainableRecommender
+from models.recommender import Settings
+from models.serving import Serving
+from models.trainable import TrainableRecommender
 
 CARD = "card.json"
 

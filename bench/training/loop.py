@@ -34,8 +34,11 @@ from bench.training.run_folder import (
 )
 from bench.training.trainer import MEASURED, MINUTES, Arguments, EpochOrder, RankingTrainer, TimeBudget
 from models import registry
+from models.catalogue import History
 from models.errors import UserError
-from models.recommender import History, Serving, Settings, TrainableRecommender
+from models.recommender import Settings
+from models.serving import Serving
+from models.trainable import TrainableRecommender
 
 LEAST_LEARNED = 2
 """Items that a history must have for a next one to be learned."""

@@ -18,7 +18,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_callback import ExportableState
 
 from bench.training.batches import LengthGroupedBatches
-from models.recommender import Examples
+from models.trainable import Examples
 
 METRIC = "NDCG@10"
 

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from models.int8 import Int8Rows, products
+from models.padding import PADDING
 from models.ranking.lists import lists, top_k
 from models.ranking.ranker import CatalogueRanker, Index, Rows, width_of
-from models.recommender import PADDING, Recommendations
+from models.serving import Recommendations
 
 CHUNK = {"cpu": 1 << 14}
 """Fewest items that are scored at a time, by type of device: on a CPU as many as its caches hold beside the queries."""

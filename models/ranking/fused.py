@@ -15,10 +15,11 @@ from torch.nn import functional
 from models.errors import UserError
 from models.graphs import is_watched
 from models.int8 import Int8Rows, products
+from models.padding import PADDING
 from models.ranking import exact
 from models.ranking.lists import GROUP, lists, top_k
 from models.ranking.ranker import CatalogueRanker, Rows
-from models.recommender import PADDING, Recommendations
+from models.serving import Recommendations
 
 PENDING = 32
 """Most groups a user, on average, that wait to be sorted in; where there are more, the best are taken at once."""

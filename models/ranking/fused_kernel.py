@@ -13,8 +13,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from models.padding import PADDING
 from models.ranking.lists import GROUP, top_k
-from models.recommender import PADDING
 
 USERS, ITEMS, DEPTH = 32, 128, 64
 """Users, items and columns that one step of the kernel holds at most."""

@@ -12,11 +12,13 @@ from transformers import BatchFeature
 
 from models.errors import UserError
 from models.graphs import is_watched
+from models.phases import phase
 from models.programs import as_program
 from models.ranker import Built
 from models.ranking.ranker import CatalogueRanker, Index, Rows
 from models.ranking.rankers import RANKERS
-from models.recommender import Recommendations, Recommender, phase
+from models.recommender import Recommender
+from models.serving import Recommendations
 
 
 class InnerProduct(Recommender):

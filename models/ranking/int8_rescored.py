@@ -16,7 +16,7 @@ from models.int8 import Int8Rows
 from models.ranking import exact, fused
 from models.ranking.lists import lists
 from models.ranking.ranker import CatalogueRanker, Index, Rows, width_of
-from models.recommender import Recommendations
+from models.serving import Recommendations
 
 CANDIDATES = 4
 """Items that rounded scores nominate, as a multiple of those asked for."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from models.recommender import PADDING, Recommendations
+from models.padding import PADDING
+from models.serving import Recommendations
 
 GROUP = 64
 """Neighbouring scores of which the maximum is taken first."""

@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from models.errors import UserError
+from models.padding import PADDING
 from models.ranking import exact
 from models.ranking.lists import lists
 from models.ranking.ranker import CatalogueRanker, Index, Rows
-from models.recommender import PADDING, Recommendations
+from models.serving import Recommendations
 
 LISTS_PER_ROOT = 2
 """Clusters of ``ivf``, as a multiple of the square root of the number of items."""

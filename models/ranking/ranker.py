@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.int8 import Int8Rows
 from models.ranker import Built, Ranker
-from models.recommender import Recommendations
+from models.serving import Recommendations
 
 Rows = Tensor | Int8Rows
 """Item vectors [n + 1, D], row 0 belonging to padding."""

@@ -9,8 +9,10 @@ from bench.measure.outcome import failure
 from bench.measure.subject import Subject
 from bench.quality import evaluate
 from bench.records.case import Outcome
+from models.catalogue import History
 from models.contract import BrokenListError, check_lists
-from models.recommender import PADDING, History, Recommendations, SeenItems, Serving
+from models.padding import PADDING
+from models.serving import Recommendations, SeenItems, Serving
 from tests.breaking import ITEMS, Constant, NotANumber, OutOfRange, Repeats, Rising, Short
 from tests.tiny import walks
 

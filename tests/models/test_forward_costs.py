@@ -14,10 +14,12 @@ from bench.measure.fvcore_count import fvcore_flops
 from bench.measure.subject import Subject
 from models import forward_costs, registry
 from models.backbones import Role, new_backbone
+from models.catalogue import History
 from models.int8 import Int8Rows
 from models.ranking import exact
 from models.ranking.rankers import RANKERS
-from models.recommender import History, Recommender, TrainableRecommender
+from models.recommender import Recommender
+from models.trainable import TrainableRecommender
 from tests.tiny import build, catalogue, walks
 
 USERS, PLACES = 2, 7

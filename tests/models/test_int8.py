@@ -10,8 +10,8 @@ from transformers.pytorch_utils import Conv1D
 
 from models import int8
 from models.int8 import Int8Linear, Int8Rows, products, round_weights
+from models.padding import PADDING
 from models.ranking.exact import rank_items
-from models.recommender import PADDING
 
 SIZES = st.integers(1, 40)
 

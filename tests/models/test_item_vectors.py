@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from models.catalogue import History
 from models.errors import UserError
-from models.recommender import History, Serving
+from models.serving import Serving
 from tests.tiny import ITEMS, build, catalogue, walks
 
 FROZEN = {"item_llm_training": "frozen"}

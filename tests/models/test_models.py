@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from models import recommender, registry
+from models.catalogue import Catalogue, History, Item
 from models.errors import UserError
+from models.ragged import pad
 from models.ranking.lists import top_items
-from models.recommender import Catalogue, History, Item, SeenItems, Serving, pad
 from models.sequences import Prefixes, Windows, collate_windows, negatives_outside, request_batch
+from models.serving import SeenItems, Serving
 from tests.tiny import ITEMS, build, catalogue, walks
 
 

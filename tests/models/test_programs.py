@@ -7,8 +7,9 @@ import torch
 
 from bench.measure.flops import count
 from models import graphs, programs
+from models.catalogue import History
 from models.errors import UserError
-from models.recommender import History, SeenItems, Serving
+from models.serving import SeenItems, Serving
 from tests.tiny import ITEMS, build, catalogue, walks
 
 RECOMMENDERS = [

@@ -47,25 +47,20 @@ from baselines.diffusion.deftrec.settings import DeftRecConfig, Settings
 from baselines.diffusion.deftrec.texts import Texts
 from models import forward_costs, recommender
 from models.backbones import Role, backbone_config, is_preset, new_backbone, pretrained_backbone
+from models.catalogue import Catalogue, History
 from models.decoder import Decoder
 from models.errors import UserError
 from models.item_scored import check_size
 from models.item_vectors import as_config
 from models.named import by_name
+from models.phases import phase
+from models.ragged import pad
 from models.ranking.exact import EveryItem, rank_items
-from models.recommender import (
-    Catalogue,
-    Examples,
-    History,
-    Recommendations,
-    SeenItems,
-    TrainableRecommender,
-    pad,
-    phase,
-)
 from models.sequences import Cuts
+from models.serving import Recommendations, SeenItems
 from models.spoken import Spoken
 from models.tokenizers import tokenizer_for, tokenizer_name
+from models.trainable import Examples, TrainableRecommender
 
 BACKBONES = {"compact": "compact-llama"}
 """Which Llama goes with a preset; the preset itself where nothing is said."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from models import forward_costs
-from models.recommender import phase
+from models.phases import phase
 
 TRAINED_STEPS = 1000
 LEAST_NOISE, MOST_NOISE = 1e-4, 0.02

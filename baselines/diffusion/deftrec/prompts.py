@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.recommender import Catalogue
+from models.catalogue import Catalogue
 
 SEEN = (
     "Input : the user has bought {items} . What would the user like ? Response :",

@@ -13,7 +13,7 @@ from baselines.diffusion.deftrec.prompts import NOTHING, TITLE_LETTERS, token_wo
 from baselines.item_ids.words import WordEncoder
 from models.errors import UserError
 from models.origins import saved_tokenizer
-from models.recommender import PADDING
+from models.padding import PADDING
 from models.tokenizers import TOKENIZER
 
 FILE = "texts.json"

@@ -40,14 +40,16 @@ from baselines.one_pass.setrec.readers import CausalReader, can_read, reader_of
 from models import forward_costs
 from models import recommender as base
 from models.backbones import backbone_config, is_preset, pretrained_backbone
+from models.catalogue import Catalogue, History
 from models.errors import UserError
 from models.int8 import Int8Linear, Int8Rows
 from models.item_vectors import as_config
 from models.losses import catalogue_cross_entropy
+from models.padding import PADDING
 from models.ranking.inner_product import InnerProduct
-from models.recommender import PADDING, Catalogue, Examples, History, TrainableRecommender
 from models.sequences import Prefixes, Windows, collate_windows, request_batch
 from models.spoken import Spoken
+from models.trainable import Examples, TrainableRecommender
 
 HIDDEN = {"compact": (128,), "compact-causal": (128,)}
 """Widths of the autoencoder's layers by preset; all other presets have the published ones."""

@@ -35,14 +35,16 @@ from baselines.one_pass.slmrec.reading import places, sight
 from models import forward_costs, recommender
 from models.backbones import Role as Reading
 from models.backbones import backbone_config, is_preset, new_backbone, pretrained_backbone
+from models.catalogue import Catalogue, History
 from models.dropout import Dropout
 from models.errors import UserError
 from models.item_scored import ItemScored
 from models.item_vectors import as_config
 from models.losses import catalogue_cross_entropy
-from models.recommender import PADDING, Catalogue, History, TrainableRecommender
+from models.padding import PADDING
 from models.sequences import Windows, collate_windows, request_batch
 from models.spoken import Spoken
+from models.trainable import TrainableRecommender
 
 
 class Role(StrEnum):

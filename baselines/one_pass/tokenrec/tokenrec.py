@@ -49,24 +49,20 @@ from baselines.one_pass.tokenrec.prompts import (
 )
 from models import forward_costs, recommender
 from models.backbones import Role, backbone_config, is_preset, pretrained_backbone
+from models.catalogue import Catalogue, History
 from models.dropout import quicken_dropout
 from models.errors import UserError
 from models.int8 import Int8Linear, Int8Rows
 from models.losses import catalogue_cross_entropy
 from models.origins import saved_tokenizer
+from models.phases import phase
+from models.ragged import pad
 from models.ranking.inner_product import InnerProduct
-from models.recommender import (
-    Catalogue,
-    Examples,
-    History,
-    SeenItems,
-    TrainableRecommender,
-    pad,
-    phase,
-)
 from models.sequences import Cuts
+from models.serving import SeenItems
 from models.spoken import Spoken
 from models.tokenizers import TOKENIZER, tokenizer_for, tokenizer_name
+from models.trainable import Examples, TrainableRecommender
 
 GRAPH_WIDTH, GRAPH_LAYERS = 64, 3
 """Size of the LightGCN."""

@@ -20,8 +20,8 @@ from bench.data.raw import Events, Raw, Texts
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker
 from bench.data.values import categories, is_time, numbers, text
+from models.catalogue import Item
 from models.errors import UserError
-from models.recommender import Item
 
 REVIEWS = re.compile(r"reviews_(?P<NAME>.+?)(_5)?\.json")
 

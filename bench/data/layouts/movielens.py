@@ -15,8 +15,8 @@ from bench.data.place import DataPlace
 from bench.data.raw import Events, Raw, Texts
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker
+from models.catalogue import Item
 from models.errors import UserError
-from models.recommender import Item
 
 RATINGS = re.compile(r"(?P<NAME>ratings)\.dat")
 MOVIES = "movies.dat"

@@ -15,7 +15,7 @@ from bench.data.place import DataPlace
 from bench.data.raw import Events, Raw, Texts
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker
-from models.recommender import Item
+from models.catalogue import Item
 
 RATINGS = re.compile(r"(?P<NAME>ratings)\.csv")
 MOVIES = "movies.csv"

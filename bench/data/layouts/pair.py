@@ -19,8 +19,8 @@ from bench.data.place import DataPlace
 from bench.data.raw import Events, Raw, Texts, are_positions
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker
+from models.catalogue import Item
 from models.errors import UserError
-from models.recommender import Item
 
 INTERACTIONS = re.compile(r"(?P<NAME>interactions)\.tsv")
 ITEMS = "items.jsonl"

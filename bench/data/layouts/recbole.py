@@ -15,7 +15,7 @@ from bench.data.raw import Events, Raw, Texts
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker
 from bench.data.values import categories
-from models.recommender import Item
+from models.catalogue import Item
 
 INTERACTIONS = re.compile(r"(?P<NAME>.+?)(?<!\.train)(?<!\.valid)(?<!\.test)\.inter")
 TITLES = ("title", "movie_title", "item_name", "name")

@@ -22,7 +22,7 @@ from bench.data.raw import Events, Raw, Texts, sequential
 from bench.data.reading import Reading
 from bench.data.unpacking import Unpacker
 from bench.data.values import categories, text
-from models.recommender import Item
+from models.catalogue import Item
 
 SEQUENCES, INDEX, ITEMS = ".inter.json", ".index.json", ".item.json"
 ANY = re.compile(r"(?P<NAME>.+?)(\.inter\.json|\.index\.json|(\.(train|valid|test))?\.inter)")

@@ -17,8 +17,8 @@ from bench.data.reading import Reading
 from bench.data.tables import Cells, column_names, read_columns, words
 from bench.data.unpacking import Unpacker
 from bench.data.values import categories
+from models.catalogue import Item
 from models.errors import UserError
-from models.recommender import Item
 
 FILE = re.compile(r"(?P<NAME>.+)\.(parquet|csv|tsv|txt|jsonl|json|inter)")
 NEEDED = ("user", "item", "time")

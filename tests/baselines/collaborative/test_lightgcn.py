@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from baselines.collaborative.lightgcn import Graph, light_gcn
-from models.recommender import History
+from models.catalogue import History
 from tests.tiny import ITEMS, walks
 
 

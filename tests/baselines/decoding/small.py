@@ -13,7 +13,7 @@ from transformers import (
 )
 
 from baselines.decoding.beams import Prompt
-from models.recommender import Scores
+from models.serving import Scores
 
 END = 1
 VOCABULARY = 40

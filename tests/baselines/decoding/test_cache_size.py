@@ -11,7 +11,7 @@ from baselines.decoding.reference import reference
 from baselines.decoding.search import DECODERS
 from baselines.decoding.t5_stack import T5Decoder
 from baselines.decoding.trie import Trie
-from models.recommender import Scores
+from models.serving import Scores
 from tests.baselines.decoding import small
 
 USERS, WIDTH = 3, 4

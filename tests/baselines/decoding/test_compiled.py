@@ -15,7 +15,7 @@ from baselines.decoding.trie import Trie
 from bench.measure import flops
 from models.errors import UserError
 from models.int8 import round_weights
-from models.recommender import Scores
+from models.serving import Scores
 from tests.baselines.decoding.small import END, model, prompts, rng, seen_by, sequences
 from tests.tiny import build, catalogue
 

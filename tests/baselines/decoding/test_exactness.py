@@ -10,7 +10,7 @@ from baselines.decoding.device_trie import on_device
 from baselines.decoding.exhaustive import item_scores
 from baselines.decoding.search import search
 from baselines.decoding.trie import Trie
-from models.recommender import Scores
+from models.serving import Scores
 from tests.baselines.decoding.small import FAMILIES, model, prompts, rng, seen_by, sequences, slow_search
 
 KINDS = ("equal", "no end", "unequal")

@@ -10,7 +10,8 @@ from baselines.decoding.beams import Prompt
 from baselines.decoding.search import DECODERS, check_trie, search
 from baselines.decoding.trie import Trie
 from models.errors import UserError
-from models.recommender import PHASE, Scores
+from models.phases import PHASE
+from models.serving import Scores
 from tests.baselines.decoding.small import END, model, prompts, rng, sequences, slow_search
 
 EQUAL = [(2, a, b, END) for a in range(3, 7) for b in range(3, 6)]

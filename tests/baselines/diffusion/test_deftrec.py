@@ -7,8 +7,9 @@ from baselines.diffusion.deftrec.denoising import KEPT, Denoiser, Sampler
 from baselines.diffusion.deftrec.prompts import SEEN
 from bench.measure import flops
 from models import registry
+from models.catalogue import History
 from models.errors import UserError
-from models.recommender import History, Serving
+from models.serving import Serving
 from tests.tiny import ITEMS, build, catalogue, walks
 
 

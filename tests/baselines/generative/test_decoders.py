@@ -6,7 +6,7 @@ import torch
 
 from bench.quality import evaluate
 from models import registry
-from models.recommender import SeenItems, Serving
+from models.serving import SeenItems, Serving
 from tests.tiny import ITEMS, build, catalogue, walks
 
 GENERATIVE = [name for name in registry.REGISTRY if "reference" in registry.load(name).decoders]

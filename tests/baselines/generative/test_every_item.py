@@ -5,8 +5,9 @@ import torch
 
 from baselines.generative.every_item import EveryItem
 from baselines.generative.generative import IGNORED
+from models.catalogue import History
 from models.errors import UserError
-from models.recommender import History, Serving
+from models.serving import Serving
 from tests import tiny
 
 KINDS = [

@@ -8,7 +8,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from baselines.generative.openp5_llama import OpenP5Llama
 from baselines.generative.prompts import PROMPTS
 from models.errors import UserError
-from models.recommender import Serving
+from models.serving import Serving
 from models.tokenizers import train_tokenizer
 from tests import tiny
 

@@ -9,8 +9,10 @@ from transformers import T5Config, T5ForConditionalGeneration
 from baselines.generative.p5 import P5, WHOLE_WORDS, Settings, _t5_config
 from baselines.generative.prompts import PROMPTS, SEEN, UNSEEN, fill
 from models.backbones import PRESETS
+from models.catalogue import Catalogue, History, Item
 from models.errors import UserError
-from models.recommender import PHASE, Catalogue, History, Item, SeenItems, Serving
+from models.phases import PHASE
+from models.serving import SeenItems, Serving
 from models.tokenizers import train_tokenizer
 
 ITEMS = 30

@@ -12,9 +12,11 @@ from bench.measure.instrument import Request
 from bench.measure.refresh import ListAgeMeter, RefreshMeter
 from bench.measure.subject import Subject
 from bench.records.model import Unavailable
+from models.catalogue import History
 from models.contract import check_lists
 from models.errors import UserError
-from models.recommender import PADDING, History, SeenItems, Serving
+from models.padding import PADDING
+from models.serving import SeenItems, Serving
 from tests.tiny import ITEMS, build, catalogue, walks
 
 NAME = "semantic-convergence"

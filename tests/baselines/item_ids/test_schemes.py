@@ -18,8 +18,8 @@ from baselines.item_ids.collaborative import (
 from baselines.item_ids.numbering import Numbering, Settings, number_items
 from baselines.item_ids.sequential import leaky_ids, sequential_ids
 from baselines.item_ids.shuffled import random_ids
+from models.catalogue import Catalogue, History, Item
 from models.errors import UserError
-from models.recommender import Catalogue, History, Item
 
 HISTORIES = [History(0, (4, 2, 4)), History(1, (6, 2, 1))]
 

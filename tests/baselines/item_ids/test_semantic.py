@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from baselines.item_ids.semantic import Settings, item_codes, places_among_equals, spell
+from models.catalogue import Catalogue, Item
 from models.errors import UserError
-from models.recommender import Catalogue, Item
 
 MAKERS = ("acme", "globex", "initech", "umbrella")
 NOUNS = ("shampoo", "lipstick", "perfume", "razor")

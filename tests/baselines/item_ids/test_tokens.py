@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from baselines.generative.prompts import PROMPTS, fill
 from baselines.item_ids.item_tokens import FILE, ItemTokens
 from baselines.item_ids.words import WordEncoder
+from models.catalogue import Catalogue, Item
 from models.errors import UserError
-from models.recommender import Catalogue, Item
 from models.tokenizers import train_tokenizer
 
 WORDS = [f"<CI{number}>" for number in range(20)]

@@ -5,7 +5,8 @@ import torch
 
 from baselines.one_pass.mixture import FILE, Mixture
 from models.errors import UserError
-from models.recommender import PADDING, SeenItems, Serving
+from models.padding import PADDING
+from models.serving import SeenItems, Serving
 from tests import tiny
 
 USERS = tiny.walks(6)

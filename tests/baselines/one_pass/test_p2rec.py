@@ -5,8 +5,9 @@ import torch
 
 from baselines.one_pass import p2rec
 from bench.measure import flops
+from models.catalogue import History
 from models.errors import UserError
-from models.recommender import History, Serving
+from models.serving import Serving
 from tests.tiny import ITEMS, build, catalogue, walks
 
 

@@ -6,7 +6,7 @@ import torch
 from baselines.one_pass import pad
 from baselines.one_pass.sasrec import Loss
 from models.errors import UserError
-from models.recommender import Serving
+from models.serving import Serving
 from tests.tiny import ITEMS, build, catalogue, walks
 
 

@@ -5,8 +5,8 @@ import torch
 
 from bench.measure import flops
 from bench.measure.subject import Subject
+from models.catalogue import History
 from models.errors import UserError
-from models.recommender import History
 from tests.tiny import ITEMS, build, catalogue, walks
 
 CPU = torch.device("cpu")

@@ -5,7 +5,7 @@ import torch
 
 from baselines.one_pass import returning
 from bench.measure import flops
-from models.recommender import History
+from models.catalogue import History
 from tests.tiny import build, catalogue, walks
 
 K = 5

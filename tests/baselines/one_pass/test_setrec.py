@@ -6,8 +6,8 @@ import torch
 from baselines.one_pass.setrec.readers import CausalReader, T5Reader
 from models import registry
 from models.backbones import Role, backbone_config, new_backbone
+from models.catalogue import History
 from models.errors import UserError
-from models.recommender import History
 from tests.tiny import ITEMS, build, catalogue, walks
 
 HISTORIES = [*walks(6), History(7, ()), History(8, tuple(1 + step % 20 for step in range(60)))]

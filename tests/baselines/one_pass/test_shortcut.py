@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from baselines.one_pass import shortcut
+from models.catalogue import Catalogue, History, Item
 from models.errors import UserError
-from models.recommender import PADDING, Catalogue, History, Item, SeenItems, Serving
+from models.padding import PADDING
+from models.serving import SeenItems, Serving
 from tests.tiny import build, walks
 
 HISTORIES = [History(0, (1, 2, 3, 4)), History(1, (2, 3, 1)), History(2, (5, 1))]

@@ -5,7 +5,7 @@ import torch
 
 from baselines.one_pass.sigma import IN_PLACE
 from bench.measure import flops
-from models.recommender import History
+from models.catalogue import History
 from tests.tiny import ITEMS, build, catalogue, walks
 
 LONGEST = 20

@@ -7,8 +7,8 @@ from transformers import LlamaConfig, LlamaModel
 
 from baselines.one_pass.slmrec.distillation import block_ends, told
 from bench.training import recipes
+from models.catalogue import History
 from models.errors import UserError
-from models.recommender import History
 from tests.tiny import ITEMS, build, catalogue, walks
 
 

@@ -6,9 +6,9 @@ from torch.nn import functional
 
 from baselines.one_pass.tokenrec.prompts import SEEN
 from models import registry
+from models.catalogue import History
 from models.errors import UserError
 from models.ranking.exact import rank_items
-from models.recommender import History
 from tests.tiny import ITEMS, build, catalogue, walks
 
 HISTORIES = [*walks(6), History(5, ()), History(10_000, (3, 4))]

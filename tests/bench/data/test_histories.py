@@ -5,7 +5,7 @@ import pytest
 
 from bench.data.dataset import Split
 from bench.data.histories import Histories, lengths_of
-from models.recommender import History
+from models.catalogue import History
 from tests import tiny
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from bench import data
-from models.recommender import Item
+from models.catalogue import Item
 
 from .conftest import MOVIES, RATINGS, sequences, texts, write_amazon, write_movielens_zip, write_pair, write_recbole
 

@@ -8,8 +8,8 @@ import pytest
 from bench import data
 from bench.data import loading, vast
 from bench.data.dataset import Split
+from models.catalogue import Item
 from models.errors import UserError
-from models.recommender import Item
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from rich.console import Console
 from bench.face.attained import attained, attained_table, profile_of_missed
 from bench.records.conditions import Roofline
 from bench.records.rankers import Ranked, Ranking
-from bench.suites.cases import Suite, changed, read_suite
+from bench.suites.definitions import Suite, changed, read_suite
 from tests.bench.factories import make_case, make_record
 
 GOALS = {"one pass": {1: 0.2, 32: 0.6}, "beams": {32: 0.6}}

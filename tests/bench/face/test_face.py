@@ -43,7 +43,9 @@ OURS = """
     import time
     import torch
     from transformers import BatchFeature
-    from models.recommender import Recommendations, Recommender, pad
+    from models.ragged import pad
+    from models.recommender import Recommender
+    from models.serving import Recommendations
     from models.ranking.lists import top_items
 
     class Ours(Recommender):

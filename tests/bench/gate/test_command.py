@@ -42,7 +42,8 @@ import time
 import torch
 from transformers import BatchFeature
 
-from models.recommender import Recommender, pad
+from models.ragged import pad
+from models.recommender import Recommender
 from models.ranking.lists import top_items
 
 LAYERS = 2

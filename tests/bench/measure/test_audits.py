@@ -11,7 +11,7 @@ from bench.measure.repeats import KEPT, repeated_requests
 from bench.measure.subject import Subject, fresh_batches, user_batches
 from bench.records.conditions import Overhead
 from bench.records.model import Unavailable
-from models.recommender import History
+from models.catalogue import History
 from tests.tiny import build, catalogue, walks
 
 CPU = torch.device("cpu")

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from bench.measure import machine, memory, nvml, phases
-from models.recommender import phase
+from models.phases import phase
 from tests.breaking import ITEMS, Constant
 
 CPU = torch.device("cpu")

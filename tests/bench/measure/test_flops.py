@@ -10,7 +10,8 @@ from bench.measure.fvcore_count import fvcore_flops
 from bench.measure.subject import Subject
 from bench.records.model import Unavailable
 from models.backbones import Role, backbone_config, new_backbone
-from models.recommender import Serving, phase
+from models.phases import phase
+from models.serving import Serving
 from tests.tiny import build, catalogue, walks
 
 USERS, PLACES = 3, 7

@@ -14,8 +14,8 @@ from bench.measure.outcome import Failure, deadline, failure
 from bench.measure.subject import Subject, user_batches
 from bench.records.case import Outcome
 from bench.records.model import Unavailable
+from models.catalogue import History
 from models.errors import UserError
-from models.recommender import History
 from tests.tiny import build, walks
 
 CPU = torch.device("cpu")

@@ -9,7 +9,7 @@ from bench.measure.returning import BreakEvenMeter, HitMeter, UserBytesMeter
 from bench.measure.subject import Subject
 from bench.records.cost import FurtherMeasure
 from bench.records.model import Unavailable
-from models.recommender import History
+from models.catalogue import History
 from tests.tiny import build, catalogue, walks
 
 CPU = torch.device("cpu")

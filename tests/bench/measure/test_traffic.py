@@ -9,7 +9,7 @@ from torch.nn import functional
 from bench.measure import flops
 from bench.measure.subject import Subject
 from bench.measure.traffic import Traffic, tensor_bytes, union
-from models.recommender import phase
+from models.phases import phase
 from tests.tiny import ITEMS, build, catalogue, walks
 
 ROW = 8 * 4

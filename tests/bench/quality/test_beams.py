@@ -6,7 +6,10 @@ import torch
 from transformers import BatchFeature
 
 from bench.quality import beams, evaluate
-from models.recommender import PADDING, History, Recommendations, Recommender, SeenItems, Serving
+from models.catalogue import History
+from models.padding import PADDING
+from models.recommender import Recommender
+from models.serving import Recommendations, SeenItems, Serving
 
 ITEMS = 30
 

@@ -13,7 +13,8 @@ from bench.quality.evaluate import join, per_user_metrics, rank_users
 from bench.training.loop import train
 from bench.training.recipes import resolve
 from models import registry
-from models.recommender import Scores, TrainableRecommender
+from models.serving import Scores
+from models.trainable import TrainableRecommender
 from tests.bench.data.conftest import write_pair
 
 USERS, ITEMS, LENGTH, K = 1500, 200, 10, 10

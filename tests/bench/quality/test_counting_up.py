@@ -12,7 +12,7 @@ from bench.quality.evaluate import join, per_user_metrics, rank_users
 from bench.training.loop import train
 from bench.training.recipes import resolve
 from models import registry
-from models.recommender import Scores
+from models.serving import Scores
 from tests.bench.data.conftest import write_pair
 
 USERS, ITEMS, LENGTH = 1500, 200, 10

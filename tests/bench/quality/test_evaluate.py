@@ -8,7 +8,8 @@ from bench.data.dataset import Split
 from bench.quality import evaluate
 from bench.quality.evaluate import Lists
 from bench.statistics.ranks import Ranks
-from models.recommender import History, SeenItems, Serving
+from models.catalogue import History
+from models.serving import SeenItems, Serving
 from tests.tiny import ITEMS, build, catalogue, dataset, walks
 
 CPU = torch.device("cpu")

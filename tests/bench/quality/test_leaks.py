@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.quality.leaks import next_number_ranks, probe
-from models.recommender import History
+from models.catalogue import History
 
 
 def test_the_rule_recommends_the_numbers_after_the_highest_of_the_history():

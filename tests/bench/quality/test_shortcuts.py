@@ -9,7 +9,7 @@ from bench import shortcuts as command
 from bench.quality.shortcuts import newest, structure
 from bench.records import store
 from bench.report.__main__ import app as report
-from models.recommender import Catalogue, History, Item
+from models.catalogue import Catalogue, History, Item
 
 ITEMS = (Item("a b", ("K", "X"), "M"), Item("a b", ("K", "X"), "M"), Item("c d", ("K", "Y"), "N"), Item("c d"))
 CATALOGUE = Catalogue("tiny", ("a", "b", "c", "d"), ITEMS)

@@ -11,7 +11,8 @@ from bench.running.agreement import Agreements
 from bench.running.audit import agree, audit_lists, evaluated_lists, same_up_to_ties, timed_lists, too_many_differ
 from bench.running.unfinished import Unfinished
 from bench.statistics.ranks import Ranks
-from models.recommender import History, Recommendations
+from models.catalogue import History
+from models.serving import Recommendations
 from tests.bench.factories import make_case
 
 

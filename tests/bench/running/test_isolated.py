@@ -21,7 +21,8 @@ import time
 
 import torch
 from transformers import BatchFeature
-from models.recommender import Recommendations, Recommender
+from models.recommender import Recommender
+from models.serving import Recommendations
 
 class Holder(Recommender):
     def index(self, catalogue):

@@ -7,7 +7,7 @@ from bench.measure import flops
 from bench.measure.subject import Subject
 from bench.records.model import Unavailable
 from bench.running.ranked import operator_by_operator, ranked_beside_exact, requested_lists
-from models.recommender import Serving
+from models.serving import Serving
 from tests.bench.factories import make_quality
 from tests.tiny import build, catalogue, walks
 

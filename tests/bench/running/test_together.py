@@ -14,7 +14,7 @@ from bench.data.dataset import Split
 from bench.quality.evaluate import join, rank_users
 from bench.running.together import together
 from models import item_vectors, shards
-from models.recommender import Serving
+from models.serving import Serving
 from tests import tiny
 
 ROOT = Path(__file__).parents[3]

@@ -7,7 +7,7 @@ from bench.measure.clock import Clock
 from bench.measure.latency import Samples, TimingPlan
 from bench.measure.subject import Subject
 from bench.scenarios.scenarios import SCENARIOS
-from bench.suites import cases
+from bench.suites import cases, definitions
 from models.errors import UserError
 from tests.tiny import build, catalogue, walks
 
@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 
 def expand(**changes):
-    suite = cases.Suite(description="toy", datasets=["toy"], recommenders=[{"name": "popularity"}], **changes)
+    suite = definitions.Suite(description="toy", datasets=["toy"], recommenders=[{"name": "popularity"}], **changes)
     return cases.expand(suite, "toy", device=CPU, threads=1, chosen={}, untrained=False)
 
 

@@ -8,7 +8,9 @@ import torch
 from transformers import BatchFeature
 
 from bench.measure.subject import Subject
-from models.recommender import Recommendations, Recommender, pad
+from models.ragged import pad
+from models.recommender import Recommender
+from models.serving import Recommendations
 from tests.tiny import catalogue, walks
 
 CPU = torch.device("cpu")

@@ -11,7 +11,7 @@ from bench.service.refreshing import BY_NUMBER, SHARES, refreshes, renewed
 from bench.service.service import Service
 from bench.service.session import Session
 from models.errors import UserError
-from models.recommender import Recommendations
+from models.serving import Recommendations
 from tests.bench.service.sleepers import Sleeper, subject
 from tests.tiny import catalogue
 

@@ -6,15 +6,16 @@ import torch
 from baselines.generative.p5 import P5
 from bench.cli.options import serving_of
 from bench.records.case import Outcome, WeightsKind
-from bench.records.record import FULL_VOCAB, Record
+from bench.records.decoders import FULL_VOCAB
+from bench.records.record import Record
 from bench.running.building import sharing_weights
-from bench.suites import cases, planning
-from bench.suites.cases import Entry, Suite
+from bench.suites import cases, definitions, planning
+from bench.suites.definitions import Entry, Suite
 from bench.suites.planning import Job
 from models import registry
 from models.errors import UserError
 from models.named import by_name
-from models.recommender import Scores, SeenItems, Serving
+from models.serving import Scores, SeenItems, Serving
 from tests.bench.factories import make_failure
 from tests.tiny import build, catalogue
 
@@ -98,7 +99,7 @@ def test_on_a_cpu_one_pass_is_compiled_where_a_suite_asks_for_it():
 
 def test_the_command_line_asks_only_those_for_rankers_that_have_some():
     job = Job(suite="quick", rankers=["exact-fused"])
-    entries = {entry.name: entry for entry in planning._changed(job, cases.read_suite("quick")).recommenders}
+    entries = {entry.name: entry for entry in planning._changed(job, definitions.read_suite("quick")).recommenders}
     assert entries["lite-llm4rec"].rankers == ["exact-fused"]
     assert entries["p5"].rankers == entries["popularity"].rankers == []
 
@@ -159,9 +160,9 @@ def test_weights_are_trained_untrained_or_as_built():
     assert kinds == [[WeightsKind.AS_BUILT, WeightsKind.TRAINED], [WeightsKind.AS_BUILT, WeightsKind.UNTRAINED]]
 
 
-@pytest.mark.parametrize("name", cases.suites())
+@pytest.mark.parametrize("name", definitions.suites())
 def test_suites_that_come_along_can_be_expanded(name):
-    suite = cases.read_suite(name)
+    suite = definitions.read_suite(name)
     assert suite.description
     groups = cases.expand(suite, "synthetic", device=CPU, threads=1, chosen={}, untrained=False)
     pieces = [piece for _, piece in suite.pieces()]

@@ -4,7 +4,7 @@ import torch
 
 from baselines.one_pass.sasrec import SASRec
 from bench.suites import cases
-from bench.suites.cases import Entry, Suite
+from bench.suites.definitions import Entry, Suite
 from bench.suites.naming import named_of, spoken_of
 from models import registry
 from models.spoken import Spoken

@@ -9,8 +9,9 @@ from rich.console import Console
 from bench.cli.options import serving_of
 from bench.face.speedups import speedup_table, speedups, where_time_goes
 from bench.records.cost import Phase
-from bench.suites import cases
-from bench.suites.cases import Entry, Planned, Suite, read_suite
+from bench.suites import cases, definitions
+from bench.suites.cases import Planned
+from bench.suites.definitions import Entry, Suite, read_suite
 from bench.suites.planning import Job, lay_out
 from models.errors import UserError
 from tests.bench.factories import make_case, make_record
@@ -62,7 +63,7 @@ def test_an_entry_may_have_dtypes_of_its_own_which_are_timed_with_the_others_unl
     (group,) = expand(recommenders=entries)
     assert [one.case.dtype for one in group] == ["float32", "float32", "bfloat16", "int8"]
     suite = Suite(description="a test", datasets=["toy"], recommenders=entries)
-    named = cases.changed(suite, dtypes=["float16"])
+    named = definitions.changed(suite, dtypes=["float16"])
     (group,) = cases.expand(named, "toy", device=torch.device("cpu"), threads=1, chosen={}, untrained=False)
     assert {one.case.dtype for one in group} == {"float16"}
     with pytest.raises(UserError, match="--dtype float8: use one of float32"):
@@ -106,10 +107,10 @@ def test_what_the_user_names_goes_before_parts_and_their_goals():
         }
     ]
     suite = Suite(description="a test", datasets=["toy"], recommenders=[Entry(name="p5")], parts=parts)
-    assert cases.changed(suite, min_rounds=3).parts[0].goals == {"cpu": {1: 4.5}}
-    ((_, piece),) = cases.changed(suite, batch_sizes=[3]).pieces()
+    assert definitions.changed(suite, min_rounds=3).parts[0].goals == {"cpu": {1: 4.5}}
+    ((_, piece),) = definitions.changed(suite, batch_sizes=[3]).pieces()
     assert piece.batch_sizes == [3]
-    assert cases.changed(suite, batch_sizes=[3]).parts[0].goals == {}
+    assert definitions.changed(suite, batch_sizes=[3]).parts[0].goals == {}
     assert piece.recommenders[0].decoders == ["reference", "exact"]
 
 
@@ -136,7 +137,7 @@ def test_a_suite_without_recommenders_or_with_loose_goals_is_refused(tmp_path, s
     path = tmp_path / "own.toml"
     path.write_text(f'description = "own"\ndatasets = ["toy"]\n{suite}\n')
     with pytest.raises(UserError, match=message):
-        cases.read_suite(str(path))
+        definitions.read_suite(str(path))
 
 
 def test_decoders_are_compared_with_the_first_of_their_kind():

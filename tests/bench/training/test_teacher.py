@@ -5,7 +5,7 @@ import torch
 
 from bench.training import checkpoints, loop, recipes
 from models.errors import UserError
-from models.recommender import Serving
+from models.serving import Serving
 from tests.tiny import dataset
 
 RECIPE = {"batch_size": 16, "epochs": 2, "evaluate_every": 4, "validation_users": 10, "max_minutes": 1.0}

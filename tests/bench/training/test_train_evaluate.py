@@ -24,7 +24,7 @@ from bench.training.recipes import Recipe
 from bench.training.trainer import Arguments, TimeBudget
 from models import registry
 from models.errors import UserError
-from models.recommender import Scores, Serving
+from models.serving import Scores, Serving
 
 ROOT = Path(__file__).parents[3]
 
@@ -373,7 +373,8 @@ def test_an_interrupted_command_ends_with_status_130(monkeypatch, capsys):
 def test_generative_recommenders_alone_are_served_with_a_decoder():
     from models.decoder import Decoder
     from models.named import by_name
-    from models.recommender import Recommender, Scores, SeenItems
+    from models.recommender import Recommender
+    from models.serving import Scores, SeenItems
 
     class Writes(Recommender):
         decoders = by_name(Decoder("quick"), Decoder("slow"), Decoder("every-item", has_beams=False))

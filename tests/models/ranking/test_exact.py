@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from models.padding import PADDING
 from models.ranking import exact, lists
 from models.ranking.exact import rank_items
 from models.ranking.lists import top_items, top_k
-from models.recommender import PADDING
 from tests.models.ranking.small import in_plain_python, problem
 
 

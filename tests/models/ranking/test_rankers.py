@@ -7,9 +7,9 @@ import torch
 
 from models.errors import UserError
 from models.int8 import Int8Rows
+from models.padding import PADDING
 from models.ranking.exact import rank_items
 from models.ranking.rankers import RANKERS
-from models.recommender import PADDING
 from tests.models.ranking.small import in_plain_python, problem, real
 
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from bench import data
-from models.recommender import Item
+from models.catalogue import Item
 from tests.bench.data.conftest import ROWS, sequences, texts, write_amazon, write_gzip
 from tests.bench.data.test_bad_input import failure
 

@@ -5,7 +5,7 @@ import zipfile
 import pytest
 
 from bench import data
-from models.recommender import Item
+from models.catalogue import Item
 from tests.bench.data.conftest import ROWS, sequences, texts
 from tests.bench.data.test_bad_input import failure
 

@@ -6,8 +6,8 @@ import pytest
 
 from bench import data
 from models import registry
+from models.catalogue import Item
 from models.errors import UserError
-from models.recommender import Item
 from tests.bench.data.conftest import sequences, texts
 from tests.bench.data.test_bad_input import failure
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench import data
 from bench.data.reading import Reading
-from models.recommender import Item
+from models.catalogue import Item
 from tests.bench.data.conftest import ROWS, sequences, texts
 from tests.bench.data.test_bad_input import failure
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import seaborn as sns
 
 mpl.use("Agg")
 
@@ -20,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from bench.records.record import Record
-from bench.report.drawing.palette import looks
+from bench.report.drawing.palette import Look, looks
 from bench.report.reading.labels import case_labels
 from bench.report.reading.naming import Told, caption
 
@@ -32,8 +31,6 @@ LETTER_IN = 0.068
 """Mean width of a letter of a legend or a label."""
 LABEL_LETTERS, LEGEND_LETTERS, TITLE_LETTERS = 56, 90, 44
 """Where long names are broken."""
-MARKERS = "osD^vPX<>"
-"""One fewer than the palette's ten colours, so that 90 recommenders differ in one or the other."""
 
 
 def rendered(figure: Figure, kind: str) -> bytes:
@@ -53,15 +50,9 @@ def _shortened(place: re.Match[bytes]) -> bytes:
     return re.sub(rb"(\.\d\d)\d+", rb"\1", place[0])
 
 
-def looks_of(records: Sequence[Told]) -> dict[str, tuple[Any, str]]:
+def looks_of(records: Sequence[Told]) -> dict[str, Look]:
     """Give each caption the colour of its kind and the mark of its decoder, the same in all figures."""
     return looks([(caption(record), record) for record in records])
-
-
-def looks_by_name(names: Sequence[str]) -> dict[str, tuple[Any, str]]:
-    """Give each name that belongs to no kind a colour that the colour-blind can tell apart, and a marker."""
-    palette = sns.color_palette("colorblind")
-    return {name: (palette[row % len(palette)], MARKERS[row % len(MARKERS)]) for row, name in enumerate(names)}
 
 
 def _legend_columns(names: Sequence[str]) -> int:

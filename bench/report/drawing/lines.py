@@ -17,6 +17,18 @@ COLOUR: dict[str, Any] = {
 }
 DASH = {"condition": {"test": "datum.dashed", "value": [5, 4]}, "value": [1, 0]}
 SIZE = {"condition": {"test": "datum.few", "value": 70}, "value": 24}
+MARK: dict[str, Any] = {
+    "fill": COLOUR,
+    "stroke": COLOUR,
+    "fillOpacity": {"condition": {"test": "datum.hollow", "value": 0}, "value": 1},
+    "shape": {
+        "condition": {"test": "!datum.shape", "value": "circle"},
+        "field": "shape",
+        "scale": None,
+        "legend": None,
+    },
+}
+"""How marks of interactive figures look, by what `bench.report.drawing.palette.look_of` says of a case."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +50,9 @@ def lines(rows: Rows, x: Along, y: Along) -> Live:
 
     Args:
         rows: Each has `name`, `x` and `y`, and the facets it is chosen by; where it is so `line` (on a line), `dashed`,
-            `marked` (a mark), `few` (a large mark with its name beside it), `kind` (whose colour it has), `low` and
-            `high` (its interval along y), `left` and `right` (that along x), `told` (what hovering says), and
-            `backdrop` (not worth a figure where it alone is chosen).
+            `marked` (a mark), `few` (a large mark with its name beside it), what `look_of` says of its case (without
+            it a mark is soft), `low` and `high` (its interval along y), `left` and `right` (that along x), `told` (what
+            hovering says), and `backdrop` (not worth a figure where it alone is chosen).
         x: The horizontal axis.
         y: The vertical axis.
 
@@ -63,8 +75,10 @@ def lines(rows: Rows, x: Along, y: Along) -> Live:
         {
             "name": "points",
             "transform": [{"filter": "datum.marked"}],
-            "mark": {"type": "point", "filled": True, "cursor": "pointer"},
-            "encoding": placed | {"size": SIZE, "tooltip": [{"field": "name"}, {"field": "told", "title": y.title}]},
+            "mark": {"type": "point", "opacity": 1, "strokeWidth": 1.6, "cursor": "pointer"},
+            "encoding": {side: placed[side] for side in "xy"}
+            | MARK
+            | {"size": SIZE, "tooltip": [{"field": "name"}, {"field": "told", "title": y.title}]},
         },
     ]
     return Live({"$schema": SCHEMA, "height": 300, "layer": layers}, rows, labels="points", anchors=ASKEW)

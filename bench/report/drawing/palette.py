@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.colors import to_hex, to_rgb
@@ -60,17 +61,46 @@ def is_hollow(case: Case) -> bool:
     return case.is_reference
 
 
-def looks(named: Sequence[tuple[str, Told]]) -> dict[str, tuple[Any, str]]:
+@dataclass(frozen=True)
+class Look:
+    """How one line, mark or bar is drawn.
+
+    Attributes:
+        colour: As matplotlib reads it.
+        marker: Mark of the decoder, as matplotlib calls it.
+        hollow: Whether the mark is a ring.
+
+    """
+
+    colour: Any
+    marker: str
+    hollow: bool = False
+
+    @property
+    def marks(self) -> dict[str, Any]:
+        """What matplotlib is told of a line with marks."""
+        face = "white" if self.hollow else self.colour
+        return {"color": self.colour, "marker": self.marker, "markerfacecolor": face, "markeredgecolor": self.colour}
+
+
+def look_of(told: Told) -> dict[str, Any]:
+    """Return what interactive figures are told of a case's look."""
+    shape = SHAPES[mark_of(told.case)]
+    return {"kind": family_of(told).value, "shape": shape, "hollow": is_hollow(told.case)}
+
+
+def looks(named: Sequence[tuple[str, Told]]) -> dict[str, Look]:
     """Give each name the colour of its case's kind, in a shade of its recommender, and the mark of its decoder."""
     shades: dict[Family, list[str]] = {}
-    by_name: dict[str, tuple[Any, str]] = {}
+    by_name: dict[str, Look] = {}
     for name, told in named:
         family = family_of(told)
         variants = shades.setdefault(family, [])
         bare = told.case.model_copy(update={"decoder": None, "search": None, "beam_width": None}).variant
         if bare not in variants:
             variants.append(bare)
-        by_name.setdefault(name, (shade(FAMILIES[family][0], variants.index(bare)), mark_of(told.case)))
+        colour = shade(FAMILIES[family][0], variants.index(bare))
+        by_name.setdefault(name, Look(colour, mark_of(told.case), is_hollow(told.case)))
     return by_name
 
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from scipy.optimize import brentq
 
+from bench.report.drawing.palette import Look
 from bench.report.growth.laws import FittedLine, Growth, between, draw_curves
 from bench.report.growth.sweeps import Sweep
 from bench.report.reading.labels import NOT_AVAILABLE, Quantity, milliseconds, number, significant
@@ -190,7 +190,7 @@ def _where(crossing: Crossing) -> str:
     return "interpolated" if crossing.inside else "predicted"
 
 
-def draw_laws(grown: Sequence[Growth], axis: Axes, sweep: Sweep, looks: Mapping[str, tuple[Any, str]]) -> None:
+def draw_laws(grown: Sequence[Growth], axis: Axes, sweep: Sweep, looks: Mapping[str, Look]) -> None:
     """Draw the laws of one sweep over what was measured, and mark where they cross inside the measured range."""
     draw_curves(grown, axis, sweep, looks)
     for crossing in find([growth for growth in grown if growth.sweep is sweep]):

@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter
 
 from bench.records.record import Record
 from bench.report.drawing.canvas import WIDTH_IN, legend
+from bench.report.drawing.palette import Look
 from bench.report.growth.sweeps import Sweep, log_values, looks_of_lines, titles
 from bench.report.reading.labels import NOT_AVAILABLE, Quantity, significant
 from bench.report.reading.ratios import latency_of
@@ -218,11 +219,11 @@ def _exponent_between(line: FittedLine) -> str:
     return Quantity(f"[{significant(low)}, {significant(high)}]", exponent)
 
 
-def draw_curves(grown: Sequence[Growth], axis: Axes, sweep: Sweep, looks: Mapping[str, tuple[Any, str]]) -> None:
+def draw_curves(grown: Sequence[Growth], axis: Axes, sweep: Sweep, looks: Mapping[str, Look]) -> None:
     """Draw the laws of one sweep as thin lines over what is measured, in milliseconds."""
     for line in (line for growth in grown if growth.sweep is sweep for line in growth.shown if not line.refused):
         place = np.geomspace(line.x[0], line.x[-1], 100)
-        axis.plot(place, line.law.at(place)[0] * 1e3, color=looks[line.name][0], linewidth=0.8)
+        axis.plot(place, line.law.at(place)[0] * 1e3, color=looks[line.name].colour, linewidth=0.8)
 
 
 BESIDE = 0.015
@@ -239,14 +240,13 @@ def draw_residuals(grown: Sequence[Growth]) -> Figure:
     for axis, growth in zip(axes.flat, grown, strict=False):
         axis.axhline(0, color="black", linewidth=0.8)
         for row, line in enumerate(growth.shown):
-            colour, marker = looks[line.name]
             beside = (line.x[-1] / line.x[0]) ** (BESIDE * (row - (len(growth.shown) - 1) / 2))
             ends = np.percentile(line.resampled, [2.5, 97.5], axis=0)
             spread = np.abs(ends - line.times) * (np.sign(ends - line.times) == [[-1], [1]])
             bars = 100 * spread / line.law.at(line.x)[0]
-            handles[line.name] = axis.errorbar(
-                line.x * beside, 100 * line.residuals, yerr=bars, fmt=marker, color=colour, markersize=4, linewidth=0.8
-            )
+            place, height = line.x * beside, 100 * line.residuals
+            look = {**looks[line.name].marks, "linestyle": "none", "markersize": 4, "elinewidth": 0.8}
+            handles[line.name] = axis.errorbar(place, height, yerr=bars, **look)
         log_values(axis, sorted({float(value) for line in growth.shown for value in line.x}))
         axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g} %" if value else "0"))
         axis.set_xlabel(growth.sweep.quantity)

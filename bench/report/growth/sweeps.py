@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.records.cost import Memory
 from bench.records.record import Record
-from bench.report.drawing.canvas import WIDTH_IN, legend, looks_by_name
+from bench.report.drawing.canvas import WIDTH_IN, legend
+from bench.report.drawing.palette import Look, looks
 from bench.report.reading.histories import HISTORY_SETTINGS, longest
 from bench.report.reading.labels import decoder_name, machine_name, one_pass_ways
 from bench.report.reading.naming import base_of, named
@@ -62,6 +62,12 @@ QUANTITIES: dict[str, tuple[Callable[[Record], float | None], tuple[str, ...]]] 
     "catalogue, items": (_catalogue, ("dataset", "loaded_with")),
 }
 """How each quantity is read from a record, and the parts of a case that go with it."""
+
+
+CHOSEN_BY = {"batch size": "batch", "catalogue, items": "dataset"}
+"""What readers choose by that is swept."""
+
+Samples = Callable[[Record], np.ndarray[tuple[int], np.dtype[np.float64]]]
 
 
 def sweeps(records: Sequence[Record]) -> list[Sweep]:
@@ -152,8 +158,8 @@ def _parts(record: Record, fields: tuple[str, ...]) -> list[str]:
     return words + ([] if "dataset" in fields else loaded)
 
 
-Over = Callable[[Axes, Sweep, Mapping[str, tuple[Any, str]]], None]
-"""Draws over one panel, given the sweep and the colour and marker of each line."""
+Over = Callable[[Axes, Sweep, Mapping[str, Look]], None]
+"""Draws over one panel, given the sweep and the look of each line."""
 
 
 def draw_latency(swept: Sequence[Sweep], over: Over | None = None) -> Figure:
@@ -164,20 +170,26 @@ def draw_latency(swept: Sequence[Sweep], over: Over | None = None) -> Figure:
         over: Draws what goes through the points, in milliseconds; without it straight lines do.
 
     """
-    return _draw(swept, "latency of a request, ms", lambda record: np.array(latency_of(record).samples_s) * 1e3, over)
+    return _draw(swept, "latency of a request, ms", milliseconds_of, over)
 
 
 def draw_memory(swept: Sequence[Sweep]) -> Figure:
     """Draw what a request adds to memory against each quantity, one panel a sweep."""
-    return _draw(swept, "memory of a request, MiB", _mebibytes)
+    return _draw(swept, "memory of a request, MiB", mebibytes_of)
 
 
 def has_memory(sweep: Sweep) -> bool:
     """Tell whether some line of a sweep has `POINTS` measured memories."""
-    return any(sum(_mebibytes(record).size > 0 for _, record in line) >= POINTS for line in sweep.lines.values())
+    return any(sum(mebibytes_of(record).size > 0 for _, record in line) >= POINTS for line in sweep.lines.values())
 
 
-def _mebibytes(record: Record) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def milliseconds_of(record: Record) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return all timed rounds in milliseconds, [N]."""
+    return np.array(latency_of(record).samples_s) * 1e3
+
+
+def mebibytes_of(record: Record) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return what a request adds to memory in MiB, [1]; empty where it was not measured."""
     memory = record.memory
     has_bytes = isinstance(memory, Memory) and memory.request_bytes is not None and memory.request_bytes > 0
     return np.array([memory.request_bytes / 2**20] if has_bytes and isinstance(memory, Memory) else [])
@@ -190,12 +202,10 @@ def latencies(swept: Sequence[Sweep]) -> pd.DataFrame:
 
 def memories(swept: Sequence[Sweep]) -> pd.DataFrame:
     """Return the data behind the figure of memory, in MiB."""
-    return _data(swept, "request_mebibytes", _mebibytes)
+    return _data(swept, "requestmebibytes_of", mebibytes_of)
 
 
-def _data(
-    swept: Sequence[Sweep], unit: str, samples_of: Callable[[Record], np.ndarray[tuple[int], np.dtype[np.float64]]]
-) -> pd.DataFrame:
+def _data(swept: Sequence[Sweep], unit: str, samples_of: Samples) -> pd.DataFrame:
     rows = []
     for sweep in swept:
         points: list[tuple[str, float | None, Record]]
@@ -213,13 +223,13 @@ def _data(
 def _draw(
     swept: Sequence[Sweep],
     unit: str,
-    samples_of: Callable[[Record], np.ndarray[tuple[int], np.dtype[np.float64]]],
+    samples_of: Samples,
     over: Over | None = None,
 ) -> Figure:
     columns = min(2, len(swept))
     rows = -(-len(swept) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(WIDTH_IN, 3.0 * rows + 0.2), squeeze=False)
-    looks = looks_of_lines(swept)
+    by_name = looks_of_lines(swept)
     handles = {}
     own, common = titles(swept)
     figure.suptitle(common, fontsize=8, fontweight="normal")
@@ -232,14 +242,12 @@ def _draw(
             if not points:
                 continue
             place, low, middle, high = np.array(points).T
-            colour, marker = looks[name]
+            look = by_name[name]
             style = "--" if name in sweep.level else "-" if over is None else "none"
-            (handles[name],) = axis.plot(
-                place, middle, linestyle=style, marker=marker, color=colour, markersize=5, linewidth=1.4
-            )
-            axis.fill_between(place, low, high, color=colour, alpha=0.15, linewidth=0)
+            (handles[name],) = axis.plot(place, middle, linestyle=style, **look.marks, markersize=5, linewidth=1.4)
+            axis.fill_between(place, low, high, color=look.colour, alpha=0.15, linewidth=0)
         if over is not None:
-            over(axis, sweep, looks)
+            over(axis, sweep, by_name)
         _logarithmic(axis, values)
         axis.set_xlabel(sweep.quantity)
         axis.set_ylabel(unit)
@@ -250,9 +258,10 @@ def _draw(
     return figure
 
 
-def looks_of_lines(swept: Sequence[Sweep]) -> dict[str, tuple[Any, str]]:
-    """Give each line of these sweeps a colour and a marker, the same in all figures."""
-    return looks_by_name(list(dict.fromkeys(name for sweep in swept for name in (*sweep.lines, *sweep.level))))
+def looks_of_lines(swept: Sequence[Sweep]) -> dict[str, Look]:
+    """Give each line of these sweeps the colour of its kind and the mark of its decoder."""
+    lines = [(name, line[0][1]) for sweep in swept for name, line in sweep.lines.items()]
+    return looks([*lines, *(pair for sweep in swept for pair in sweep.level.items())])
 
 
 def log_values(axis: Axes, values: Sequence[float]) -> None:
@@ -265,7 +274,7 @@ def log_values(axis: Axes, values: Sequence[float]) -> None:
 def _logarithmic(axis: Axes, values: Sequence[float]) -> None:
     log_values(axis, values)
     axis.set_yscale("log")
-    axis.yaxis.set_major_locator(LogLocator(10, subs=(1.0,)))
+    axis.yaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0)))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axis.yaxis.set_minor_formatter(NullFormatter())
 

@@ -28,7 +28,7 @@ def draw_latency(records: Sequence[Record]) -> Figure:
     looks = looks_of(records)
     for row, record in enumerate(records):
         samples = np.sort(np.array(latency_of(record).samples_s) * 1e3)
-        colour, _ = looks[caption(record)]
+        colour = looks[caption(record)].colour
         shown = samples[np.linspace(0, len(samples) - 1, min(len(samples), DOTS)).astype(int)]
         spread = 0.28 * np.sin(np.arange(len(shown)) * 2.399963)  # golden angle: dots spread without a seed
         axis.scatter(shown, row + spread, s=5, color=colour, alpha=0.35, linewidths=0)
@@ -54,7 +54,7 @@ def draw_cost(records: Sequence[Record]) -> Figure:
     figure, (counts, memory) = rows_of_cases(records, panels=2)
     looks = looks_of(records)
     for row, record in enumerate(records):
-        colour, _ = looks[caption(record)]
+        colour = looks[caption(record)].colour
         if isinstance(record.flops, Flops) and record.flops.per_user > 0:
             _bar(counts, row, record.flops.per_user / 1e9, colour)
         else:

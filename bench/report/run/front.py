@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from bench.records.cost import Memory
 from bench.records.quality import Quality
 from bench.records.record import Record
 from bench.report.drawing.canvas import WIDTH_IN, legend, log_milliseconds, looks_of, two_lines
+from bench.report.drawing.palette import Look
 from bench.report.reading.labels import group_name, groups, mebibytes, milliseconds
 from bench.report.reading.naming import caption
 from bench.report.reading.ratios import latency_of, metric
@@ -96,22 +96,16 @@ def draw_front(records: Sequence[Record]) -> Figure:
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     names = list(looks)
-    handles = [
-        Line2D([], [], marker=looks[recommender][1], color=looks[recommender][0], markersize=7, linestyle="none")
-        for recommender in names
-    ]
+    handles = [Line2D([], [], **looks[recommender].marks, markersize=7, linestyle="none") for recommender in names]
     handles.append(Line2D([], [], color="#555555", linewidth=1))
     handles.append(Line2D([], [], color="#555555", marker="o", markersize=LARGEST_PT, linestyle="none"))
     legend(figure, handles, [*names, "front: nothing is both faster and better", "larger: more memory"])
     return figure
 
 
-def _panel(
-    axis: Axes, group: Sequence[Record], looks: dict[str, tuple[Any, str]], widths: dict[int, float], which: str
-) -> None:
+def _panel(axis: Axes, group: Sequence[Record], looks: dict[str, Look], widths: dict[int, float], which: str) -> None:
     for record in group:
-        colour, marker = looks[caption(record)]
-        _point(axis, record, which, colour, marker, widths[id(record)])
+        _point(axis, record, which, looks[caption(record)], widths[id(record)])
     best = front_of(group, which)
     if not best:
         log_milliseconds(axis)
@@ -126,18 +120,16 @@ def _panel(
     axis.set_xlabel(f"latency of a request, ms ({which})")
 
 
-def _point(axis: Axes, record: Record, which: str, colour: Any, marker: str, width: float) -> None:
+def _point(axis: Axes, record: Record, which: str, look: Look, width: float) -> None:
     assert isinstance(record.quality, Quality)
     quality = record.quality.metrics[QUALITY]
     axis.errorbar(
         1e3 * seconds_of(record, which),
         quality.value,
         yerr=[[max(quality.value - quality.low, 0)], [max(quality.high - quality.value, 0)]],
-        fmt=marker,
-        color=colour,
+        **look.marks,
         markersize=width,
-        markeredgecolor="white",
-        markeredgewidth=0.5,
+        linestyle="none",
         capsize=2,
         linewidth=1.2,
     )

@@ -14,12 +14,12 @@ from matplotlib.ticker import FuncFormatter
 from bench.records.case import WeightsKind
 from bench.records.learning import METRIC, CurvePoint
 from bench.records.record import Weights
-from bench.report.drawing.canvas import legend, looks_by_name, panels_of
+from bench.report.drawing.canvas import legend, panels_of
 from bench.report.drawing.figure import drawn
 from bench.report.drawing.lines import Along, lines
 from bench.report.drawing.live import Live
+from bench.report.drawing.palette import look_of, looks
 from bench.report.drawing.section import Titled
-from bench.report.reading.families import family_of
 from bench.report.reading.labels import NOT_AVAILABLE, Quantity, case_labels, significant, whole
 from bench.report.reading.naming import Told, dataset_name
 from bench.report.reading.trained import verdict
@@ -36,18 +36,12 @@ NOTE = (
 
 TITLE = "Validation quality against examples seen"
 
-Named = Mapping[str, Sequence[tuple[str, Weights]]]
+Named = Mapping[str, Sequence[tuple[str, Told]]]
+"""What was trained, by dataset and by what tells it apart."""
 
 
-def trained(material: Material) -> dict[str, list[tuple[str, Weights]]]:
-    """Return the weights that were trained, each once, by dataset and by what tells them apart."""
-    return {
-        dataset: list(zip(_names(group), _weights(group), strict=True)) for dataset, group in _once(material).items()
-    }
-
-
-def _once(material: Material) -> dict[str, list[Told]]:
-    """Return what was served or ranked with trained weights, the first of each, by dataset."""
+def trained(material: Material) -> dict[str, list[tuple[str, Told]]]:
+    """Return what was served or ranked with trained weights, the first of each, by dataset and name."""
     once: dict[str, Told] = {}
     everything: list[Told] = [*material.studies.evaluations, *material.records]
     for told in everything:
@@ -56,23 +50,24 @@ def _once(material: Material) -> dict[str, list[Told]]:
     by_dataset: dict[str, list[Told]] = {}
     for told in once.values():
         by_dataset.setdefault(dataset_name(told), []).append(told)
-    return by_dataset
+    return {dataset: list(zip(_names(group), group, strict=True)) for dataset, group in by_dataset.items()}
 
 
 def _names(group: Sequence[Told]) -> list[str]:
     return case_labels(group, (*UNTOLD, "decoder", "beam width", "weights"))
 
 
-def _weights(group: Sequence[Told]) -> list[Weights]:
-    return [told.weights for told in group if told.weights is not None]
+def _weights(told: Told) -> Weights:
+    assert told.weights is not None, "what `trained` returns was trained"
+    return told.weights
 
 
 def table(named: Named) -> pd.DataFrame:
     """Return one row a training: verdict, best validation quality, what it saw and how long it took."""
     rows = [
-        {"recommender": name, "data": dataset, "training": verdict(weights)} | _cells(weights)
+        {"recommender": name, "data": dataset, "training": verdict(_weights(told))} | _cells(_weights(told))
         for dataset, group in named.items()
-        for name, weights in group
+        for name, told in group
     ]
     return pd.DataFrame(rows, dtype=object)
 
@@ -97,19 +92,19 @@ def _number(value: float) -> str:
 def draw(named: Named) -> Figure:
     """Draw validation quality against examples on a log scale, one panel a dataset; a ring marks what was kept."""
     figure, panels = panels_of(list(named), 3.0)
-    looks = looks_by_name(list(dict.fromkeys(name for group in named.values() for name, _ in group)))
+    by_name = looks([pair for group in named.values() for pair in group])
     for dataset, axis in panels.items():
-        for name, weights in named[dataset]:
-            colour, _ = looks[name]
-            axis.plot([point.examples for point in weights.curve], _values(weights.curve), color=colour, linewidth=1.4)
-            best = max(weights.curve, key=lambda point: point.metrics.get(METRIC, 0.0))
+        for name, told in named[dataset]:
+            colour, curve = by_name[name].colour, _weights(told).curve
+            axis.plot([point.examples for point in curve], _values(curve), color=colour, linewidth=1.4)
+            best = max(curve, key=lambda point: point.metrics.get(METRIC, 0.0))
             axis.plot(best.examples, best.metrics.get(METRIC, 0.0), "o", color=colour, markersize=5, fillstyle="none")
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axis.set_xlabel("training examples seen (log scale)")
         axis.set_ylabel(f"validation {METRIC}")
         axis.set_ylim(bottom=0)
-    legend(figure, [Line2D([], [], color=colour) for colour, _ in looks.values()], list(looks))
+    legend(figure, [Line2D([], [], color=look.colour) for look in by_name.values()], list(by_name))
     return figure
 
 
@@ -124,20 +119,20 @@ def points(named: Named) -> pd.DataFrame:
             {"data": dataset, "recommender": name, "examples": point.examples, "epochs": point.epochs}
             | {"minutes": point.minutes, METRIC: point.metrics.get(METRIC)}
             for dataset, group in named.items()
-            for name, weights in group
-            for point in weights.curve
+            for name, told in group
+            for point in _weights(told).curve
         ]
     )
 
 
-def live(by_dataset: Mapping[str, Sequence[Told]]) -> Live:
+def live(named: Named) -> Live:
     """Draw the same as lines of the chosen dataset, each named where it was best."""
     rows: list[dict[str, Any]] = []
-    for dataset, group in by_dataset.items():
-        for name, told in zip(_names(group), group, strict=True):
-            curve = told.weights.curve if told.weights is not None else ()
+    for dataset, group in named.items():
+        for name, told in group:
+            curve = _weights(told).curve
             best = max(curve, key=lambda point: point.metrics.get(METRIC, 0.0), default=None)
-            line = {"dataset": dataset, "name": name, "kind": family_of(told).value, "line": True, "marked": True}
+            line = {"dataset": dataset, "name": name, **look_of(told), "line": True, "marked": True}
             for point in curve:
                 value = point.metrics.get(METRIC, 0.0)
                 said = f"{significant(value)} after {point.examples:,} examples"
@@ -148,9 +143,9 @@ def live(by_dataset: Mapping[str, Sequence[Told]]) -> Live:
 def describe(named: Named) -> str:
     """Say in words where each curve ends."""
     said = [
-        f"{name} on {dataset}: {significant(max(_values(weights.curve)))} at best, after {weights.curve[-1].examples:,}"
+        f"{name} on {dataset}: {significant(max(_values(curve)))} at best, after {curve[-1].examples:,}"
         for dataset, group in named.items()
-        for name, weights in group
+        for name, curve in ((name, _weights(told).curve) for name, told in group)
     ]
     return f"{TITLE}. {'; '.join(said)}."
 
@@ -160,13 +155,13 @@ def _learning(material: Material) -> Content:
     if not named:
         return Content()
     curves = {
-        dataset: [(name, weights) for name, weights in group if weights.curve] for dataset, group in named.items()
+        dataset: [(name, told) for name, told in group if _weights(told).curve] for dataset, group in named.items()
     }
     curves = {dataset: group for dataset, group in curves.items() if group}
     shown = (Titled("", table(named)),)
     if not curves:
         return Content(shown, NOTE)
-    answering = live(_once(material)) if material.offers(curves) else None
+    answering = live(curves) if material.offers(curves) else None
     draw_all = partial(draw, curves)
     drawing = drawn("learning", TITLE, draw_all, describe(curves), points(curves), live=answering)
     return Content(shown, NOTE, (drawing,))

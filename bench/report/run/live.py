@@ -10,10 +10,11 @@ import numpy as np
 from bench.records.cost import Flops, Memory
 from bench.records.phases import KINDS, seconds_by_kind
 from bench.records.record import Record
+from bench.report.drawing.lines import MARK
 from bench.report.drawing.live import SCHEMA, Live
-from bench.report.drawing.palette import is_hollow
+from bench.report.drawing.palette import look_of
 from bench.report.reading.facets import FACETS, facets_of
-from bench.report.reading.families import Family, family_of
+from bench.report.reading.families import Family
 from bench.report.reading.labels import case_labels, mebibytes, milliseconds, operations
 from bench.report.reading.ratios import latency_of
 
@@ -41,14 +42,11 @@ def live_latency(records: Sequence[Record]) -> Live:
             row | {"value": float(np.median(samples)), "low": float(low), "high": float(high), "told": str(time)}
         )
     x = _x("latency of a request, ms: median, and the middle 90 % of rounds") | {"field": "low"}
-    spec = _spec({"type": "rule", "strokeWidth": 3, "opacity": 0.45}, {"x": x, "x2": {"field": "high"}})
-    spec["layer"].append(
-        {
-            "mark": {"type": "tick", "thickness": 3, "size": 16, "cursor": "pointer"},
-            "encoding": {"x": x | {"field": "value"}, "y": Y, "color": KIND, "tooltip": _tooltip("p50")},
-        }
-    )
-    return Live(spec, rows)
+    spread = {
+        "mark": {"type": "rule", "strokeWidth": 3, "opacity": 0.45},
+        "encoding": {"x": x, "x2": {"field": "high"}, "y": Y, "color": KIND, "tooltip": _tooltip("p50")},
+    }
+    return Live(_rows_of_cases(spread, _marked(x | {"field": "value"}, "p50")), rows)
 
 
 def live_distributions(records: Sequence[Record]) -> Live:
@@ -66,13 +64,13 @@ def live_distributions(records: Sequence[Record]) -> Live:
     y = {"field": "share", "type": "quantitative", "axis": {"format": "%"}, "title": "share of requests"}
     dash = {"condition": {"test": "datum.hollow", "value": [5, 4]}, "value": [1, 0]}
     lines = {"x": x, "y": y, "color": KIND, "detail": {"field": "name"}, "strokeDash": dash}
-    points = {"x": x, "y": y, "color": KIND, "tooltip": _tooltip("p50")}
+    points = {"x": x, "y": y, **MARK, "tooltip": _tooltip("p50")}
     layers = [
         {"mark": {"type": "line", "strokeWidth": 1.6}, "encoding": lines},
         {
             "name": "points",
             "transform": [{"filter": "datum.middle"}],
-            "mark": {"type": "point", "filled": True, "size": 50, "cursor": "pointer"},
+            "mark": {"type": "point", "opacity": 1, "size": 50, "strokeWidth": 1.6, "cursor": "pointer"},
             "encoding": points,
         },
     ]
@@ -89,7 +87,7 @@ def live_cost(records: Sequence[Record]) -> Live:
         told = f"{operations(record.flops.per_user)}, {'n/a' if held is None else mebibytes(held)} at the peak"
         rows.append(row | {"value": record.flops.per_user / 1e9, "told": told})
     x = _x("GFLOP a user (log scale)")
-    return Live(_spec({"type": "point", "filled": True, "size": 90, "cursor": "pointer"}, {"x": x}), rows)
+    return Live(_rows_of_cases(_marked(x, "value")), rows)
 
 
 def live_phases(records: Sequence[Record]) -> Live:
@@ -135,7 +133,7 @@ def chosen_rows(records: Sequence[Record]) -> list[tuple[dict[str, Any], Record]
         facets = facets_of(record)
         settings.setdefault(tuple(facets.get(name, "") for name in FACETS[:-1]), []).append(record)
     return [
-        (facets_of(record) | {"name": label, "kind": family_of(record).value, "hollow": is_hollow(record.case)}, record)
+        (facets_of(record) | {"name": label} | look_of(record), record)
         for group in settings.values()
         for label, record in zip(case_labels(group), group, strict=True)
     ]
@@ -150,7 +148,12 @@ def _tooltip(title: str) -> list[dict[str, str]]:
     return [{"field": "name", "title": "case"}, {"field": "told", "title": title}]
 
 
-def _spec(mark: dict[str, Any], encoding: dict[str, Any]) -> dict[str, Any]:
-    """Return a figure with one row a case, coloured by kind."""
-    full_encoding = {**encoding, "y": Y, "color": KIND, "tooltip": _tooltip("value")}
-    return {"$schema": SCHEMA, "height": {"step": 24}, "layer": [{"mark": mark, "encoding": full_encoding}]}
+def _marked(x: dict[str, Any], told: str) -> dict[str, Any]:
+    """Return the layer with a mark a case, which looks as the case does everywhere."""
+    mark = {"type": "point", "opacity": 1, "size": 90, "strokeWidth": 1.8, "cursor": "pointer"}
+    return {"mark": mark, "encoding": {"x": x, "y": Y, **MARK, "tooltip": _tooltip(told)}}
+
+
+def _rows_of_cases(*layers: dict[str, Any]) -> dict[str, Any]:
+    """Return a figure with one row a case."""
+    return {"$schema": SCHEMA, "height": {"step": 24}, "layer": list(layers)}

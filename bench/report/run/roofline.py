@@ -49,20 +49,19 @@ def draw_roofline(records: Sequence[Record]) -> Figure:
     for record in records:
         work = record.roofline
         assert isinstance(work, Roofline)
-        colour, marker = looks[caption(record)]
+        look = looks[caption(record)]
         intensity = work.flops / work.bytes
         intensities.append(intensity)
         size = 5 + 2 * np.log2(record.case.batch_size)
         axis.plot(
             intensity,
             work.flops / latency_of(record).p50_s / GIGA,
-            marker=marker,
-            color=colour,
+            **look.marks,
             markersize=size,
             linestyle="none",
             alpha=0.85,
         )
-        handles[caption(record)] = Line2D([], [], marker=marker, color=colour, markersize=7, linestyle="none")
+        handles[caption(record)] = Line2D([], [], **look.marks, markersize=7, linestyle="none")
         case = record.case
         threads = f"{case.threads} thread{'s' if case.threads > 1 else ''}"
         roofs.setdefault((work.flops_per_s, work.bytes_per_s), f"{case.device}, {case.dtype}, {threads}")

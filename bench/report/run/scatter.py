@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.records.quality import Quality
 from bench.report.drawing.live import SCHEMA, Live
-from bench.report.drawing.palette import SHAPES, is_hollow, mark_of
+from bench.report.drawing.palette import look_of
 from bench.report.reading.families import Family
 from bench.report.reading.labels import milliseconds
 from bench.report.reading.ratios import latency_of, metric
@@ -103,8 +103,6 @@ def _point(row: FirstRow) -> dict[str, Any]:
         "high": quality.high,
         "ms": 1e3 * seconds,
         "time": str(milliseconds(seconds)),
-        "kind": row.family.value,
-        "shape": SHAPES[mark_of(record.case)],
-        "hollow": is_hollow(record.case),
+        **look_of(record),
         "caution": bool(record.labels),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -16,6 +17,10 @@ from bench.records.load import Trial
 from bench.records.record import Record
 from bench.report.drawing.canvas import legend, looks_of, panels_of
 from bench.report.drawing.figure import Drawing, drawn
+from bench.report.drawing.lines import Along, lines
+from bench.report.drawing.live import Live
+from bench.report.drawing.palette import look_of
+from bench.report.reading.facets import facets_of
 from bench.report.reading.labels import significant
 from bench.report.reading.naming import caption
 
@@ -87,9 +92,52 @@ def drawings(groups: Mapping[str, Sequence[Record]]) -> list[Drawing]:
         data = points(chart, shown)
         if data.empty:
             continue
-        draw, text = partial(_draw, chart, shown), describe(chart, data)
-        figures.append(drawn(chart.name, chart.title, draw, text, data, crowded_out=crowded))
+        draw, text, answering = partial(_draw, chart, shown), describe(chart, data), live(chart, groups)
+        figures.append(drawn(chart.name, chart.title, draw, text, data, crowded_out=crowded, live=answering))
     return figures
+
+
+def live(chart: Chart, groups: Mapping[str, Sequence[Record]]) -> Live:
+    """Draw a chart of the chosen services: a line each, named at its end; dashed, the limit or what was offered."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, group in groups.items():
+        alike.setdefault(tuple(sorted(map(str, _chosen(group[0]).items()))), []).append(name)
+    rows: list[dict[str, Any]] = []
+    for name, group in groups.items():
+        several = any(name in names and len(names) > 1 for names in alike.values())
+        drawn_rows = [row for record in group for row in _live_line(chart, record, name if several else "")]
+        rows += drawn_rows
+        if drawn_rows:
+            rows += _guide(chart, group[0], [row["x"] for row in drawn_rows])
+    across, up = (f"{label} (log scale)" for label in chart.labels)
+    return lines(rows, Along(across, log=True), Along(up, log=True))
+
+
+def _chosen(record: Record) -> dict[str, str]:
+    """Return what a service is chosen by: not by a batch, since services make their own, nor by one decoder."""
+    return {name: value for name, value in facets_of(record).items() if name not in {"batch", "decoder"}}
+
+
+def _live_line(chart: Chart, record: Record, group: str) -> list[dict[str, Any]]:
+    places = _line(chart, record)
+    decoder = {"decoder": record.case.decoder} if record.case.decoder else {}
+    row = _chosen(record) | decoder | look_of(record) | {"line": True, "marked": True}
+    row |= {"name": f"{caption(record)}, {group}" if group else caption(record)}
+    return [
+        row
+        | {"x": across, "y": up, "few": number == len(places)}
+        | {"told": f"{significant(up)} {chart.labels[1]} at {significant(across)} {chart.labels[0]}"}
+        for number, (across, up) in enumerate(places, 1)
+    ]
+
+
+def _guide(chart: Chart, record: Record, reached: Sequence[float]) -> list[dict[str, Any]]:
+    """Return a dashed line: the limit that services are to keep, or where all that is offered is answered."""
+    assert record.case.load is not None
+    limit = record.case.load.slo.limit_ms
+    name = f"limit: {limit:g} ms" if chart.shows_latency else "all that is offered"
+    row = _chosen(record) | {"name": name, "backdrop": True, "line": True, "dashed": True}
+    return [row | {"x": end, "y": limit if chart.shows_latency else end} for end in (min(reached), max(reached))]
 
 
 def points(chart: Chart, groups: Mapping[str, Sequence[Record]]) -> pd.DataFrame:
@@ -125,11 +173,10 @@ def _draw(chart: Chart, groups: Mapping[str, Sequence[Record]]) -> Figure:
     for name, axis in panels.items():
         for record in groups[name]:
             line = _line(chart, record)
-            colour, marker = looks[caption(record)]
             if line:
-                axis.plot(*zip(*line, strict=True), color=colour, marker=marker, markersize=4)
+                axis.plot(*zip(*line, strict=True), **looks[caption(record)].marks, markersize=4)
         _finish(chart, axis, groups[name])
-    handles = [Line2D([], [], color=colour, marker=marker) for colour, marker in looks.values()]
+    handles = [Line2D([], [], **look.marks) for look in looks.values()]
     legend(figure, handles, list(looks))
     return figure
 

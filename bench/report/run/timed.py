@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 
-from bench.report.drawing.figure import drawn
 from bench.report.drawing.section import Titled
-from bench.report.growth import crossings, laws, strongest
+from bench.report.growth import crossings, figures, laws, strongest
 from bench.report.growth import sweeps as scaling
 from bench.report.growth.sweeps import Sweep
 from bench.report.reading import findings
@@ -102,25 +100,12 @@ def _failed(material: Material) -> Content:
 def _growth(material: Material) -> Content:
     """Return how latency grows with what was swept, and by which laws."""
     swept = [_short(sweep) for sweep in scaling.sweeps(measured(material.records))[:MOST_PANELS]]
-    heavy = [sweep for sweep in swept if scaling.has_memory(sweep)]
     grown = laws.growths(swept)
     crossed = crossings.crossings(grown)
     shown = (Titled("Laws", laws.laws(grown)), Titled("Where laws cross", crossed))
     notes = [laws.NOTE] + [crossings.NOTE] * (not crossed.empty) + [crossings.describe_crossings(grown)]
     notes += [said] if (said := strongest.describe(grown)) else []
-    drawings = []
-    if swept:
-        draw = partial(scaling.draw_latency, swept, partial(crossings.draw_laws, grown))
-        text, data = f"{scaling.describe(swept)} {crossings.describe_crossings(grown)}", scaling.latencies(swept)
-        drawings.append(drawn("scaling", "How latency grows", draw, text, data))
-    if grown:
-        title, text = "How far the laws are from what was measured", laws.describe_residuals(grown)
-        drawings.append(drawn("residuals", title, partial(laws.draw_residuals, grown), text, laws.residuals(grown)))
-    if heavy:
-        title, text = "How memory grows", "What a request adds to memory, against what latency is drawn against."
-        draw, data = partial(scaling.draw_memory, heavy), scaling.memories(heavy)
-        drawings.append(drawn("scaling_memory", title, draw, text, data))
-    return Content(shown, " ".join(notes), tuple(drawings))
+    return Content(shown, " ".join(notes), tuple(figures.figures(swept, grown)))
 
 
 def _short(sweep: Sweep) -> Sweep:

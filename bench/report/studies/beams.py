@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from bench.records.studies import Beam, BeamStudy
-from bench.report.drawing.canvas import legend, looks_by_name, panels_of
+from bench.report.drawing.canvas import legend, panels_of
 from bench.report.drawing.lines import Along, lines
 from bench.report.drawing.live import Live
-from bench.report.reading.families import family_of
+from bench.report.drawing.palette import Look, look_of, looks
 from bench.report.reading.labels import NONE, NOT_AVAILABLE, Quantity, case_labels, metric_of, number, share, whole
 from bench.report.reading.naming import dataset_name
 from bench.report.studies.variants import UNTOLD
@@ -78,21 +78,21 @@ def draw(studies: Sequence[BeamStudy]) -> Figure:
     """Draw HR@10 against the width of beams, one panel a dataset; dashed, what ranking all items gives."""
     grouped = by_dataset(studies)
     figure, panels = panels_of(list(grouped), 3.0)
-    looks = looks_by_name(list(dict.fromkeys(name for group in grouped.values() for name in group)))
+    by_name = looks([pair for group in grouped.values() for pair in group.items()])
     for dataset, axis in panels.items():
         for name, study in grouped[dataset].items():
-            _line(axis, study, *looks[name])
+            _line(axis, study, by_name[name])
         _widths(axis, sorted({beam.width for study in grouped[dataset].values() for beam in study.beams}))
         axis.set_xlabel("beams (log scale)")
         axis.set_ylabel("HR@10 (bar: 95 % interval)")
         axis.set_ylim(bottom=0)
-    handles = [Line2D([], [], marker=marker, color=colour, markersize=5) for colour, marker in looks.values()]
+    handles = [Line2D([], [], **look.marks, markersize=5) for look in by_name.values()]
     handles.append(Line2D([], [], linestyle="--", color="black", linewidth=1.2))
-    legend(figure, handles, [*looks, ALL_ITEMS])
+    legend(figure, handles, [*by_name, ALL_ITEMS])
     return figure
 
 
-def _line(axis: Axes, study: BeamStudy, colour: Any, marker: str) -> None:
+def _line(axis: Axes, study: BeamStudy, look: Look) -> None:
     beams = sorted((beam for beam in study.beams if DRAWN in beam.metrics), key=lambda beam: beam.width)
     metrics = [beam.metrics[DRAWN] for beam in beams]
     values = np.array([metric.value for metric in metrics])
@@ -102,15 +102,14 @@ def _line(axis: Axes, study: BeamStudy, colour: Any, marker: str) -> None:
         [beam.width for beam in beams],
         values,
         yerr=[below, above],
-        marker=marker,
-        color=colour,
+        **look.marks,
         markersize=5,
         linewidth=1.4,
         capsize=2,
         elinewidth=1,
     )
     if DRAWN in study.exhaustive:
-        axis.axhline(study.exhaustive[DRAWN].value, color=colour, linestyle="--", linewidth=1.2)
+        axis.axhline(study.exhaustive[DRAWN].value, color=look.colour, linestyle="--", linewidth=1.2)
 
 
 def _widths(axis: Axes, widths: Sequence[int]) -> None:
@@ -126,7 +125,7 @@ def live(studies: Sequence[BeamStudy]) -> Live:
     for dataset, group in by_dataset(studies).items():
         for name, study in group.items():
             drawn = sorted((beam for beam in study.beams if DRAWN in beam.metrics), key=lambda beam: beam.width)
-            line: dict[str, Any] = {"dataset": dataset, "kind": family_of(study).value, "line": True}
+            line: dict[str, Any] = {"dataset": dataset, **look_of(study), "line": True}
             for beam in drawn:
                 metric = beam.metrics[DRAWN]
                 row = {"name": name, "x": beam.width, "y": metric.value, "low": metric.low, "high": metric.high}

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from bench.report.drawing.canvas import MARKERS, legend, panels_of
+from bench.report.drawing.canvas import legend, panels_of
 from bench.report.drawing.lines import Along, lines
 from bench.report.drawing.live import Live
-from bench.report.reading.families import family_of
+from bench.report.drawing.palette import look_of
 from bench.report.reading.findings import times
 from bench.report.studies.ablations import AblationPart, Variation, percent
 
@@ -26,6 +26,9 @@ FEW = 7
 """Ticks that fit beside each other."""
 
 ENDS = {"": "value", "_low": "low", "_high": "high"}
+
+MARKERS = "osD^vPX<>"
+"""Marks of variations, most of which are of one kind and served in one way."""
 
 NARROWEST = 1.25
 """The axis of latency reaches at least so many times above and below the base."""
@@ -130,7 +133,7 @@ def live(parts: Sequence[AblationPart]) -> Live:
             assert change is not None
             assert ratio is not None
             assert record is not None
-            row: dict[str, Any] = {"dataset": part.dataset, "name": variation.name, "kind": family_of(record).value}
+            row: dict[str, Any] = {"dataset": part.dataset, "name": variation.name, **look_of(record)}
             row |= {"x": ratio.value, "left": ratio.low, "right": ratio.high, "marked": True, "few": True}
             row |= {"y": 100 * change.value, "low": 100 * change.low, "high": 100 * change.high}
             rows.append(row | {"told": f"{percent(change)} at {times(ratio)} the latency ({part.title})"})

@@ -309,6 +309,7 @@ def choose(page, dataset):
         ("beams", "films"),
         ("learning", "films (synthetic)"),
         ("roofline", "films (synthetic)"),
+        ("load_latency", "synthetic"),
     ],
 )
 def test_every_figure_follows_the_choice(opened, name, dataset):

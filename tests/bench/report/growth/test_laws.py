@@ -146,14 +146,14 @@ def test_the_page_has_the_section_where_there_are_sweeps(tmp_path):
     assert "### Where laws cross" in text
     assert hostile not in page
     assert hostile not in text
-    assert (tmp_path / "report" / "figures" / "residuals.png").exists()
+    assert (tmp_path / "report" / "figures" / "residuals_batch_size.png").exists()
 
 
 @pytest.mark.drawn
 def test_the_same_records_give_the_same_bytes():
     first, second = (growth([*SASREC, *LITE]).drawings for _ in range(2))
     assert [one.svg for one in first] == [one.svg for one in second]
-    assert "scaling" in [one.name for one in first]
+    assert "scaling_batch_size" in [one.name for one in first]
 
 
 def growth(records):

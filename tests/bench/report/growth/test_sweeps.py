@@ -113,8 +113,12 @@ def test_memory_is_drawn_where_it_was_measured():
     assert not has_memory(sweeps(without)[0])
 
 
-def test_the_report_has_both_figures_where_there_are_lines():
+def test_the_report_has_figures_of_each_quantity_where_there_are_lines():
     found = sections(make_material([*BEAMS, LITE]))
     (growth,) = (section for section in found if section.anchor == "growth")
-    assert [drawing.name for drawing in growth.drawings] == ["scaling", "residuals", "scaling_memory"]
+    assert [drawing.name for drawing in growth.drawings] == [
+        "scaling_beam_width",
+        "memory_beam_width",
+        "residuals_beam_width",
+    ]
     assert "growth" not in [section.anchor for section in sections(make_material([LITE]))]

@@ -80,7 +80,8 @@ def test_the_kind_is_read_from_the_record_alone():
 def test_decoders_of_one_recommender_share_a_colour_and_differ_in_their_mark():
     cases = [make_case("p5", decoder=name, beam_width=20) for name in ("reference", "exact", "compiled")]
     found = looks([(case.variant, make_record(case=case)) for case in cases])
-    assert len({colour for colour, _ in found.values()}) == 1
+    assert len({look.colour for look in found.values()}) == 1
+    assert [look.hollow for look in found.values()] == [True, False, False]
     assert len({(mark_of(case), is_hollow(case)) for case in cases}) == 3
 
 

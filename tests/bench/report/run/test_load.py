@@ -66,6 +66,21 @@ def test_there_are_four_charts_with_a_point_a_rate():
     assert "Lite-LLM4Rec: 30.0 at 200 to 400 at 520" in found.drawings[0].text
 
 
+def test_charts_follow_the_choice_with_a_line_a_service_and_the_limit():
+    latency, throughput = (drawing.live.rows for drawing in section(ONE, P5).drawings[:2])
+    assert [row["x"] for row in latency if row["name"] == "Lite-LLM4Rec"] == [200, 400, 520]
+    assert {row["y"] for row in latency if row["name"] == "limit: 80 ms"} == {80}
+    assert all(row["x"] == row["y"] for row in throughput if row["name"] == "all that is offered")
+    assert not any("batch" in row for row in latency)
+
+
+def test_services_that_cannot_be_chosen_apart_say_what_they_are():
+    tight = make_served(case=make_case(batch_size=1, scenario="open", load=Offered(workers=2, slo="10ms")))
+    rows = section(ONE, tight).drawings[0].live.rows
+    assert {row["name"].partition(", synthetic, ")[0] for row in rows if not row.get("backdrop")} == {"Lite-LLM4Rec"}
+    assert len({row["name"] for row in rows if not row.get("backdrop")}) == 2
+
+
 def test_loadgen_stands_beside_ours_and_what_differs_is_said():
     both = SecondOpinion(rate=280, p99_s=0.033, our_p99_s=0.03, peak=390, our_peak=400, why="differs: p99 +10.0%")
     frame = section(make_served(loadgen=both), P5).tables[-1].frame

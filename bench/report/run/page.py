@@ -115,9 +115,8 @@ def write_known(
     """
     drawings = [*page.drawings.values(), *(drawing for section in page.sections for drawing in section.drawings)]
     if strange := set(only) - {drawing.name for drawing in drawings}:
-        raise UserError(
-            f"--figure {min(strange)}: the page has {', '.join(drawing.name for drawing in drawings) or 'none'}"
-        )
+        names = ", ".join(dict.fromkeys(drawing.name for drawing in drawings))
+        raise UserError(f"--figure {min(strange)}: the page has {names or 'none'}")
     written = formats.drawn_as(drawings, wanted, only)
     content = _content(page) | {"written": written, "site": place}
     made = formats.values(page.records, wanted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -74,6 +74,21 @@ class TrainableRecommender(Recommender, PreTrainedModel):
 
         """
         del histories
+
+    def choose_on_validation(self, quality: Callable[[], float]) -> dict[str, float]:
+        """Choose what is not learned by gradient, once training has ended; most recommenders have nothing to choose.
+
+        What is chosen must be in parameters or buffers, which are saved.
+
+        Args:
+            quality: Returns NDCG@10 of the training's validation users, as the recommender stands.
+
+        Returns:
+            What was chosen, by name.
+
+        """
+        del quality
+        return {}
 
     @abstractmethod
     def examples(self, histories: Sequence[History]) -> Examples:

@@ -6,7 +6,7 @@ import json
 import random
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -157,6 +157,7 @@ def train(
         if last is None:
             _pretrain(model, histories, args, run)
         trainer.train(resume_from_checkpoint=last)
+    chosen = _choose(model, trainer)
     card = Card(
         recommender=name,
         settings=settings.model_dump(mode="json"),
@@ -166,7 +167,7 @@ def train(
         recipe=recipe,
         validation=serving,
         commit=machine.commit()[0],
-        training=_summary(trainer, model.num_parameters(), pretrained_s(run)) | taught_by,
+        training=_summary(trainer, model.num_parameters(), pretrained_s(run)) | taught_by | chosen,
         curve=_curve(trainer),
     )
     with args.main_process_first(local=False):
@@ -175,6 +176,18 @@ def train(
             checkpoints.write_card(folder, card)
             shutil.rmtree(run, ignore_errors=True)
     return card
+
+
+def _choose(model: TrainableRecommender, trainer: RankingTrainer) -> dict[str, float]:
+    """Let the best weights choose the rest on validation; return what the card says of it, with the metrics then."""
+    chosen = model.choose_on_validation(lambda: trainer.validated()[trainer.best])
+    if not chosen:
+        return {}
+    return {f"chosen {name}": value for name, value in chosen.items()} | _of_validation(trainer.validated())
+
+
+def _of_validation(entry: Mapping[str, float]) -> dict[str, float]:
+    return {f"validation {name.removeprefix(MEASURED)}": entry[name] for name in entry if name.startswith(MEASURED)}
 
 
 def _trainer(
@@ -282,7 +295,6 @@ def _summary(
     trainer: RankingTrainer, parameters: int, pretrained_s: float
 ) -> dict[str, str | int | float | bool | None]:
     best = max(trainer.state.log_history, key=lambda entry: entry.get(trainer.best, -1.0))
-    metrics = {f"validation {name.removeprefix(MEASURED)}": best[name] for name in best if name.startswith(MEASURED)}
     learnt, examples = trainer.state.epoch or 0.0, trainer.train_dataset
     interactions = getattr(examples, "interactions", len(examples))
     seconds = trainer.budget.spent_s - trainer.budget.evaluating_s
@@ -301,5 +313,5 @@ def _summary(
         "parameters": parameters,
         "device": str(trainer.args.device),
         "bfloat16": trainer.args.bf16,
-        **metrics,
+        **_of_validation(best),
     }

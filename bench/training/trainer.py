@@ -168,6 +168,13 @@ class RankingTrainer(Trainer):
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Rank validation users; the metrics that early stopping and the best checkpoint go by."""
+        metrics = self.validated()
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def validated(self) -> dict[str, float]:
+        """Rank validation users as the model stands, with nothing logged; in all processes alike."""
         started = time.monotonic()
         assert self.model is not None
         if self.args.world_size > 1:  # batch statistics are each process' own; the first one's weights are kept
@@ -180,6 +187,4 @@ class RankingTrainer(Trainer):
         sums = self.accelerator.reduce(sums.to(self.args.device), "sum").cpu()
         metrics = {f"eval_{name}": float(total / users) for name, (total, users) in zip(own, sums, strict=True)}
         self.budget.evaluating_s += time.monotonic() - started
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics

@@ -13,7 +13,7 @@ vectors of an item share a position and do not see each other, and neither do qu
 T5s encode the history and answer with the decoder; a Llama or its kin reads the queries behind the history, and learns
 every item of it in one pass.
 
-Differences: the code chooses beta by Recall on the test targets; here `beta` is a setting, chosen on validation. Its
+Differences: the code chooses beta by Recall on the test targets; here it is chosen on validation, after training. Its
 instruction, the same few tokens for all, is left out. Text vectors are weighted words unless `text_encoder` names an
 encoder, SASRec's item vectors are trained before, and answers are divided by the square root of their width, as T5
 does where embeddings are its head. Backbones are trained whole and not by LoRA.
@@ -21,7 +21,7 @@ does where embeddings are its head. Backbones are trained whole and not by LoRA.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import torch
@@ -59,13 +59,17 @@ PUBLISHED = (512, 256, 128)
 COLLABORATIVE = SIZES["compact"]
 """Size of the SASRec whose item vectors are read: 64 wide, as in the code."""
 
+BETAS = tuple(tenth / 10 for tenth in range(11))
+"""Weights of the semantic scores that are tried on validation."""
+
 
 class Settings(pretraining.Settings):
     """Settings of SETRec; `preset` is a T5, a Llama or its kin: a preset, a local directory or a hub name.
 
     Attributes:
         semantic: Vectors of an item's text, n.
-        beta: Weight of each semantic score; 1 - beta is that of the collaborative one.
+        beta: Weight of each semantic score while training ranks validation users, 1 - beta that of the collaborative
+            one. Once it has ended, the best of eleven is kept.
         alpha: Weight of the autoencoder's error beside the cross-entropy.
         text_encoder: A local directory or hub name of a text encoder, or ``minilm``; None takes words weighted by
             TF-IDF.
@@ -144,8 +148,8 @@ class SetRec(InnerProduct, TrainableRecommender):
         )
         self.queries = nn.Parameter(torch.empty(1 + self.settings.semantic, width))
         self.dropout = nn.Dropout(self.settings.dropout)
-        beta = self.settings.beta
-        self.register_buffer("weights", torch.tensor([1 - beta, *[beta] * self.settings.semantic]))
+        self.register_buffer("weights", torch.empty(1 + self.settings.semantic))
+        self._weigh(self.settings.beta)
         self.register_buffer("vectors", None, persistent=False)
         self.rounded = None
         self.post_init()
@@ -197,6 +201,20 @@ class SetRec(InnerProduct, TrainableRecommender):
         )
         vectors[PADDING] = vectors[1:].mean(0)
         self.sets.adopt_collaborative(vectors)
+
+    def _weigh(self, beta: float) -> None:
+        """Say how much each answer counts."""
+        self.weights[0], self.weights[1:] = 1 - beta, beta
+
+    def choose_on_validation(self, quality: Callable[[], float]) -> dict[str, float]:
+        """Keep the beta that ranks validation users best, the smallest of equal ones."""
+        by_beta = {}
+        for beta in BETAS:
+            self._weigh(beta)
+            by_beta[beta] = quality()
+        best = max(by_beta, key=by_beta.__getitem__)
+        self._weigh(best)
+        return {"beta": best}
 
     def examples(self, histories: Sequence[History]) -> Examples:
         """Cut histories into windows; into prefixes where the backbone sees both ways."""

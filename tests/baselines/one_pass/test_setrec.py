@@ -144,3 +144,22 @@ def test_a_backbone_that_cannot_answer_is_refused():
     kind = registry.load("setrec")
     with pytest.raises(UserError, match="setrec needs a T5, or a Llama or its kin"):
         kind.build(catalogue(), walks(20), kind.settings_type(preset="minilm"))
+
+
+def test_the_weight_of_text_is_the_one_that_ranks_validation_users_best():
+    """In the buffer, so that a checkpoint keeps it; the smallest of equal ones, and nothing else changes."""
+    model = build("setrec", beta=0.5)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    asked = []
+
+    def quality():
+        collaborative, *semantic = model.weights.tolist()
+        assert semantic == pytest.approx([1 - collaborative] * len(semantic))
+        asked.append(semantic[0])
+        return -abs(round(semantic[0], 1) - 0.25)
+
+    assert model.choose_on_validation(quality) == {"beta": 0.2}
+    assert asked == pytest.approx([tenth / 10 for tenth in range(11)])
+    assert model.weights.tolist() == pytest.approx([0.8, *[0.2] * model.settings.semantic])
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"weights"}

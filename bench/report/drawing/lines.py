@@ -42,7 +42,11 @@ class Along:
     def encoded(self, field: str) -> dict[str, Any]:
         """Return how a field is placed along it."""
         scale = {"type": "log", "nice": False, "padding": 16} if self.log else {}
-        return {"field": field, "type": "quantitative", "scale": scale, "title": self.title, "axis": {"tickCount": 6}}
+        return {"field": field, "type": "quantitative", "scale": scale, "title": self.title, "axis": self._axis(field)}
+
+    def _axis(self, field: str) -> dict[str, Any]:
+        # Vega makes room for numbers before it knows the last of them.
+        return {"tickCount": 6} | ({"minExtent": 42} if field == "y" else {})
 
 
 def lines(rows: Rows, x: Along, y: Along) -> Live:

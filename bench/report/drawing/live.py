@@ -6,6 +6,7 @@ compiled to Vega here, so that they need no compiler.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -83,14 +84,17 @@ def compiled(live: Live) -> dict[str, Any]:
 
 
 def _names(marks: str, anchors: Sequence[str]) -> dict[str, Any]:
-    """Name marks beside them where that covers nothing; Vega finds the places, and hovering tells the rest."""
+    """Name marks beside them in their colour, where that covers no other mark; Vega finds the places."""
+    kinds = {family.value: f"var(--{family.name.lower()})" for family in Family}
+    fill = {"signal": f"datum.datum.kind ? {json.dumps(kinds)}[datum.datum.kind] : '{INK}'"}
     named = {"signal": "datum.datum.few ? datum.datum.name : ''"}
     places = {"size": {"signal": "[width, height]"}, "anchor": list(anchors), "offset": [7], "padding": 0}
     return {
+        "name": "names",
         "type": "text",
         "from": {"data": marks},
         "interactive": False,
-        "encode": {"enter": {"text": named, "fontSize": {"value": 12}, "fill": {"value": INK}}},
+        "encode": {"enter": {"text": named, "fontSize": {"value": 12}, "fill": fill}},
         # An empty name takes a place, too, so those that are shown come first.
         "transform": [{"type": "label", "sort": {"field": "datum.datum.few", "order": "descending"}, **places}],
     }

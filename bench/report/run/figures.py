@@ -74,7 +74,7 @@ def _with_flops(record: Record) -> bool:
 KINDS = (
     Kind(
         name="quality_latency",
-        title="Quality against latency",
+        title="Quality against latency (line: nothing is both faster and better)",
         draw=front.draw_front,
         text=front.describe_front,
         data=front.points,

@@ -130,7 +130,7 @@ def _best(names: dict[str, list[FirstRow]]) -> str:
     if len(names) == 1:
         ((name, best_rows),) = names.items()
         where = _on(best_rows) if len(best_rows) == 1 else f"all {len(best_rows)} datasets"
-        return f"Serve {name}: the best {QUALITY} on {where}{_numbers(best_rows)}"
+        return f"Serve {name}: of what was timed, the best {QUALITY} on {where}{_numbers(best_rows)}"
     if len(names) <= MOST_NAMED:
         told = (f"{name} on {_on(rows)}" for name, rows in names.items())
         return f"No one recommender ranks best everywhere: {'; '.join(told)}"

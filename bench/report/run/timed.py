@@ -102,7 +102,7 @@ def _growth(material: Material) -> Content:
     swept = [_short(sweep) for sweep in scaling.sweeps(measured(material.records))[:MOST_PANELS]]
     grown = laws.growths(swept)
     crossed = crossings.crossings(grown)
-    shown = (Titled("Laws", laws.laws(grown)), Titled("Where laws cross", crossed))
+    shown = (Titled("Where laws cross", crossed), Titled("Laws", laws.laws(grown)))
     notes = [laws.NOTE] + [crossings.NOTE] * (not crossed.empty) + [crossings.describe_crossings(grown)]
     notes += [said] if (said := strongest.describe(grown)) else []
     return Content(shown, " ".join(notes), tuple(figures.figures(swept, grown)))

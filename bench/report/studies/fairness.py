@@ -64,7 +64,7 @@ def fairness(
                 "in time?": _search_verdict(own),
                 "in quality?": _training_verdict([told for told in sound if told.case.recommender == name]),
                 "the papers' search takes": _times_as_long(own),
-                "ours / published": _published(name, evaluations),
+                "our quality over the published": _published(name, evaluations),
                 "leaky item IDs are worth": _leak(name, evaluated),
             }
         )
@@ -105,7 +105,7 @@ def _training_verdict(several: Sequence[Told]) -> str:
 def _published(name: str, evaluations: Sequence[Evaluation]) -> str:
     pairs = [(row, ours) for row, ours in nearest(evaluations) if ours.case.recommender == name and not row.misprint]
     ratios = [ratio for row, ours in pairs if (ratio := ratio_to(row, ours)) is not None]
-    return _span(ratios, "") or NOT_AVAILABLE
+    return _span(ratios, " times") or NOT_AVAILABLE
 
 
 def _leak(name: str, evaluated: Sequence[Variant]) -> str:

@@ -110,7 +110,7 @@ def cells(text):
 
 def test_the_block_is_replaced_and_nothing_else(tmp_path):
     text = written(tmp_path)
-    assert text.startswith(f"# Title\n\n{START}\n\n### a-machine: a processor (2 cores)\n\n1. Serve SASRec: the best")
+    assert text.startswith(f"# Title\n\n{START}\n\n### a-machine: a processor (2 cores)\n\n1. Serve SASRec: of what")
     assert text.endswith(f"\n\n{END}\n\nEnd\n")
     assert "old" not in text
     assert "](reports/a-machine/paper/figures/quality_latency.png)" in text

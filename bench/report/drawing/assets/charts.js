@@ -12,6 +12,16 @@ const figures = [...document.querySelectorAll("figure[data-live]")].map((figure)
   seen: false,
 }));
 
+// Where there is something to draw, as far as that is one choice away.
+function elsewhere(rows) {
+  for (const facet of COMBINED) {
+    const others = (row) => COMBINED.every((name) => name === facet || !row[name] || row[name] === choice[name]);
+    const values = [...new Set(rows.filter((row) => !row.backdrop && row[facet] && others(row)).map((row) => row[facet]))];
+    if (values.length && !values.includes(choice[facet])) return ` Choose ${facet} ${values.join(" or ")}.`;
+  }
+  return "";
+}
+
 const drawable = (row) => isChosen(row) && (!row.under || row.under.includes(choice.decoder ?? ""));
 
 async function draw(one) {
@@ -25,7 +35,7 @@ async function draw(one) {
   one.box.dataset.marks = nothing ? 0 : shown.length;
   if (nothing) {
     one.view = null;
-    one.box.replaceChildren(`Nothing to draw of ${chosenWords() || "this setting"}.`);
+    one.box.replaceChildren(`Nothing to draw of ${chosenWords() || "this setting"}.${elsewhere(rows)}`);
     return;
   }
   one.view = new View(parse({ ...spec, width, data }), { renderer: "svg", container: one.box, hover: true, tooltip: tell });

@@ -43,9 +43,18 @@ function showChoice(form) {
   for (const select of form.querySelectorAll("select")) select.value = choice[select.name];
 }
 
+// What else had to change, since it was not measured together.
+const moved = document.getElementById("moved");
+function tellMoved(before, kept) {
+  const others = COMBINED.filter((facet) => facet !== kept && before[facet] !== choice[facet]);
+  moved.textContent = others.length ? `${others.map((facet) => `${facet} is now ${choice[facet]}`).join(", ")}: the nearest that was measured with ${choice[kept]}.` : "";
+}
+
 function choose(facet, value) {
+  const before = { ...choice };
   choice[facet] = value;
   settle(facet);
+  if (moved) tellMoved(before, facet);
   const asked = new URLSearchParams();
   for (const [name, chosen] of Object.entries(choice)) if (choices.offered[name].length > 1 && chosen) asked.set(name, chosen);
   history.replaceState(null, "", `${location.pathname}${asked.size ? `?${asked}` : ""}${location.hash}`);

@@ -21,7 +21,7 @@ def printed(records, width=100):
 
 def test_the_answer_and_the_rows_of_the_first_setting_are_printed():
     text = printed(make_run())
-    assert text.startswith("Is beam search needed?\nServe SASRec: the best NDCG@10 on synthetic")
+    assert text.startswith("Is beam search needed?\nServe SASRec: of what was timed, the best NDCG@10 on synthetic")
     assert "synthetic, batch 1, a processor (2 cores), 1 thread, float32" in text
     row = next(line for line in text.splitlines() if line.startswith("SASRec"))
     assert row.split() == ["SASRec", "0.2100", "±", "0.0210", "1.01", "ms", "0.012", "to", "the", "end"]

@@ -60,7 +60,7 @@ def test_a_leak_counts_where_it_is_sure():
     frame = fairness([*records, ONE_PASS, searched(0.01, "exact")], studies.evaluations, variants(studies.evaluations))
     row = frame.set_index("baseline").loc["P5"]
     assert row["leaky item IDs are worth"].endswith("% of its NDCG@10 on books")
-    assert row["ours / published"] == "n/a"
+    assert row["our quality over the published"] == "n/a"
 
 
 def test_without_one_pass_there_is_no_baseline():

@@ -76,7 +76,9 @@ def _rows(group: Sequence[Record]) -> list[FirstRow]:
     for record in group:
         alike.setdefault(_served(record), []).append(record)
     decoders = tuple(dict.fromkeys(record.case.decoder for record in group if record.case.decoder))
-    few = _few([several[0] for several in alike.values()])
+    beamed = {record.case.recommender for record in group if record.case.search and record.case.search.has_beams}
+    usual = [several for several in alike.values() if several[0].case.recommender not in beamed or _has_beams(several)]
+    few = _few([several[0] for several in usual])
     names = case_labels([_undecoded(several[0]) for several in alike.values()])
     rows = []
     for name, several in zip(names, alike.values(), strict=True):
@@ -84,12 +86,17 @@ def _rows(group: Sequence[Record]) -> list[FirstRow]:
         for record in several:
             own = (record.case.decoder,) if record.case.decoder else decoders
             fastest = record is _fastest([other for other in several if other.case.decoder == record.case.decoder])
-            under = ((ANY,) if record is best else ()) + (own if fastest else ())
+            under = ((ANY,) if record is best and several in usual else ()) + (own if fastest else ())
             facets = first_facets(record)
             rows.append(
                 FirstRow(record, name, _said(record, several), facets, under, several[0] in few, family_of(record))
             )
     return sorted(rows, key=_order)
+
+
+def _has_beams(several: Sequence[Record]) -> bool:
+    """Tell a beam search from what shows what it misses, or what was made before: these are for who asks for them."""
+    return any(record.case.search is not None and record.case.search.has_beams for record in several)
 
 
 def _order(row: FirstRow) -> tuple[float, float]:

@@ -58,6 +58,19 @@ def test_a_search_that_makes_other_lists_is_not_the_strongest():
     assert {row.family for row in rows} == {Family.SEARCH, Family.BEAMS}
 
 
+def test_what_shows_what_beams_miss_is_for_who_asks_for_it():
+    """A ranking of all items by the same weights ranks a little better, and nobody would serve it."""
+    whole = make_record(case=make_case("tiger", decoder="exhaustive", batch_size=1), median_s=1.4, ndcg=0.21)
+    rows = {row.record.case.decoder: row for row in first_rows([beams("exact", 0.02), whole])}
+    assert ANY in rows["exact"].under
+    assert rows["exact"].few
+    assert rows["exhaustive"].under == ("exhaustive",)
+    assert not rows["exhaustive"].few
+    (alone,) = first_rows([whole])
+    assert alone.few
+    assert ANY in alone.under
+
+
 def test_few_rows_are_the_best_of_each_and_the_claimants_own_settings_but_no_lucky_seed():
     own = one_pass("lite-llm4rec", ndcg=0.15)
     best = one_pass("lite-llm4rec", ndcg=0.18, settings={"head": "items"})

@@ -34,9 +34,9 @@ from models.flattened import FlatItems
 from models.int8 import Int8Rows
 from models.item_encoder import reading_role
 from models.item_vectors import IDS, ItemLLMTraining, ItemVectors, as_config, item_llm_config, item_texts, load_item_llm
+from models.kept_keys import KeptKeys, Returning, Shape
 from models.losses import catalogue_cross_entropy
 from models.padding import PADDING
-from models.ranking.inner_product import InnerProduct
 from models.sequences import Prefixes, Windows, collate_windows, request_batch
 from models.spoken import Spoken
 from models.tokenizers import tokenizer_for, tokenizer_name
@@ -125,7 +125,7 @@ class LiteLLM4RecConfig(PretrainedConfig):
         super().__init__(**kwargs)
 
 
-class LiteLLM4Rec(InnerProduct, TrainableRecommender):
+class LiteLLM4Rec(Returning, TrainableRecommender):
     """See the module's docstring. Shapes: B users, S places, D width of the Recommendation LLM."""
 
     settings_type: ClassVar[type[Settings]] = Settings
@@ -241,6 +241,19 @@ class LiteLLM4Rec(InnerProduct, TrainableRecommender):
         self.reader.read(catalogue)
         self.reader.index()
         self.rebuild()
+        self.forget()
+
+    def new_kept(self) -> KeptKeys | None:
+        """Return room for users, where the Recommendation LLM is causal and reads one vector an item."""
+        if self.role is not Role.CAUSAL or isinstance(self.reader, FlatItems):
+            return None
+        shape = Shape.of(self.rec_llm.config, self.settings.max_length, len(self.config.instruction))
+        return KeptKeys(self._read_on, shape, next(self.rec_llm.parameters()))
+
+    def _read_on(self, events: Tensor, **how: Any) -> Any:
+        """Read items [B, S], behind the instruction or behind what was read before."""
+        read = self.reader(events)
+        return self.rec_llm(inputs_embeds=read if "past_key_values" in how else self._instructed(read), **how)
 
     @property
     def tokenizer_name(self) -> str | None:
@@ -255,7 +268,7 @@ class LiteLLM4Rec(InnerProduct, TrainableRecommender):
         name = "item tokens" if isinstance(self.reader, FlatItems) else "item vectors"
         return {name: self.reader.index_bytes} | super().index_parts
 
-    def prepare(self, histories: Sequence[History]) -> BatchFeature:
+    def padded(self, histories: Sequence[History]) -> BatchFeature:
         """Pad the newest items on the right."""
         batch = request_batch(histories, self.settings.max_length, self.serving)
         return self.reader.request(histories, batch) if isinstance(self.reader, FlatItems) else batch
@@ -270,8 +283,11 @@ class LiteLLM4Rec(InnerProduct, TrainableRecommender):
     def query_of(self, inputs: BatchFeature) -> Tensor:
         """Return what items are scored against, [B, D]: the newest item's state."""
         states = self.states(inputs["input_ids"])
-        query = states[torch.arange(len(states), device=states.device), inputs["last"]]
-        return query if self.settings.head is Head.LINEAR else self.query(query)
+        return self.query_from(states[torch.arange(len(states), device=states.device), inputs["last"]])
+
+    def query_from(self, hidden: Tensor) -> Tensor:
+        """Turn states [B, D] to where the item vectors are, where these are what is scored against."""
+        return hidden if self.settings.head is Head.LINEAR else self.query(hidden)
 
     @property
     def ranked_rows(self) -> tuple[Tensor | Int8Rows, Tensor]:
@@ -282,6 +298,8 @@ class LiteLLM4Rec(InnerProduct, TrainableRecommender):
 
     def forward_flops(self, inputs: BatchFeature) -> int | None:
         """Add up the Recommendation LLM, instruction included, and the projection head; item vectors are at hand."""
+        if self.is_known(inputs):
+            return None
         users, places = inputs["input_ids"].shape
         read = forward_costs.reader(self.rec_llm.config, users, len(self.config.instruction) + places)
         linear = self.settings.head is Head.LINEAR
@@ -302,18 +320,21 @@ class LiteLLM4Rec(InnerProduct, TrainableRecommender):
 
     def _states_of(self, read: Tensor, input_ids: Tensor) -> Tensor:
         """Run the Recommendation LLM over what it reads [B, S, D]."""
-        embed = self.rec_llm.get_input_embeddings()
-        inputs = self.dropout(read)
+        inputs = self._instructed(self.dropout(read))
         before = len(self.config.instruction)
-        if before:
-            instruction = embed(self._instruction(inputs.device))
-            inputs = torch.cat([instruction.expand(len(inputs), -1, -1), inputs], dim=1)
         mask = None
         if self.role is Role.ENCODER:  # causal backbones see no padding: it stands on the right
             mask = functional.pad(input_ids != PADDING, (before, 0), value=True)
             mask[:, before] = True  # an empty history reads one padding item
         states: Tensor = self.rec_llm(inputs_embeds=inputs, attention_mask=mask).last_hidden_state
         return states[:, before:]
+
+    def _instructed(self, read: Tensor) -> Tensor:
+        """Put the instruction before what is read, [B, S, D]."""
+        if not self.config.instruction:
+            return read
+        instruction = self.rec_llm.get_input_embeddings()(self._instruction(read.device))
+        return torch.cat([instruction.expand(len(read), -1, -1), read], dim=1)
 
     def _instruction(self, device: torch.device) -> Tensor:
         """Return the instruction's tokens, which no request may bring from the host once it is captured."""

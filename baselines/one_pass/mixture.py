@@ -94,6 +94,9 @@ class Mixture(LiteLLM4Rec):
         """Bytes of the item vectors, and of each item's neighbours."""
         return super().index_parts | self.beside[0].index_parts
 
+    def new_kept(self) -> None:
+        """Keep nobody: a mixture reads each history anew."""
+
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
         """Prepare as Lite-LLM4Rec does; ``newest`` int64 [B, 2] are the last two items."""
         batch = super().prepare(histories)

@@ -18,16 +18,14 @@ from torch import Tensor
 from transformers import BatchFeature, GPT2Config, GPT2Model, PretrainedConfig
 from transformers.utils.generic import ModelOutput
 
-from baselines.one_pass.returning import KeptKeys
 from models import forward_costs, recommender
 from models.catalogue import Catalogue, History
 from models.errors import UserError
 from models.item_scored import ItemScored
+from models.kept_keys import KeptKeys, Returning, Shape
 from models.losses import binary_cross_entropy, catalogue_cross_entropy
 from models.padding import PADDING
-from models.phases import phase
 from models.sequences import Windows, collate_windows, negatives_outside, request_batch
-from models.serving import KeptUsers, Recommendations
 from models.spoken import Spoken
 
 SIZES: dict[str, dict[str, int]] = {
@@ -36,10 +34,6 @@ SIZES: dict[str, dict[str, int]] = {
     "t5-base": {"width": 768, "layers": 12, "heads": 12},
 }
 """Presets; those named after T5 have its width, depth and heads, for comparisons at equal size."""
-
-
-READ = 256
-"""Histories that `remember` reads at a time."""
 
 
 class Loss(StrEnum):
@@ -111,7 +105,7 @@ class SASRecConfig(PretrainedConfig):
         super().__init__(**kwargs)
 
 
-class SASRec(ItemScored):
+class SASRec(Returning, ItemScored):
     """See the module's docstring."""
 
     settings_type = Settings
@@ -122,7 +116,6 @@ class SASRec(ItemScored):
     def __init__(self, config: SASRecConfig) -> None:
         super().__init__(config)
         self.backbone = GPT2Model(GPT2Config(**config.backbone))
-        self.kept: KeptKeys | None = None
         self.post_init()
 
     @classmethod
@@ -162,54 +155,20 @@ class SASRec(ItemScored):
     def index(self, catalogue: Catalogue) -> None:
         """Check the catalogue, and forget all users."""
         super().index(catalogue)
-        self.kept = None
+        self.forget()
 
-    def kept_users(self) -> KeptUsers | None:
-        """See `models.recommender.Recommender.kept_users`."""
-        return None if self.kept is None else self.kept.users
+    def new_kept(self) -> KeptKeys:
+        """Return room for keys and values of all blocks."""
+        shape = Shape.of(self.backbone.config, self.config.max_items)
+        return KeptKeys(lambda events, **how: self.backbone(input_ids=events, **how), shape, self.item_vectors)
 
-    def forget(self) -> None:
-        """See `models.recommender.Recommender.forget`."""
-        self.kept = None
-
-    @property
-    def index_parts(self) -> dict[str, int]:
-        """Bytes of the users' keys and values, once any are kept, beside what ranking needs."""
-        return super().index_parts | ({} if self.kept is None else {"users' keys and values": self.kept.bytes})
-
-    @torch.inference_mode()
-    def remember(self, histories: Sequence[History]) -> None:
-        """Read histories and keep their keys and values; see `models.recommender.Recommender.remember`."""
-        self.kept = self.kept or KeptKeys(self.backbone)
-        for start in range(0, len(histories), READ):
-            part = histories[start : start + READ]
-            batch = request_batch(part, self.config.max_items, self.serving).to(self.device)
-            self.kept.read(batch["input_ids"], batch["last"], self.kept.keys(part, newest=True).tolist())
-
-    def prepare(self, histories: Sequence[History]) -> BatchFeature:
-        """Pad the newest `max_length` items on the right.
-
-        Once users are remembered, two columns more: ``before`` and ``after`` int64 [B], the keys of each history
-        without its newest event and with it.
-        """
-        batch = request_batch(histories, self.config.max_items, self.serving)
-        if self.kept is not None:
-            batch["before"] = self.kept.keys(histories, newest=False)
-            batch["after"] = self.kept.keys(histories, newest=True)
-        return batch
+    def padded(self, histories: Sequence[History]) -> BatchFeature:
+        """Pad the newest `max_length` items on the right."""
+        return request_batch(histories, self.config.max_items, self.serving)
 
     def most_places(self, name: str) -> int | None:
         """Return the most items that have a position."""
         return self.config.max_items if name == "input_ids" else None
-
-    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
-        """Score every item against the hidden state of the newest one: of one step for remembered users."""
-        if self.kept is None or "before" not in inputs:
-            return super().recommend(inputs, k)
-        with phase("encode"):
-            keys = inputs["before"].tolist(), inputs["after"].tolist()
-            query = self.kept.newest(inputs["input_ids"], inputs["last"], *keys)
-        return self.ranked(query, inputs, k)
 
     def query_of(self, inputs: BatchFeature) -> Tensor:
         """Return the hidden state of the newest item, [B, D]."""
@@ -218,7 +177,7 @@ class SASRec(ItemScored):
 
     def forward_flops(self, inputs: BatchFeature) -> int | None:
         """Add up the blocks and the ranking; None for remembered users, whose steps differ in length."""
-        if self.kept is not None and "before" in inputs:
+        if self.is_known(inputs):
             return None
         users, places = inputs["input_ids"].shape
         return forward_costs.total(forward_costs.gpt2(self.backbone.config, users, places), self.ranking_flops(users))

@@ -1,10 +1,10 @@
-"""Users who come back to SASRec: a step over kept keys and values gives what the whole pass gives."""
+"""Users who come back: a step over kept keys and values gives what the whole pass gives."""
 
 import pytest
 import torch
 
-from baselines.one_pass import returning
 from bench.measure import flops
+from models import kept_keys
 from models.catalogue import History
 from tests.tiny import build, catalogue, walks
 
@@ -20,8 +20,18 @@ def before(histories):
     return [History(one.user, one.items[:-1]) for one in histories]
 
 
-def sasrec(max_length=LONGEST, **settings):
-    model = build("sasrec", max_length=max_length, **settings).double()
+KINDS = {
+    "SASRec": ("sasrec", {}),
+    "SASRec, larger": ("sasrec", {"preset": "t5-small"}),
+    "Lite-LLM4Rec": ("lite-llm4rec", {}),
+    "Lite-LLM4Rec, IDs": ("lite-llm4rec", {"item_llm": "ids", "head": "items"}),
+    "Lite-LLM4Rec, instructed": ("lite-llm4rec", {"instruction": "What comes next?"}),
+}
+
+
+def built(max_length=LONGEST, kind="SASRec"):
+    name, settings = KINDS[kind]
+    model = build(name, max_length=max_length, **settings).double()
     model.index(catalogue())
     return model
 
@@ -42,14 +52,13 @@ def queries(model, histories):
     inputs = model.prepare(histories)
     if "before" in inputs:
         keys = inputs["before"].tolist(), inputs["after"].tolist()
-        return model.kept.newest(inputs["input_ids"], inputs["last"], *keys)
-    hidden = model.backbone(input_ids=inputs["input_ids"]).last_hidden_state
-    return hidden[torch.arange(len(hidden)), inputs["last"]]
+        return model.query_from(model.kept.newest(inputs["input_ids"], inputs["last"], *keys))
+    return model.query_of(inputs)
 
 
-@pytest.mark.parametrize("preset", ["compact", "t5-small"])
-def test_one_step_gives_what_the_whole_pass_gives_for_histories_of_all_lengths(preset):
-    model = sasrec(preset=preset)
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_step_gives_what_the_whole_pass_gives_for_histories_of_all_lengths(kind):
+    model = built(kind=kind)
     whole, listed = queries(model, users()), answer(model, users())
     model.remember(before(users()))
     assert (queries(model, users()) - whole).abs().max() < 1e-9
@@ -57,9 +66,10 @@ def test_one_step_gives_what_the_whole_pass_gives_for_histories_of_all_lengths(p
     assert_equal(answer(model, users()), listed)
 
 
-def test_a_chain_of_events_strays_nowhere_and_each_is_one_step():
+@pytest.mark.parametrize("kind", ["SASRec", "Lite-LLM4Rec, instructed"])
+def test_a_chain_of_events_strays_nowhere_and_each_is_one_step(kind):
     items = tuple(range(1, LONGEST + 1))
-    model, other = sasrec(), sasrec()
+    model, other = built(kind=kind), built(kind=kind)
     model.remember([History(0, items[:2])])
     for events in range(3, LONGEST + 1):
         sofar = [History(0, items[:events])]
@@ -68,7 +78,7 @@ def test_a_chain_of_events_strays_nowhere_and_each_is_one_step():
 
 
 def test_a_history_longer_than_is_read_moves_all_positions_and_is_read_whole():
-    model, other = sasrec(), sasrec()
+    model, other = built(), built()
     long = [History(0, tuple(range(1, LONGEST + 4)))]
     model.remember(before(long))
     assert (queries(model, long) - queries(other, long)).abs().max() < 1e-9
@@ -76,9 +86,9 @@ def test_a_history_longer_than_is_read_moves_all_positions_and_is_read_whole():
 
 
 def test_memory_is_bounded_and_who_was_forgotten_is_read_again(monkeypatch):
-    model, other = sasrec(), sasrec()
+    model, other = built(), built()
     model.remember([])
-    monkeypatch.setattr(returning, "KEPT_BYTES", 3 * model.kept.user_bytes)
+    monkeypatch.setattr(kept_keys, "KEPT_BYTES", 3 * model.kept.user_bytes)
     model.kept = None
     model.remember(before(users()))
     assert len(model.kept) == 3
@@ -88,9 +98,9 @@ def test_memory_is_bounded_and_who_was_forgotten_is_read_again(monkeypatch):
 
 
 def test_the_least_recently_used_makes_room(monkeypatch):
-    model = sasrec()
+    model = built()
     model.remember([])
-    monkeypatch.setattr(returning, "KEPT_BYTES", 3 * model.kept.user_bytes)
+    monkeypatch.setattr(kept_keys, "KEPT_BYTES", 3 * model.kept.user_bytes)
     model.kept = None
     first, second, third = (History(user, (user + 1, user + 2, user + 3)) for user in range(3))
     model.remember(before([first, second]))
@@ -102,8 +112,9 @@ def test_the_least_recently_used_makes_room(monkeypatch):
     assert model.kept.users.hits == 2, "the second made room"
 
 
-def test_a_step_computes_less_than_the_whole_and_indexing_forgets():
-    model = sasrec(max_length=40)
+@pytest.mark.parametrize("kind", ["SASRec", "Lite-LLM4Rec"])
+def test_a_step_computes_less_than_the_whole_and_indexing_forgets(kind):
+    model = built(max_length=40, kind=kind)
     long = [History(0, tuple(range(1, 31)))]
     whole = flops.count(lambda: answer(model, long)).total
     model.remember(before(long))
@@ -111,3 +122,21 @@ def test_a_step_computes_less_than_the_whole_and_indexing_forgets():
     model.index(catalogue())
     assert model.kept is None
     assert "users' keys and values" not in model.index_parts
+
+
+@pytest.mark.parametrize("chosen", [{"hierarchy": "flattened"}, {"backbone": "t5-small"}])
+def test_who_cannot_keep_a_history_reads_it_anew(chosen):
+    """Tokens of a flattened history move with each event; an encoder sees every event from every other."""
+    model = build("lite-llm4rec", max_length=LONGEST, **chosen)
+    model.index(catalogue())
+    whole = answer(model, users())
+    model.remember(before(users()))
+    assert model.kept_users() is None
+    assert_equal(answer(model, users()), whole)
+
+
+def test_a_mixture_keeps_nobody():
+    model = build("lite-llm4rec-shortcut", max_length=LONGEST)
+    model.index(catalogue())
+    model.remember(before(users()))
+    assert model.kept_users() is None

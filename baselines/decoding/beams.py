@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,21 @@ from models.serving import Recommendations
 
 
 @dataclass(frozen=True)
+class Past:
+    """Keys and values of tokens that were read before, for a decoder alone.
+
+    Attributes:
+        keys, values: One a layer, [B, P, H, d]; keys are turned to their positions.
+        mask: Which tokens are real, bool [B, P].
+
+    """
+
+    keys: Sequence[Tensor]
+    values: Sequence[Tensor]
+    mask: Tensor
+
+
+@dataclass(frozen=True)
 class Prompt:
     """What B users ask, ready for the model's first layer.
 
@@ -20,11 +36,20 @@ class Prompt:
         embeddings: [B, S, D]; padded on the right for an encoder, on the left for a decoder alone,
             whose generated tokens follow the prompt.
         mask: 1 where they are real, int64 [B, S]; at least once a row.
+        past: What stands before them; for decoders that read on, see `baselines.decoding.decoder`.
+        keep: Told the keys and values of all that was read, `past` included; under the same decoders.
 
     """
 
     embeddings: Tensor
     mask: Tensor
+    past: Past | None = None
+    keep: Callable[[Past], None] | None = None
+
+    @property
+    def places(self) -> int:
+        """Tokens a row, padding and past included."""
+        return self.mask.shape[1] + (0 if self.past is None else self.past.mask.shape[1])
 
     def __len__(self) -> int:
         """Count the users."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from baselines.decoding.attention import attend_masked
-from baselines.decoding.beams import Prompt
+from baselines.decoding.beams import Past, Prompt
 from baselines.decoding.stack import Attend, SearchMemory, Stack, Step, normalise
 from models.phases import phase
 
@@ -25,10 +25,12 @@ class CausalDecoder(Stack):
             tail = model.embed_tokens(forced).expand(users, -1, -1)
             states = torch.cat([prompt.embeddings, tail], dim=1)
             mask = functional.pad(prompt.mask, (0, len(forced)), value=1).bool()
-            places = states.shape[1]
+            mask = mask if prompt.past is None else torch.cat([prompt.past.mask, mask], dim=1)
+            places, read = mask.shape[1], states.shape[1]
             positions = (mask.long().cumsum(1) - 1).clamp(min=0)
             coming = positions[:, -1:] + 1 + torch.arange(depth, device=mask.device)
             rotary = model.rotary_emb(states, torch.cat([positions, coming], dim=1))  # two of [B, P + depth, d]
+            here = tuple(part[:, places - read : places] for part in rotary)
             head_dim = model.layers[0].self_attn.head_dim
             shape = (users, places + room, config.num_key_value_heads, head_dim)
             memory = SearchMemory(
@@ -38,20 +40,35 @@ class CausalDecoder(Stack):
                 mask.new_empty(0, dtype=torch.int64),
                 {"rotary": rotary, "padding": mask},
             )
+            if prompt.past is not None:
+                self._take_in(memory, prompt.past)
             causal = torch.ones(places, places, dtype=torch.bool, device=mask.device).tril()
             itself = torch.eye(places, dtype=torch.bool, device=mask.device)  # padding must see something
-            sees = ((causal & mask[:, None]) | itself)[:, None]  # [B, 1, P, P]
-            here = tuple(part[:, :places] for part in rotary)
+            sees = ((causal & mask[:, None]) | itself)[:, None, -read:]  # [B, 1, S, P]
             for number, layer in enumerate(model.layers):
-                kept = wanted if number == len(model.layers) - 1 else places
+                kept = wanted if number == len(model.layers) - 1 else read
                 inner = normalise(layer.input_layernorm, states)
                 query, key, value = self._project(layer.self_attn, inner, here, kept)
                 self._write(memory, number, key, value)
+                if prompt.past is not None:
+                    key, value = memory.keys[number][:, :places], memory.values[number][:, :places]
                 attended = attend_masked(query, key, value, sees[:, :, -kept:], layer.self_attn.scaling)
                 states = states[:, -kept:] + layer.self_attn.o_proj(attended)
                 states = states + layer.mlp(normalise(layer.post_attention_layernorm, states))
             memory.context = places
+            if prompt.keep is not None:
+                given = prompt.places
+                keys, values = ([part[:, :given] for part in held] for held in (memory.keys, memory.values))
+                prompt.keep(Past(keys, values, mask[:, :given]))
             return normalise(model.norm, states), memory
+
+    @staticmethod
+    def _take_in(memory: SearchMemory, past: Past) -> None:
+        """Put what was read before in front of what will be."""
+        memory.context = past.mask.shape[1]
+        for held, given in ((memory.keys, past.keys), (memory.values, past.values)):
+            for buffer, part in zip(held, given, strict=True):
+                buffer[:, : memory.context] = part
 
     @staticmethod
     def _project(

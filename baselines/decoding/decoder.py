@@ -33,8 +33,10 @@ class TrieDecoder(Decoder):
     Attributes:
         search: Does it.
         cache_bytes: Tells what it holds.
+        reads_on: Whether prompts of a decoder alone may have a past, and be kept as one.
 
     """
 
     search: TrieSearch
     cache_bytes: CacheBytes
+    reads_on: bool = False

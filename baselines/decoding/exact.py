@@ -44,7 +44,7 @@ def exact(
     return run(stack_of(model), prompt, on_device(trie, prompt.mask.device), width, scores, seen_items)
 
 
-EXACT = TrieDecoder(name="exact", search=exact, rung=2, cache_bytes=cache_size.of_pool)
+EXACT = TrieDecoder(name="exact", search=exact, rung=2, cache_bytes=cache_size.of_pool, reads_on=True)
 
 
 def run(stack: Stack, prompt: Prompt, trie: DeviceTrie, width: int, scores: Scores, seen_items: Tensor | None) -> Beams:

@@ -84,7 +84,7 @@ def check_prompt(config: Any, prompt: Prompt, trie: Trie) -> None:
         UserError: See `search`.
 
     """
-    length = prompt.embeddings.shape[1]
+    length = prompt.places
     positions = getattr(config, "max_position_embeddings", None)
     if length == 0:
         raise UserError("a prompt has no tokens: even an empty history needs one")

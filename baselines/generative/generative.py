@@ -93,11 +93,15 @@ class Generative(TrainableRecommender):
 
         A beam search finds at most `serving.beam_width` items.
         """
+        return self.found(self.prompt(inputs), inputs, k)
+
+    def found(self, prompt: Prompt, inputs: BatchFeature, k: int) -> Recommendations:
+        """Search for what users with these prompts take next; see `recommend`."""
         assert self._trie is not None, "index the catalogue first"
         beams = search(
             self._decoder.name,
             self.generator,
-            self.prompt(inputs),
+            prompt,
             self._trie,
             width=self._width if self._decoder.has_beams else k,
             scores=self.serving.scores,

@@ -218,8 +218,9 @@ class SemanticConvergence(WritesCodes):
 
     @torch.no_grad()
     def remember(self, histories: Sequence[History]) -> None:
-        """Make the lists of users anew, from their histories as they are now; nothing where each request searches."""
+        """Make the lists of users anew, from their histories as they are now; else as `WritesCodes.remember` does."""
         if not self._looks_up:
+            super().remember(histories)
             return
         assert self.lists is not None
         assert self.list_scores is not None

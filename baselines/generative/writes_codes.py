@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -15,8 +17,11 @@ from transformers import AutoConfig, BatchFeature, PretrainedConfig
 from transformers.utils.generic import ModelOutput
 
 from baselines.decoding.beams import Prompt
+from baselines.decoding.decoder import TrieDecoder
+from baselines.decoding.stacks import stack_of
 from baselines.generative.every_item import EveryItem, Targets, collate_sequences, sequence_loss
 from baselines.generative.generative import IGNORED, Generative
+from baselines.generative.kept_prompts import KeptPrompts
 from baselines.item_ids.item_tokens import ItemTokens
 from baselines.item_ids.quantisation import Codes
 from models import recommender
@@ -24,9 +29,11 @@ from models.backbones import PRESETS, Role, backbone_config, is_preset, new_back
 from models.catalogue import Catalogue, History
 from models.dropout import drop_residuals, quicken_dropout
 from models.errors import UserError
+from models.kept_keys import NOT_KEPT, Shape
+from models.kept_states import key_of
 from models.ragged import pad
 from models.sequences import Cuts
-from models.serving import SeenItems
+from models.serving import KeptUsers, Recommendations, SeenItems
 from models.trainable import Examples
 
 SPECIAL = 3
@@ -34,6 +41,9 @@ SPECIAL = 3
 
 NOTHING = 2
 """The token of an empty history."""
+
+READ = 64
+"""Histories that `remember` reads at a time."""
 
 
 class Settings(recommender.Settings):
@@ -97,12 +107,17 @@ class WritesCodes(Generative):
     """A generative recommender that reads and writes items as a few codes each.
 
     Shapes: B users, S prompt tokens, T codes. A subclass chooses the codes: it calls `with_codes` when it is built.
+
+    Attributes:
+        kept: Keys and values of users who may come back; None before anybody is remembered.
+
     """
 
     settings_type: ClassVar[type[Settings]]
     config_class: type[CodesConfig] = CodesConfig
     config: CodesConfig
     settings: Settings
+    kept: KeptPrompts | None = None
 
     def __init__(self, config: CodesConfig) -> None:
         super().__init__(config)
@@ -206,12 +221,101 @@ class WritesCodes(Generative):
         prompt = Prompt(self.backbone.get_input_embeddings()(input_ids), attention_mask)
         return ModelOutput(loss=self.token_losses(prompt, labels).sum() / (labels != IGNORED).sum())
 
+    def index(self, catalogue: Catalogue) -> None:
+        """Build the trie, and forget all users; see `Generative.index`."""
+        super().index(catalogue)
+        self.forget()
+
+    def kept_users(self) -> KeptUsers | None:
+        """See `models.recommender.Recommender.kept_users`."""
+        return None if self.kept is None else self.kept.users
+
+    def forget(self) -> None:
+        """See `models.recommender.Recommender.forget`."""
+        self.kept = None
+
+    @property
+    def index_parts(self) -> dict[str, int]:
+        """Bytes of the trie, and of users' keys and values once any are kept."""
+        return super().index_parts | ({} if self.kept is None else {"users' keys and values": self.kept.bytes})
+
+    def _new_kept(self) -> KeptPrompts | None:
+        """Return room for users; None where an encoder reads, or where the decoder does not read on."""
+        decoder = self._decoder
+        if self.backbone.config.is_encoder_decoder or not (isinstance(decoder, TrieDecoder) and decoder.reads_on):
+            return None
+        most = bool(self.settings.user_tokens) + self.settings.max_history * self.config.levels
+        return KeptPrompts(Shape.of(self.backbone.config, most), next(self.backbone.parameters()))
+
+    @torch.inference_mode()
+    def remember(self, histories: Sequence[History]) -> None:
+        """Read histories and keep their keys and values; see `models.recommender.Recommender.remember`."""
+        kept = self.kept = self.kept or self._new_kept()
+        if kept is None:
+            return
+        for start in range(0, len(histories), READ):
+            part = histories[start : start + READ]
+            keys = self._keys(part, newest=True).tolist()
+            batch = {name: value.to(self.device) for name, value in self._pad(list(map(self.request, part))).items()}
+            prompt = self.prompt(BatchFeature(batch))
+            nothing = prompt.mask.new_empty(0)
+            kept_prompt = replace(prompt, keep=partial(kept.keep, keys))
+            stack_of(self.generator).begin(kept_prompt, nothing, depth=0, room=0)
+
+    def _keys(self, histories: Sequence[History], *, newest: bool) -> Tensor:
+        """Return the key int64 [B] of each prompt, with its newest item or without it."""
+        keys = []
+        for history in histories:
+            items = history.items if newest else history.items[:-1]
+            kept = len(items) > 0 and len(history.items) <= self.settings.max_history
+            keys.append(key_of((*self.opening(history.user), *items)) if kept else NOT_KEPT)
+        return torch.tensor(keys)
+
     def prepare(self, histories: Sequence[History]) -> BatchFeature:
-        """Write and pad the prompts; with seen items removed also ``seen_items`` [B, H]."""
+        """Write and pad the prompts; with seen items removed also ``seen_items`` [B, H].
+
+        Once users are remembered, two columns more: ``before`` and ``after`` int64 [B], the keys of each prompt
+        without its newest item and with it.
+        """
         batch = self._pad([self.request(history) for history in histories])
         if self.serving.seen is SeenItems.REMOVE:
             batch["seen_items"] = pad([history.items for history in histories])
+        if self.kept is not None:
+            batch["before"] = self._keys(histories, newest=False)
+            batch["after"] = self._keys(histories, newest=True)
         return BatchFeature(batch)
+
+    def recommend(self, inputs: BatchFeature, k: int) -> Recommendations:
+        """Search the trie; behind what is kept of remembered users, of whom the newest item alone is read."""
+        if self.kept is None or "before" not in inputs:
+            return super().recommend(inputs, k)
+        met = self.kept.meet(inputs["before"].tolist())
+        users, device = len(met), inputs["input_ids"].device
+        items = torch.zeros(users, k, dtype=torch.int64, device=device)
+        scores = torch.zeros(users, k, device=device)
+        for known in (True, False):
+            rows = torch.tensor([row for row in range(users) if met[row] is known], device=device, dtype=torch.int64)
+            if len(rows):
+                asked = BatchFeature({name: value[rows] for name, value in inputs.items()})
+                found = self.found(self._continued(asked) if known else self._kept_prompt(asked), asked, k)
+                items[rows], scores[rows] = found.items, found.scores
+        return Recommendations(items, scores)
+
+    def _kept_prompt(self, inputs: BatchFeature) -> Prompt:
+        """Return whole prompts, which are kept once they are read."""
+        assert self.kept is not None
+        return replace(self.prompt(inputs), keep=partial(self.kept.keep, inputs["after"].tolist()))
+
+    def _continued(self, inputs: BatchFeature) -> Prompt:
+        """Return the newest items' tokens behind what is kept."""
+        assert self.kept is not None
+        whole, levels = self._kept_prompt(inputs), self.config.levels
+        past = self.kept.past(inputs["before"].tolist(), whole.mask.sum(1) - levels)
+        return replace(whole, embeddings=whole.embeddings[:, -levels:], mask=whole.mask[:, -levels:], past=past)
+
+    def forward_flops(self, inputs: BatchFeature) -> int | None:
+        """Add up a prompt's pass; None for remembered users, whose steps differ in length."""
+        return None if self.kept is not None and "before" in inputs else super().forward_flops(inputs)
 
     def prompt(self, inputs: BatchFeature) -> Prompt:
         """Embed the prompt's tokens."""

@@ -74,13 +74,15 @@ class Work:
 
     @property
     def trained(self) -> bool:
-        """Whether the weights are there, made by just this recipe."""
+        """Whether the weights are there, made by just this recipe in as many minutes or more."""
         if not self.trains:
             return True
         try:
-            return checkpoints.read_card(self.folder).recipe == self.recipe
+            made_by = checkpoints.read_card(self.folder).recipe
         except UserError:
             return False
+        least = self.recipe.max_minutes
+        return made_by.max_minutes >= least and made_by.model_copy(update={"max_minutes": least}) == self.recipe
 
     def studies(self, path: Path) -> Studies | None:
         """Return what is kept of these weights at `path`; None where it is missing, damaged or of other weights."""

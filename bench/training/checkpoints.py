@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from transformers.utils import logging
 
 from bench.data.dataset import Dataset
@@ -69,6 +70,15 @@ class Card(BaseModel):
     files: dict[str, str] = {}
     training: dict[str, str | int | float | bool | None] = {}
     curve: tuple[CurvePoint, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _what_older_versions_called_so(cls, values: Any) -> Any:
+        serving = values.get("validation") if isinstance(values, dict) else None
+        if not isinstance(serving, dict) or "captured" not in serving:
+            return values
+        now = {name: value for name, value in serving.items() if name != "captured"}
+        return values | {"validation": now | {"compiled": serving["captured"]}}
 
     @property
     def ending(self) -> Ending | None:

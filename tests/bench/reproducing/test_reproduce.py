@@ -315,11 +315,17 @@ def test_suites_that_reproduce_nothing_are_refused(name):
 def test_weights_of_another_recipe_are_trained_again(ran):
     whole = plan(only=["sasrec"])
     work = whole.work[0]
-    assert CliRunner().invoke(train.app, ["sasrec", "--max-minutes", "0.02", "--out", str(work.folder)]).exit_code == 0
+    assert CliRunner().invoke(train.app, ["sasrec", "--max-minutes", "0.005", "--out", str(work.folder)]).exit_code == 0
     assert not work.trained
     Steps(whole, options(), print).run_all(1)
     trained = next(argv for argv in ran if argv[0] == "bench.train" and str(work.folder) in argv)
     assert "--again" in trained
+    assert work.trained
+
+
+def test_weights_that_had_more_minutes_are_as_good():
+    work = plan(only=["sasrec"]).work[0]
+    assert CliRunner().invoke(train.app, ["sasrec", "--max-minutes", "0.02", "--out", str(work.folder)]).exit_code == 0
     assert work.trained
 
 

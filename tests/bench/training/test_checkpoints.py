@@ -18,6 +18,7 @@ from bench.training.checkpoints import CARD, Card
 from bench.training.recipes import resolve
 from models.errors import UserError
 from models.origins import origin
+from models.serving import Serving
 from tests.tiny import build, dataset
 
 ROOT = Path(__file__).parents[3]
@@ -268,3 +269,8 @@ def test_a_checkpoints_folder_is_known_by_settings_and_data(tmp_path, monkeypatc
 def test_a_missing_or_unfinished_checkpoint_says_what_to_do(tmp_path):
     with pytest.raises(UserError, match=r"is no checkpoint: there is no card\.json; train one with"):
         checkpoints.load(tmp_path)
+
+
+def test_a_card_from_before_compiled_had_its_name_is_read(folder):
+    change_card(folder, validation={"seen": "remove", "captured": True})
+    assert checkpoints.read_card(folder).validation == Serving(compiled=True)

@@ -74,15 +74,18 @@ class Work:
 
     @property
     def trained(self) -> bool:
-        """Whether the weights are there, made by just this recipe in as many minutes or more."""
+        """Whether the weights are there, made by just this recipe in as many minutes or more, or in all it needs."""
         if not self.trains:
             return True
         try:
-            made_by = checkpoints.read_card(self.folder).recipe
+            card = checkpoints.read_card(self.folder)
         except UserError:
             return False
-        least = self.recipe.max_minutes
-        return made_by.max_minutes >= least and made_by.model_copy(update={"max_minutes": least}) == self.recipe
+        took, least = card.training.get("seconds"), self.recipe.max_minutes
+        in_time = isinstance(took, (int, float)) and took < 60 * card.recipe.max_minutes
+        if card.recipe.max_minutes < least and not in_time:
+            return False
+        return card.recipe.model_copy(update={"max_minutes": least}) == self.recipe
 
     def studies(self, path: Path) -> Studies | None:
         """Return what is kept of these weights at `path`; None where it is missing, damaged or of other weights."""

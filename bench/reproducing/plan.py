@@ -111,7 +111,7 @@ class Plan:
         work: First all first seeds, so that a run that is cut short has something of everything.
         datasets: By what the suite calls them.
         kept: Results of earlier runs that are not made again, times of whole datasets only.
-        decoder: Ranks all users of generative recommenders.
+        decoder: Ranks all users of the recommenders that have it.
 
     """
 
@@ -123,6 +123,13 @@ class Plan:
     datasets: dict[str, Dataset]
     kept: Kept
     decoder: str = DECODER
+
+    def decoder_of(self, work: Work) -> str | None:
+        """Return what ranks all users of a recommender: where it does not have the plan's decoder, its first one."""
+        own = registry.load(work.entry.name).decoders
+        if not own:
+            return None
+        return self.decoder if self.decoder in own else next(iter(work.entry.decoders or own))
 
     def leaks(self, dataset: Dataset) -> Path:
         """Return where the probes of a dataset's numberings go; a dataset loaded otherwise has another place."""
@@ -209,8 +216,8 @@ class Plan:
 
     def _variant(self, work: Work) -> str:
         """Return what records call a piece of work."""
-        decoders = [self.decoder] if registry.load(work.entry.name).decoders else []
-        entry = work.entry.model_copy(update={"settings": work.chosen, "decoders": decoders})
+        decoder = self.decoder_of(work)
+        entry = work.entry.model_copy(update={"settings": work.chosen, "decoders": [decoder] if decoder else []})
         device, dataset = torch.device("cpu"), work.dataset.name
         served = cases.servings(entry, self.suite, dataset, {}, device, untrained=False)[0]
         sizes = {"device": str(device), "dtype": "float32", "batch_size": 1, "k": self.suite.k, "threads": 1}

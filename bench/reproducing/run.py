@@ -22,7 +22,6 @@ from bench.records import store
 from bench.records.studies import BeamStudy, Evaluation, LeakProbe, ShortcutProbe, Studies
 from bench.reproducing.plan import Plan, Work, read_part
 from bench.training.checkpoints import CARD
-from models import registry
 
 Signed = TypeVar("Signed", Evaluation, BeamStudy, LeakProbe, ShortcutProbe)
 
@@ -175,12 +174,11 @@ class Steps:
             argv = ["bench.train", work.entry.name, *source, *named, *threads, "--out", str(work.folder)]
             argv += ["--again"] if (work.folder / CARD).exists() else []  # by another recipe
             argv += ["--max-minutes", repr(work.recipe.max_minutes)]
-            argv += ["--decoder", self.plan.decoder] if self._generates(work) else []
+            argv += self._decoder(work)
             self._command(f"training {work.name}", argv, log)
         if work.studies(work.results) is None:
             whom = [str(work.folder)] if work.trains else [work.entry.name]
-            decoder = ["--decoder", self.plan.decoder] if self._generates(work) else []
-            argv = ["bench.evaluate", *whom, *source, *decoder, *threads, "--out", str(work.results)]
+            argv = ["bench.evaluate", *whom, *source, *self._decoder(work), *threads, "--out", str(work.results)]
             self._command(f"evaluating {work.name}", argv, log)
         if work.beams is not None and not self._beams_studied(work, work.beams):
             argv = ["bench.beams", str(work.folder), *source, "--users", str(self.options.beam_users), *threads]
@@ -194,9 +192,9 @@ class Steps:
     def _data(self, source: str) -> list[str]:
         return ["--dataset", source, "--min-count", str(self.plan.suite.min_count)]
 
-    @staticmethod
-    def _generates(work: Work) -> bool:
-        return bool(registry.load(work.entry.name).decoders)
+    def _decoder(self, work: Work) -> list[str]:
+        decoder = self.plan.decoder_of(work)
+        return [] if decoder is None else ["--decoder", decoder]
 
     def _command(self, what: str, argv: Sequence[str], log: str, *, timed: bool = True) -> None:
         """Run one command to its end.

@@ -126,6 +126,17 @@ def test_a_suite_says_how_long_each_trains_what_ranks_on_a_gpu_and_whether_leaks
     assert [argv[0] for argv in ran] == ["bench.evaluate"]
 
 
+def test_all_users_are_ranked_by_a_decoder_that_the_recommender_has():
+    """Not all know beams: a diffusion is ranked by the first of its own, or by the first that the suite names."""
+    more = '[[recommenders]]\nname = "deftrec"\n[[recommenders]]\nname = "deftrec"\ndecoders = ["guided"]\n'
+    Path("tiny.toml").write_text(SUITE + more.replace('name = "deftrec"\ndec', 'name = "deftrec"\nseeds = [1]\ndec'))
+    whole = plan()
+    decoders = {(work.entry.name, work.chosen["seed"]): whole.decoder_of(work) for work in whole.work}
+    assert decoders["p5", 0] == "exact"
+    assert (decoders["deftrec", 0], decoders["deftrec", 1]) == ("ddpm", "guided")
+    assert decoders["popularity", 0] is None
+
+
 def test_everything_is_trained_evaluated_and_studied_once(ran):
     whole, said = plan(), []
     steps = Steps(whole, options(), said.append)

@@ -57,6 +57,7 @@ def search(
     """
     if decoder not in DECODERS:
         raise UserError(f"there is no decoder {decoder!r}: use one of {', '.join(DECODERS)}")
+    assert prompt.past is None or DECODERS[decoder].reads_on, f"{decoder} would not see what was read before"
     check_prompt(model.config, prompt, trie)
     check_ends(model.config, trie)
     return DECODERS[decoder].search(model, prompt, trie, width=width, scores=scores, seen_items=seen_items)

@@ -19,7 +19,7 @@ from torch import Tensor
 from transformers import BatchFeature, DynamicCache, PretrainedConfig
 
 from models.catalogue import History
-from models.kept_states import KeptStates, key_of
+from models.kept_states import KeepsUsers, KeptStates, key_of
 from models.phases import phase
 from models.ranking.inner_product import InnerProduct
 from models.serving import KeptUsers, Recommendations
@@ -93,7 +93,7 @@ class KeptKeys:
     @property
     def users(self) -> KeptUsers:
         """What is kept, and how often it was of use."""
-        return KeptUsers(self.user_bytes, self._states.hits, self._states.asked)
+        return self._states.users
 
     @property
     def bytes(self) -> int:
@@ -182,7 +182,7 @@ class KeptKeys:
             self._states.keep([keys[place] for place in places], [keys_values[places]])
 
 
-class Returning(InnerProduct):
+class Returning(KeepsUsers, InnerProduct):
     """Ranks by the newest event's hidden state, and keeps keys and values of the users it was told to remember.
 
     Its `index` ends with `forget`, since other item vectors make other keys.
@@ -205,19 +205,6 @@ class Returning(InnerProduct):
     def query_from(self, hidden: Tensor) -> Tensor:
         """Return what items are scored against, given the newest events' hidden states; both [B, D]."""
         return hidden
-
-    def kept_users(self) -> KeptUsers | None:
-        """See `models.recommender.Recommender.kept_users`."""
-        return None if self.kept is None else self.kept.users
-
-    def forget(self) -> None:
-        """See `models.recommender.Recommender.forget`."""
-        self.kept = None
-
-    @property
-    def index_parts(self) -> dict[str, int]:
-        """Bytes of the users' keys and values, once any are kept, beside what ranking needs."""
-        return super().index_parts | ({} if self.kept is None else {"users' keys and values": self.kept.bytes})
 
     @torch.inference_mode()
     def remember(self, histories: Sequence[History]) -> None:

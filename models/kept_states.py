@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+
+from models.recommender import Recommender
+from models.serving import KeptUsers
 
 
 def key_of(items: tuple[int, ...]) -> int:
@@ -49,6 +53,11 @@ class KeptStates:
         return there
 
     @property
+    def users(self) -> KeptUsers:
+        """What is kept, and how often it was of use."""
+        return KeptUsers(self.row_bytes, self.hits, self.asked)
+
+    @property
     def row_bytes(self) -> int:
         """Bytes of one row."""
         return self.bytes // self._most
@@ -80,3 +89,29 @@ class KeptStates:
             row = len(self._rows) if len(self._rows) < self._most else self._rows.popitem(last=False)[1]
         self._rows[key] = row
         return row
+
+
+class KeepsUsers(Recommender):
+    """Keeps something of the users it was told to remember; its `index` ends with `forget`.
+
+    Attributes:
+        kept: What is kept, with `users` and `bytes`; None before anybody is remembered.
+        kept_name: What it is, as records call its bytes.
+
+    """
+
+    kept: Any = None
+    kept_name: ClassVar[str] = "users' keys and values"
+
+    def kept_users(self) -> KeptUsers | None:
+        """See `models.recommender.Recommender.kept_users`."""
+        return None if self.kept is None else self.kept.users
+
+    def forget(self) -> None:
+        """See `models.recommender.Recommender.forget`."""
+        self.kept = None
+
+    @property
+    def index_parts(self) -> dict[str, int]:
+        """Bytes of what is kept, once anything is, beside all else that is indexed."""
+        return super().index_parts | ({} if self.kept is None else {self.kept_name: self.kept.bytes})

@@ -38,7 +38,7 @@ class KeptPrompts:
     @property
     def users(self) -> KeptUsers:
         """What is kept, and how often it was of use."""
-        return KeptUsers(self.user_bytes, self._states.hits, self._states.asked)
+        return self._states.users
 
     @property
     def bytes(self) -> int:

@@ -30,10 +30,10 @@ from models.catalogue import Catalogue, History
 from models.dropout import drop_residuals, quicken_dropout
 from models.errors import UserError
 from models.kept_keys import NOT_KEPT, Shape
-from models.kept_states import key_of
+from models.kept_states import KeepsUsers, key_of
 from models.ragged import pad
 from models.sequences import Cuts
-from models.serving import KeptUsers, Recommendations, SeenItems
+from models.serving import Recommendations, SeenItems
 from models.trainable import Examples
 
 SPECIAL = 3
@@ -103,7 +103,7 @@ class CodesConfig(PretrainedConfig):
         super().__init__(**kwargs)
 
 
-class WritesCodes(Generative):
+class WritesCodes(KeepsUsers, Generative):
     """A generative recommender that reads and writes items as a few codes each.
 
     Shapes: B users, S prompt tokens, T codes. A subclass chooses the codes: it calls `with_codes` when it is built.
@@ -225,19 +225,6 @@ class WritesCodes(Generative):
         """Build the trie, and forget all users; see `Generative.index`."""
         super().index(catalogue)
         self.forget()
-
-    def kept_users(self) -> KeptUsers | None:
-        """See `models.recommender.Recommender.kept_users`."""
-        return None if self.kept is None else self.kept.users
-
-    def forget(self) -> None:
-        """See `models.recommender.Recommender.forget`."""
-        self.kept = None
-
-    @property
-    def index_parts(self) -> dict[str, int]:
-        """Bytes of the trie, and of users' keys and values once any are kept."""
-        return super().index_parts | ({} if self.kept is None else {"users' keys and values": self.kept.bytes})
 
     def _new_kept(self) -> KeptPrompts | None:
         """Return room for users; None where an encoder reads, or where the decoder does not read on."""

@@ -31,13 +31,13 @@ from models.catalogue import Catalogue, History
 from models.dropout import Dropout
 from models.errors import UserError
 from models.item_scored import ItemScored
-from models.kept_states import KeptStates, key_of
+from models.kept_states import KeepsUsers, KeptStates, key_of
 from models.losses import binary_cross_entropy, catalogue_cross_entropy
 from models.padding import PADDING
 from models.phases import phase
 from models.ragged import pad
 from models.sequences import Windows, collate_windows, negatives_outside, request_batch
-from models.serving import KeptUsers, Recommendations
+from models.serving import Recommendations
 from models.spoken import Spoken
 from models.state_space import PATH, State, StateSpace
 
@@ -94,7 +94,7 @@ class RecMambaConfig(PretrainedConfig):
         super().__init__(**kwargs)
 
 
-class RecMamba(ItemScored):
+class RecMamba(KeepsUsers, ItemScored):
     """See the module's docstring. Shapes: B users, S events, D width, n items."""
 
     settings_type = Settings
@@ -102,6 +102,7 @@ class RecMamba(ItemScored):
     config_class = RecMambaConfig
     config: RecMambaConfig
     kept: KeptStates | None = None
+    kept_name = "users' states"
 
     def __init__(self, config: RecMambaConfig) -> None:
         super().__init__(config)
@@ -168,20 +169,7 @@ class RecMamba(ItemScored):
     def index(self, catalogue: Catalogue) -> None:
         """Check the catalogue, and forget all users."""
         super().index(catalogue)
-        self.kept = None
-
-    def kept_users(self) -> KeptUsers | None:
-        """See `models.recommender.Recommender.kept_users`."""
-        return None if self.kept is None else KeptUsers(self.kept.row_bytes, self.kept.hits, self.kept.asked)
-
-    def forget(self) -> None:
-        """See `models.recommender.Recommender.forget`."""
-        self.kept = None
-
-    @property
-    def index_parts(self) -> dict[str, int]:
-        """Bytes of the users' states, once any are kept."""
-        return {} if self.kept is None else {"users' states": self.kept.bytes}
+        self.forget()
 
     @torch.inference_mode()
     def remember(self, histories: Sequence[History]) -> None:

@@ -7,6 +7,7 @@ from bench.measure import flops
 from bench.measure.subject import Subject
 from models.catalogue import History
 from models.errors import UserError
+from models.serving import Serving
 from tests.tiny import ITEMS, build, catalogue, walks
 
 CPU = torch.device("cpu")
@@ -157,3 +158,13 @@ def first_of(found):
 
 def test_how_the_state_space_is_computed_stands_beside_the_results():
     assert "without a fused kernel" in build("recmamba").labels[0]
+
+
+def test_the_bytes_of_a_ranker_are_told_beside_those_of_states():
+    model = build("recmamba")
+    model.serving = Serving(ranker="int8-rescored")
+    model.index(catalogue())
+    ranked = model.index_parts
+    assert ranked["int8-rescored"] > 0
+    model.remember(before(users()))
+    assert model.index_parts == ranked | {"users' states": model.kept.bytes}

@@ -41,7 +41,7 @@ class Option:
 OPTIONS = (
     Option("--slo", "slo", "10ms|50ms|80ms@p99|...", "Limit on latency and the percentile that keeps it."),
     Option("--rate", "rate", "N", "Requests a second. Default: look for the highest rate that keeps the objective."),
-    Option("--workers", "workers", "N", "Processes that answer on a CPU. Default: one a core."),
+    Option("--workers", "workers", "N", "Processes that answer on a CPU. Default: all cores but one."),
     Option("--window-ms", "windows_ms", "MS", "How long a batch may wait to be filled; may be repeated.", several=True),
     Option("--largest-batch", "largest_batches", "N", "Most users answered together; may be repeated.", several=True),
     Option("--load-seconds", "seconds", "SECONDS", "How long requests arrive in one trial. Default: 10."),

@@ -61,7 +61,7 @@ class Offered(Model):
         windows_ms: How long a batch may wait to be filled, counted from its oldest request; where there are several,
             the search takes the best.
         largest_batches: Most users that are answered together; see `windows_ms`.
-        workers: Processes with one thread each on a CPU; 1 on a GPU. None takes one a core.
+        workers: Processes with one thread each on a CPU; 1 on a GPU. None takes one a core, but for one.
         seconds: How long requests arrive in one trial, at most.
         seeds: How many draws of arrivals the highest rate is found with.
         search_s: When the search for the highest rate begins no further trial.

@@ -56,9 +56,12 @@ class Served(Scenario):
     """Asks each case as a service; see `bench.service.service`."""
 
     def offered(self, asked: Offered, device: torch.device) -> Offered | None:
-        """See `Scenario.offered`: one worker a core where nothing is said, and one on a GPU."""
-        cores = os.cpu_count() or 1
-        return asked.model_copy(update={"workers": 1 if device.type == "cuda" else asked.workers or cores})
+        """See `Scenario.offered`: a core is left to the client where nothing is said; one worker on a GPU.
+
+        Workers on every core would make the client wait for a turn, and it would send too late.
+        """
+        spare = max(1, (os.cpu_count() or 1) - 1)
+        return asked.model_copy(update={"workers": 1 if device.type == "cuda" else asked.workers or spare})
 
     @abstractmethod
     def tried(self, session: Session) -> Tried:

@@ -81,11 +81,13 @@ def test_a_worker_that_ends_and_one_that_hangs_are_rows_and_the_next_case_is_ser
     assert found["answers"].load.trials[0].answered > 50
 
 
-def test_a_trace_without_a_file_is_refused_and_workers_are_one_a_core_or_one_a_gpu(monkeypatch):
+def test_a_trace_without_a_file_is_refused_and_workers_leave_a_core_to_the_client(monkeypatch):
     with pytest.raises(UserError, match="--arrivals FILE"):
         SCENARIOS["trace"].offered(Offered(), CPU)
     monkeypatch.setattr("os.cpu_count", lambda: 6)
     workers = {device: SCENARIOS["open"].offered(Offered(), torch.device(device)).workers for device in ("cpu", "cuda")}
-    assert workers == {"cpu": 6, "cuda": 1}
+    assert workers == {"cpu": 5, "cuda": 1}
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    assert SCENARIOS["open"].offered(Offered(), CPU).workers == 1
     assert SCENARIOS["closed"].offered(Offered(), CPU) is None
     assert issubclass(type(SCENARIOS["open"]), Served)

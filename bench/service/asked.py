@@ -18,7 +18,8 @@ class Ask:
         arrivals: When each request is to be sent, in seconds from the start.
         first: Number of the first request.
         slo: What decides.
-        early: Whether to stop when the objective is decided, or more arrives than can be answered.
+        early: Whether to stop when the objective is missed. It is kept only by a whole trial: near the highest rate
+            queues take seconds to form.
         drain_s: How long after the last arrival answers are waited for.
         hang_s: After how long without any answer the service hangs.
 

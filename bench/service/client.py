@@ -19,16 +19,16 @@ import numpy as np
 from bench.records.load import Verdict
 from bench.service.asked import Ask, Heard, judged_of
 from bench.service.wire import HELLO, REQUEST, Messages, answer_type
-from bench.statistics.objectives import BEYOND, judge
+from bench.statistics.objectives import judge
 
 LEAD_S = 0.05
 """From now to the start of a trial."""
 
 LOOK_S = 0.1
-"""How often the client looks whether the trial is decided."""
+"""How often the client looks whether the objective is missed."""
 
 LEAST_S = 2.0
-"""A trial is not decided earlier: at first no queue has formed."""
+"""An objective is not missed earlier: at first answers may be slow."""
 
 RISES, RISE_S, RISE_REQUESTS = 5, 0.5, 20
 """More arrives than can be answered where requests in flight and latency have risen so many times one after the
@@ -126,14 +126,14 @@ class Running:
         self._start = time.monotonic() + LEAD_S
         self._sent = self._answered = 0
         self._news = self._looked = 0.0
-        self._decided = False
+        self._missed = False
 
     def _now(self) -> float:
         return time.monotonic() - self._start
 
     def over(self) -> bool:
         """Tell whether nothing more is to be sent or waited for."""
-        if self._decided or self._heard.lost or self._heard.saturated:
+        if self._missed or self._heard.lost or self._heard.saturated:
             return True
         if self._sent < len(self._task.arrivals):
             return False
@@ -179,16 +179,14 @@ class Running:
         self._news = now
 
     def look(self) -> None:
-        """See now and then whether the trial is decided, or more arrives than can be answered."""
+        """See now and then whether the objective is missed, or more arrives than can be answered."""
         now, task = self._now(), self._task
         if now - self._looked < LOOK_S:
             return
         self._looked = now
         if task.early and (now > LEAST_S or self._sent == len(task.arrivals)):
             judged, misses = judged_of(self._heard, task.slo, self._sent, now)
-            decided = judge(task.slo, judged, misses)
-            told = self._answered * task.slo.allowed >= BEYOND - 1e-9
-            self._decided = decided is Verdict.MISSED or (decided is Verdict.MET and told)
+            self._missed = judge(task.slo, judged, misses) is Verdict.MISSED
         self._heard.saturated = self._trend.look(self._heard, self._sent, self._sent - self._answered, now)
 
     def ended(self) -> Heard:

@@ -38,7 +38,7 @@ class Batching:
 
 
 Run = Callable[[float, int, Batching], Trial]
-"""Tries a rate with a seed of arrivals, and ends as soon as the objective is decided."""
+"""Tries a rate with a seed of arrivals, and ends as soon as the objective is missed."""
 
 
 @dataclass
@@ -78,7 +78,11 @@ class Search:
             if self._kept(rough * ROUGH, 0, other):
                 best = other
                 rough = self._highest(best, 0, rough * ROUGH, step=ROUGH, within=ROUGH) or rough * ROUGH
-        rates = [rate for seed in range(self.offered.seeds) if (rate := self._of_seed(best, seed, rough)) is not None]
+        rates: list[float] = []
+        for seed in range(self.offered.seeds):
+            near, step = (rates[-1], FINE) if rates else (rough, ROUGH)
+            rate = None if self.time_is_up() else self._highest(best, seed, near, step=step, within=FINE)
+            rates += [] if rate is None else [rate]
         return self._peak(best, rates or [rough], refined=bool(rates))
 
     def _peak(self, best: Batching, rates: list[float], *, refined: bool) -> Peak:
@@ -115,9 +119,6 @@ class Search:
     def _with(best: Batching, change: Batching) -> Batching:
         window_ms = best.window_ms if change.window_ms < 0 else change.window_ms
         return Batching(window_ms, best.largest if change.largest < 0 else change.largest)
-
-    def _of_seed(self, best: Batching, seed: int, near: float) -> float | None:
-        return None if self.time_is_up() else self._highest(best, seed, near, step=ROUGH, within=FINE)
 
     def _highest(self, batching: Batching, seed: int, start: float, *, step: float, within: float) -> float | None:
         return highest(
@@ -168,7 +169,7 @@ def highest(
             high, rate = rate, rate / step
         if rate < least or time_is_up():
             break
-    while low and high / low > within and not time_is_up():
+    while low and high / low > within * (1 + 1e-9) and not time_is_up():
         middle = math.sqrt(low * high)
         low, high = (middle, high) if kept(middle) else (low, middle)
     return low or None

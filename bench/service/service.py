@@ -6,9 +6,9 @@
     (its own process)      └──────────────▶ worker 2: ...
 
 On a CPU each worker is a process with one thread, forked from the warm one, so that weights are there once and no
-interpreter waits for another. On a GPU one worker serves, in threads of this process: the host takes and prepares
-the next batch while the device answers this one. No web server stands before it: what it would add is the same for
-all recommenders.
+interpreter waits for another. Workers and client have cores of their own where there are more cores than workers. On
+a GPU one worker serves, in threads of this process: the host takes and prepares the next batch while the device
+answers this one. No web server stands before it: what it would add is the same for all recommenders.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class Service:
         self._asked = 0
         shared = np.frombuffer(mmap.mmap(-1, 16), np.float64)
         self.rules = Rules(shared)
+        self._cores = [] if self.pipelined or sys.platform != "linux" else sorted(os.sched_getaffinity(0))
         self._open: list[int] = []
         self._processes: list[BaseProcess] = []
         self._client: subprocess.Popen[bytes] | None = None
@@ -124,7 +125,7 @@ class Service:
             slo: What a trial may end by.
             window_s: How long a batch may wait to be filled.
             largest: Most users of a batch.
-            early: Whether to end when the objective is decided.
+            early: Whether to end when the objective is missed.
 
         Raises:
             WorkerDiedError: A worker or the client ended.
@@ -178,6 +179,8 @@ class Service:
             start_new_session=True,  # Ctrl-C is for whoever measures
         )
         theirs.close()
+        if rest := self._cores[self.workers :]:
+            os.sched_setaffinity(process.pid, rest)
         return ours, process
 
     def number(self, count: int) -> int:
@@ -200,7 +203,10 @@ class Service:
             reads, writes = os.pipe()
             self._open.append(reads)
             closed = [self._requests, self._said, reads]
-            process = context.Process(target=alone, args=(self._worker(writes, turn), closed), kwargs={"threads": 1})
+            work = self._worker(writes, turn)
+            process = context.Process(
+                target=alone, args=(work, closed), kwargs={"threads": 1, "cores": self._cores[: self.workers]}
+            )
             process.start()
             os.close(writes)
             self._processes.append(process)

@@ -66,7 +66,7 @@ class Session:
         return time.monotonic() - self.began > self.offered.search_s
 
     def briefly(self, rate: float, seed: int, batching: Batching) -> Trial:
-        """Try a rate until the objective is decided; what an interrupted run tried is not tried again."""
+        """Try a rate, at most until the objective is missed; what an interrupted run tried is not tried again."""
         key = [self.service.subject.name, rate, seed, batching.window_ms, batching.largest]
         if (recalled := self.recall(key)) is not None:
             return Trial.model_validate(recalled)
@@ -107,7 +107,7 @@ class Session:
             batching: How batches are formed.
             rate: What `arrivals` were drawn with.
             seed: See `rate`.
-            early: Whether to end when the objective is decided.
+            early: Whether to end when the objective is missed.
 
         """
         what = f"{len(arrivals):,} requests at once" if rate is None else f"{rate:.3g} requests a second"

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,13 +159,14 @@ def filled_up(histories: list[History]) -> list[History]:
     return histories + histories[-1:] * (size - len(histories))
 
 
-def alone(worker: Worker, closed: list[int], *, threads: int) -> None:
+def alone(worker: Worker, closed: list[int], *, threads: int, cores: Sequence[int] = ()) -> None:
     """Serve in this process, which was forked for it and ends with the one that forked it.
 
     Args:
         worker: Whose turn it is.
         closed: What others read or write, so that an end is seen as one.
         threads: CPU threads to compute with.
+        cores: Where it runs; anywhere where none is named.
 
     """
     if sys.platform == "linux":
@@ -173,5 +174,7 @@ def alone(worker: Worker, closed: list[int], *, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for place in closed:
         os.close(place)
+    if cores:
+        os.sched_setaffinity(0, cores)
     torch.set_num_threads(threads)
     worker.serve(pipelined=False)

@@ -239,9 +239,12 @@ def _teach(
 
 
 def _pretrain(model: TrainableRecommender, histories: Sequence[History], args: Arguments, run: Path) -> None:
-    """Let a recommender learn what comes before the loop, and note how long that took."""
+    """Let a recommender learn what comes before the loop, and note how long that took.
+
+    Autocast keeps no casts of weights here: these would be those of the first step until all steps are done.
+    """
     started = time.monotonic()
-    with torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
+    with torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16, cache_enabled=False):
         model.train().pretrain(histories)
     if args.world_size > 1:  # processes need not round alike: all go on from what the first one learned
         learned = model.state_dict()

@@ -12,7 +12,8 @@ from bench import beams, leaks, train
 from bench.cli import ending
 from bench.records.studies import Studies
 from bench.training import checkpoints
-from tests.bench.training.test_train_evaluate import _tiny  # noqa: F401 - the same forty users
+
+pytestmark = pytest.mark.usefixtures("forty_users")
 
 TINY = ["--threads", "1", "--max-minutes", "0.01"]
 

@@ -1,5 +1,6 @@
 """A running service: lists as they should be, latency from the schedule, and ends that are told."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -124,7 +125,7 @@ def test_a_worker_that_hangs_is_given_up():
         ask(service, poisson(100, count=200, seed=0))
 
 
-def test_a_trial_ends_when_the_objective_is_decided_and_leaves_nothing_to_the_next():
+def test_a_trial_ends_when_the_objective_is_missed_and_leaves_nothing_to_the_next():
     with Service(subject(Sleeper(0.02)), workers=1) as service:
         _, missed = ask(service, poisson(400, count=20_000, seed=0), early=True)
         assert missed.verdict is Verdict.MISSED
@@ -158,3 +159,12 @@ def test_waiting_times_are_those_of_the_textbook(load):
     means = wait[: 1500 // 25 * 25].reshape(25, -1).mean(1)
     half = 3.7 * means.std(ddof=1) / 5  # 99.9 % of Student's with 24 degrees, by batch means
     assert abs(wait.mean() - expected) < half + 0.1 * expected + 0.001
+
+
+@pytest.mark.skipif(len(getattr(os, "sched_getaffinity", lambda _: [0])(0)) < 2, reason="there is one core")
+def test_the_client_has_a_core_to_itself():
+    with Service(subject(Sleeper(0.001)), workers=1) as service:
+        (worker,) = multiprocessing.active_children()
+        cores = [os.sched_getaffinity(number) for number in (worker.pid, service.client_pid)]
+    assert cores[0].isdisjoint(cores[1])
+    assert set.union(*cores) == os.sched_getaffinity(0)

@@ -1,24 +1,15 @@
 """Runs held against each other: what is matched, what the verdicts are, and what a page says of them."""
 
-import csv
-import io
-from pathlib import Path
-
 import pytest
-from typer.testing import CliRunner
 
-from bench.records.case import Outcome, WeightsKind
+from bench.records.case import Outcome
 from bench.records.cost import Memory
 from bench.records.model import Unavailable
-from bench.records.store import Run, read
-from bench.report.__main__ import app
 from bench.report.comparing.comparison import ChangeVerdict, QualityVerdict, compare
 from bench.report.comparing.matching import case_key, holdings, match
-from bench.report.comparing.page import write_comparison
 from bench.report.comparing.sources import file_names, sources
 from bench.report.comparing.tables import change_text, costs
 from bench.report.comparing.words import cautions, summary
-from bench.report.drawing.writing import COMMENT_LETTERS
 from bench.statistics.between_runs import OneRunEach
 from models.errors import UserError
 from tests.bench.factories import (
@@ -30,45 +21,8 @@ from tests.bench.factories import (
     make_ranked_quality,
     make_record,
     make_run,
-    write_results,
 )
-from tests.bench.report.test_report import HOSTILE, PLAIN, Page
-
-LATER = "2026-02-03T04:05:06+00:00"
-
-
-def slowed(factor: float, **changes):
-    """The run of the factories, another time, every case taking so many times as long."""
-    source = make_provenance(**{"started": LATER, "commit": "f" * 40} | changes)
-    return [
-        one.model_copy(
-            update={
-                "latency": one.latency and make_latency(factor * one.latency.p50_s, seed=1),
-                "provenance": source,
-            }
-        )
-        for one in make_run()
-    ]
-
-
-def earlier(record, spread=0.001, runs=8):
-    """Other runs of the same code, which differ a little."""
-    if record.latency is None:
-        return []
-    return [
-        record.model_copy(
-            update={
-                "latency": make_latency(record.latency.p50_s * (1 + spread * (number - runs / 2)), seed=number),
-                "provenance": record.provenance.model_copy(update={"started": f"2026-01-{number + 10}T00:00:00"}),
-            }
-        )
-        for number in range(runs)
-    ]
-
-
-def of_other_code(record):
-    source = record.provenance.model_copy(update={"started": LATER, "commit": "f" * 40})
-    return record.model_copy(update={"provenance": source})
+from tests.bench.report.comparing.runs import LATER, earlier, of_other_code, page, read_of, slowed
 
 
 def only(base, other, **kinds):
@@ -304,11 +258,6 @@ def test_the_summary_counts_and_gives_the_geometric_mean():
     assert group.mean.low < 1.5 < group.mean.high
 
 
-def read_of(records):
-    """A run as if it were read."""
-    return Run(Path("run.json"), "2026-01-02T03:05:00+00:00", tuple(records))
-
-
 def told(base, other):
     first, second = sources([read_of([base]), read_of([other])])
     return " ".join(cautions(first, second, compare([base], [other])))
@@ -365,176 +314,3 @@ def test_costs_without_a_value_and_from_zero():
     assert frame["peak memory change"][0] == "n/a"
     energetic = compare([make_record(energy_j_per_1000_users=2.0)], [make_record()]).rows
     assert costs(first, second, energetic)["J/1000 users B"][0] == "n/a"
-
-
-def page(folder, *files):
-    """Render files that are written first, beside runs like the first; return the HTML, the Markdown and the CSV."""
-    runs = [
-        read(write_results(folder / f"{name}.json", records)) for name, records in zip("abcdef", files, strict=False)
-    ]
-    before = [run for record in files[0] for run in earlier(record)]
-    write_comparison(runs, folder / "out", past=[read_of(before)] if before else [])
-    return tuple((folder / "out" / name).read_text() for name in ("index.html", "compare.md", "compare.csv"))
-
-
-def test_the_page_stands_alone(tmp_path):
-    html = page(tmp_path, make_run(), slowed(1.5), slowed(0.8))[0]
-    found = Page(html)
-    assert found.loaded == []
-    assert found.anchors <= set(found.ids)
-    assert len(found.ids) == len(set(found.ids))
-    assert (found.tags.count("svg"), found.tags.count("h1")) == (4, 1)
-    assert "<style>" in html
-
-
-def test_the_markdown_says_what_was_found_and_where_from(tmp_path):
-    html, text, _ = page(
-        tmp_path, make_run(), slowed(1.5, command="pytest bench/ --suite quick"), slowed(0.8, commit="e" * 40)
-    )
-    for words in (
-        "B against A",
-        "C against A",
-        "8 SLOWER",
-        "8 FASTER",
-        "python -m bench.gate",
-        "--suite quick",
-        "f" * 40,
-    ):
-        assert words in text
-        assert words in html
-    assert "| P5 (reference, beam 20), batch 1 | SLOWER | " in text
-    assert text.count("<details>") == text.count("</details>") > 0
-
-
-def test_the_values_are_those_of_both_sides(tmp_path):
-    base = [make_record("a"), make_record("b"), make_record("gone")]
-    rows = list(
-        csv.DictReader(
-            io.StringIO(page(tmp_path, base, [of_other_code(make_record("a", median_s=0.004)), make_record("b")])[2])
-        )
-    )
-    first, _, gone = rows
-    assert (first["verdict"], first["base_recommender"], first["other_recommender"]) == ("SLOWER", "a", "a")
-    assert float(first["p50_ratio"]) == pytest.approx(2, rel=0.02)
-    assert float(first["base_latency_p50_s"]) == pytest.approx(0.002, rel=0.02)
-    assert (gone["verdict"], gone["base_recommender"], gone["other_recommender"]) == ("only in A", "gone", "")
-
-
-def test_equal_files_give_equal_bytes(tmp_path):
-    made = []
-    for name in ("one", "two"):
-        folder = tmp_path / name
-        folder.mkdir()
-        page(folder, make_run(), slowed(1.5))
-        out = folder / "out"
-        made.append({path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()})
-    assert made[0] == made[1]
-    assert len(made[0]) == 10
-
-
-def test_figures_of_an_earlier_comparison_go(tmp_path):
-    page(tmp_path, make_run(), slowed(1.5), slowed(0.8))
-    page(tmp_path, make_run(), slowed(1.5))
-    assert {path.stem for path in (tmp_path / "out" / "figures").iterdir()} == {"latency-b", "quality-b"}
-
-
-def test_hostile_names_stay_text(tmp_path):
-    case = make_case(HOSTILE, dataset=HOSTILE, settings={"preset": HOSTILE, "note": HOSTILE})
-    source = make_provenance(command=HOSTILE, machine={"processor": HOSTILE, "cores": 2})
-    record = make_record(case=case, labels=[HOSTILE], provenance=source)
-    dtype = make_record(case=case.model_copy(update={"dtype": HOSTILE}), labels=[HOSTILE])
-    html, text, _ = page(tmp_path, [record, make_failure(HOSTILE, Outcome.ERROR, HOSTILE)], [dtype])
-    found = Page(html)
-    assert found.scripts == PLAIN
-    assert "<script" not in text
-    assert any(HOSTILE in words for words in found.text)
-
-
-def test_untrained_runs_have_no_table_of_quality(tmp_path):
-    why = Unavailable(unavailable="random weights")
-    records = [make_record(case=make_case(weights=WeightsKind.UNTRAINED), quality=why)]
-    html, text, _ = page(tmp_path, records, records)
-    assert "Quality" not in text
-    assert "<h3>Quality</h3>" not in html
-    assert not (tmp_path / "out" / "figures" / "quality-b.svg").exists()
-
-
-def test_the_markdown_fits_a_comment_and_says_what_it_leaves_out(tmp_path):
-    """150 cases with long names; figures show the first 40 and name the rest."""
-    names = [f"recommender-{'long-' * 12}{number}" for number in range(150)]
-    html, text, values = page(tmp_path, *[[make_record(name, latency=make_latency(rounds=5)) for name in names]] * 2)
-    assert len(text) < COMMENT_LETTERS
-    assert "of 150 rows; all of them: `compare.csv`" in text
-    assert len(list(csv.DictReader(io.StringIO(values)))) == 150
-    assert names[-1] in html
-
-
-def invoke(*words):
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-def test_the_command_compares_files(tmp_path):
-    first = write_results(tmp_path / "a.json", make_run())
-    second = write_results(tmp_path / "b.json", slowed(1.03))
-    out = tmp_path / "out"
-    result = invoke("--compare", first, second, "--out", out, "--margin", "20")
-    assert result.exit_code == 0, result.output
-    assert str(out / "compare.md") in result.output
-    assert "8 SAME" in (out / "compare.md").read_text()
-    assert "20 %" in (out / "compare.md").read_text()
-
-
-def test_the_default_folder_is_its_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    result = invoke("--compare", *[write_results(tmp_path / "a.json", make_run())] * 2)
-    assert result.exit_code == 0, result.output
-    assert (tmp_path / "reports" / "compare" / "index.html").exists()
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (None, "no such results file"),
-        ("{", "damaged"),
-        ('{"benchmarks": [{"extra_info": {}}]}', "another project"),
-        ('{"benchmarks": [{"extra_info": {"kind": "lite-llm4rec-bench", "schema_version": 99}}]}', "newer version"),
-        ('{"benchmarks": [{"extra_info": {"kind": "lite-llm4rec-bench", "schema_version": 3}}]}', "damaged"),
-        ("[]", "not a results file"),
-    ],
-)
-@pytest.mark.parametrize("flag", ["--compare", "--history"])
-def test_bad_files_are_one_line(tmp_path, flag, content, words):
-    good, bad = write_results(tmp_path / "good.json", make_run()), tmp_path / "bad.json"
-    if content is not None:
-        bad.write_text(content)
-    error = invoke(flag, good, bad, "--out", tmp_path / "out").exception
-    assert isinstance(error, UserError)
-    assert words in str(error)
-    assert "bad.json" in str(error)
-    assert "\n" not in str(error)
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (["--compare"], "two results files or more"),
-        (["--compare", "FILE"], "two results files or more"),
-        (["--compare", "--history", "FILE", "FILE"], "give one of them"),
-        (["--margin", "3", "FILE"], "--margin goes with"),
-    ],
-)
-def test_wrong_usage_is_one_line(tmp_path, words, told):
-    file = write_results(tmp_path / "run.json", make_run())
-    error = invoke(*(file if word == "FILE" else word for word in words)).exception
-    assert isinstance(error, UserError)
-    assert told in str(error)
-
-
-def test_files_without_a_common_case_are_named(tmp_path):
-    first = write_results(tmp_path / "first.json", [make_record("a")])
-    second = write_results(tmp_path / "second.json", [make_record(case=make_case("b", batch_size=1, k=5))])
-    error = invoke("--compare", first, second, "--out", tmp_path / "out").exception
-    assert isinstance(error, UserError)
-    for words in ("first.json", "second.json", "no case in common", "one case (a;", "one case (b;"):
-        assert words in str(error)

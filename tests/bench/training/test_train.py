@@ -1,4 +1,4 @@
-"""The commands `train` and `evaluate`, on a dataset of a few dozen users."""
+"""The command `train`, on a dataset of a few dozen users."""
 
 import json
 import os
@@ -14,51 +14,17 @@ from transformers import TrainerCallback
 from typer.testing import CliRunner
 
 from baselines.generative.tiger import Tiger
-from bench import data, evaluate, train
-from bench.cli import ending, options
-from bench.records.studies import Studies
-from bench.statistics import quality as paired_quality
-from bench.suites import cases
+from bench import train
 from bench.training import checkpoints, loop, recipes
-from bench.training.recipes import Recipe
 from bench.training.trainer import Arguments, TimeBudget
 from models import registry
 from models.errors import UserError
 from models.serving import Scores, Serving
+from tests.bench.training.tiny import RECIPE, folder, trained
 
 ROOT = Path(__file__).parents[3]
 
-RECIPE = Recipe(
-    batch_size=16, learning_rate=1e-3, weight_decay=0.0, warmup_steps=2, epochs=4, evaluate_every=4,
-    validation_users=20, patience=500, max_minutes=1.0,
-)  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _tiny(tmp_path, monkeypatch):
-    """Forty synthetic users, few steps, and a run-time folder of the test's own."""
-    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-    load, resolve = data.load, recipes.resolve
-
-    def load_tiny(name, **given):
-        return load(name, **given, users=40, items=30, length=8)
-
-    def resolve_tiny(recommender, dataset, chosen):
-        return resolve(recommender, dataset, chosen)[0], RECIPE
-
-    monkeypatch.setattr(data, "load", load_tiny)
-    monkeypatch.setattr(train, "resolve", resolve_tiny)
-
-
-def trained(*arguments):
-    return CliRunner().invoke(train.app, ["sasrec", "--threads", "1", "--seed", "3", *arguments])
-
-
-def folder():
-    """Where the trained SASRec's checkpoint is, finished or not."""
-    (found,) = Path("home/checkpoints").glob("*/sasrec-compact-seed3-*")
-    return found
+pytestmark = pytest.mark.usefixtures("forty_users")
 
 
 class _Stops(TrainerCallback):
@@ -190,6 +156,26 @@ def test_what_comes_before_the_loop_is_learned_once_and_its_seconds_count(stops,
     assert training["seconds"] > training["seconds of pretraining"]
 
 
+def test_what_comes_before_the_loop_computes_with_what_it_has_learned_so_far(monkeypatch):
+    """In bfloat16, too: autocast would go on with its casts of the first weights."""
+    outputs = []
+
+    def pretrain(self, histories):
+        layer = torch.nn.Linear(1, 1, bias=False)
+        for weight in (1.0, 2.0):
+            with torch.no_grad():
+                layer.weight.fill_(weight)
+            outputs.append(layer(torch.ones(1, 1)))
+
+    low = RECIPE.model_copy(update={"bf16_on_cpu": True})
+    monkeypatch.setattr(train, "resolve", lambda *given: (recipes.resolve(*given)[0], low))
+    monkeypatch.setattr(loop.torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    monkeypatch.setattr(registry.load("sasrec"), "pretrain", pretrain)
+    assert trained().exit_code == 0
+    assert {output.dtype for output in outputs} == {torch.bfloat16}
+    assert [output.item() for output in outputs] == [1, 2]
+
+
 def test_a_checkpoint_that_was_torn_while_written_is_dropped(stops):
     stops.step = 10
     trained()
@@ -260,187 +246,6 @@ def test_bfloat16_is_used_where_recipe_and_cpu_have_it_and_attention_is_given_ba
     model, _ = checkpoints.load(made)
     assert model.backbone.config._attn_implementation == "sdpa"
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
-
-
-def test_evaluate_prints_a_table_and_writes_json():
-    trained()
-    result = CliRunner().invoke(
-        evaluate.app, ["popularity", "sasrec", "--seed", "3", "--k", "10", "--threads", "1", "--out", "found.json"]
-    )
-    assert result.exit_code == 0, result.output
-    for words in ("synthetic data", "test: 40 users, all 30 items", "popularity", "sasrec", "NDCG@10", "coverage"):
-        assert words in " ".join(result.stdout.split())
-    found = Studies.model_validate_json(Path("found.json").read_text()).evaluations
-    assert [one.case.recommender for one in found] == ["popularity", "sasrec"]
-    assert [one.case.weights for one in found] == ["as built", "trained"]
-    assert [one.seed for one in found] == [3, 3]
-    for one in found:
-        metric = one.quality.metrics["NDCG@10"]
-        assert metric.low <= metric.value <= metric.high
-        assert f"{metric.value:.5f}" in result.stdout
-        assert paired_quality.per_user(one.quality).mean() == pytest.approx(metric.value, abs=1e-12)
-
-
-def test_a_checkpoint_folder_is_evaluated_by_its_path():
-    trained()
-    by_name, by_path = (
-        CliRunner().invoke(evaluate.app, [what, "--seed", "3", "--threads", "1", "--out", out])
-        for what, out in (("sasrec", "name.json"), (str(folder()), "path.json"))
-    )
-    assert by_name.exit_code == by_path.exit_code == 0
-    (name,), (path,) = (
-        Studies.model_validate_json(Path(out).read_text()).evaluations for out in ("name.json", "path.json")
-    )
-    assert (name.case, name.weights, name.quality) == (path.case, path.weights, path.quality)
-
-
-def refused(app, arguments, monkeypatch, capsys):
-    """Run a command line as `python -m` does; return the one line it ends with."""
-    monkeypatch.setattr("sys.argv", ["command", *arguments])
-    with pytest.raises(SystemExit) as end:
-        ending.run(app)
-    assert end.value.code == 2
-    said = capsys.readouterr().err.strip().splitlines()
-    assert "Traceback" not in "".join(said)
-    return said[-1]
-
-
-@pytest.mark.parametrize(("app", "arguments", "words"), [
-    (evaluate.app, ["sasrec"], ["sasrec has no checkpoint", "python -m bench.train sasrec --dataset synthetic"]),
-    (evaluate.app, ["nosuch"], ["unknown recommender 'nosuch'"]),
-    (evaluate.app, ["popularity", "--set", "colour=blue"], ["setting colour"]),
-    (evaluate.app, ["popularity", "--device", "abacus"], ["--device abacus cannot be used"]),
-    (train.app, ["popularity"], ["popularity has no weights to train"]),
-    (train.app, ["sasrec", "--preset", "huge"], ["sasrec has no preset 'huge'", "compact"]),
-    (train.app, ["p5", "--decoder", "telepathy"], ["--decoder telepathy: p5 has", "reference"]),
-    (train.app, ["sasrec", "--epochs", "0"], ["'--epochs'", "greater than 0"]),
-    (train.app, ["sasrec", "--set", "dropout"], ["--set dropout: write it as name=value"]),
-    (train.app, ["sasrec", "--threads", "0"], ["'--threads'", "greater than or equal to 1"]),
-    (train.app, ["sasrec", "--max-minutes", "nan"], ["'--max-minutes'", "finite"]),
-    (train.app, ["sasrec", "--seed", "-1"], ["'--seed'", "greater than or equal to 0"]),
-    (train.app, ["sasrec", "--dataset", "synthetic-1"], ["items 1: ", "greater than or equal to 20"]),
-    (train.app, ["sasrec", "--dataset", f"synthetic-{10**30}"], ["less than or equal to"]),
-    (train.app, ["sasrec", "--min-count", "-1"], ["--min-count -1: ", "greater than or equal to 0"]),
-    (train.app, ["sasrec", "--set", "dropout=nan"], ["setting dropout: input should be a finite number"]),
-    (evaluate.app, ["popularity", "--batch-size", "0"], ["'--batch-size'", "greater than or equal to 1"]),
-    (evaluate.app, ["popularity", "--k", str(10**9)], ["'--k'", "less than or equal to"]),
-])  # fmt: skip
-def test_what_cannot_be_done_is_one_line_and_status_2(app, arguments, words, monkeypatch, capsys):
-    line = refused(app, arguments, monkeypatch, capsys)
-    assert line.startswith("error: ")
-    assert all(word in line for word in words)
-
-
-@pytest.mark.parametrize(("file", "damage"), [
-    ("model.safetensors", lambda content: content[: len(content) // 2]),
-    ("model.safetensors", lambda content: b""),
-    ("model.safetensors", None),
-    ("config.json", lambda content: content[:-20]),
-    ("card.json", lambda content: content[:-20]),
-])  # fmt: skip
-def test_a_damaged_checkpoint_is_one_line_and_status_2(file, damage, monkeypatch, capsys):
-    trained()
-    path = folder() / file
-    if damage is None:
-        path.unlink()
-    else:
-        path.write_bytes(damage(path.read_bytes()))
-    capsys.readouterr()
-    line = refused(evaluate.app, ["sasrec", "--seed", "3"], monkeypatch, capsys)
-    assert line.startswith("error: ")
-    assert "again" in line
-    assert str(folder()) in line
-
-
-def test_a_checkpoint_of_other_data_is_refused(monkeypatch, capsys):
-    trained()
-    line = refused(evaluate.app, [str(folder()), "--min-count", "2"], monkeypatch, capsys)
-    assert "was trained on synthetic loaded with" in line
-
-
-def test_an_interrupted_command_ends_with_status_130(monkeypatch, capsys):
-    def interrupt(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(data, "load", interrupt)
-    monkeypatch.setattr("sys.argv", ["command", "popularity"])
-    with pytest.raises(SystemExit) as end:
-        ending.run(evaluate.app)
-    assert end.value.code == 130
-    assert "Traceback" not in capsys.readouterr().err
-
-
-def test_generative_recommenders_alone_are_served_with_a_decoder():
-    from models.decoder import Decoder
-    from models.named import by_name
-    from models.recommender import Recommender
-    from models.serving import Scores, SeenItems
-
-    class Writes(Recommender):
-        decoders = by_name(Decoder("quick"), Decoder("slow"), Decoder("every-item", has_beams=False))
-
-    class Scans(Recommender):
-        pass
-
-    def served(kind, decoder, seen=SeenItems.REMOVE):
-        return options.serving_for("it", kind, decoder, 7, Scores.RENORMALISED, seen=seen)
-
-    beam = served(Writes, "slow", SeenItems.KEEP)
-    assert (beam.decoder, beam.beam_width, beam.scores, beam.seen) == ("slow", 7, Scores.RENORMALISED, SeenItems.KEEP)
-    assert served(Writes, None).decoder == "quick"
-    assert served(Writes, "every-item").beam_width is None
-    one_pass = served(Scans, "slow")
-    assert (one_pass.decoder, one_pass.beam_width) == (None, None)
-    with pytest.raises(UserError, match="--decoder telepathy: it has quick, slow, every-item"):
-        served(Writes, "telepathy")
-
-
-def test_settings_and_devices_are_read_as_written():
-    assert options.parse_settings(["loss=bce", " dropout = 0.4 ", "a=b=c"]) == {
-        "loss": "bce",
-        "dropout": "0.4",
-        "a": "b=c",
-    }
-    assert options.choose_device("cpu").type == "cpu"
-    assert options.choose_device(None).type in {"cpu", "cuda"}
-    assert options.set_threads(None) == 1
-
-
-def test_every_recipe_names_what_exists():
-    """Each recommender resolves on each kind of dataset, and the tables have no key that nothing reads."""
-    from models.registry import REGISTRY
-
-    for name in REGISTRY:
-        for dataset in ("synthetic", "ml-1m", "beauty"):
-            settings, recipe = recipes.resolve(name, dataset, {})
-            assert settings.preset == "compact"
-            assert recipe.max_minutes > 0
-    known = {"recommender", "dataset", "preset", "settings", "chosen", *Recipe.model_fields}
-    assert all(set(table) <= known for table in recipes._tables())
-    named = [
-        name for table in recipes._tables() if "recommender" in table for name in recipes._names(table["recommender"])
-    ]
-    assert set(named) <= set(REGISTRY)
-
-
-def test_a_recipe_may_hang_on_what_is_chosen():
-    assert (
-        recipes.resolve("sasrec", "beauty", {"loss": "bce"})[1].epochs
-        > recipes.resolve("sasrec", "beauty", {})[1].epochs
-    )
-    settings, _ = recipes.resolve("lite-llm4rec", "beauty", {"item_llm": "minilm"})
-    assert settings.text_tokens == 32
-    named = cases.named_settings("lite-llm4rec", "beauty", settings)
-    assert named == {"preset": "compact", "item_llm": "minilm"}, "what the recipe adds is not named"
-    changed = settings.model_copy(update={"text_tokens": 8})
-    assert cases.named_settings("lite-llm4rec", "beauty", changed)["text_tokens"] == 8
-
-
-@pytest.mark.parametrize("written", [True, "true", "True"], ids=["toml", "command line", "python"])
-def test_what_is_chosen_is_compared_as_the_setting_it_becomes(written):
-    frozen = {"item_llm": "minilm", "item_llm_training": "frozen"}
-    numbered, _ = recipes.resolve("lite-llm4rec", "beauty", frozen | {"item_ids": written})
-    assert numbered.dropout > recipes.resolve("lite-llm4rec", "beauty", frozen)[0].dropout
 
 
 def test_a_folder_that_is_the_working_one_is_trained_in(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,15 +60,22 @@ class Batcher:
         What waits already is taken at once. Returns requests, oldest first; none when nobody can ask any more.
         """
         with self.turn:
-            content = os.read(self.queue, REQUEST.itemsize)
+            while (content := self._read(REQUEST.itemsize, None)) is None:
+                pass
             if not content:
                 return np.empty(0, REQUEST)
             most = self.rules.largest * REQUEST.itemsize
             end = np.frombuffer(content, REQUEST)["sent"][0] + self.rules.window_s
             while len(content) < most:
-                ready, _, _ = select.select([self.queue], [], [], max(0.0, end - time.monotonic()))
-                more = os.read(self.queue, most - len(content)) if ready else b""
+                more = self._read(most - len(content), max(0.0, end - time.monotonic()))
                 if not more:
                     break
                 content += more
             return np.frombuffer(content, REQUEST)
+
+    def _read(self, most: int, wait_s: float | None) -> bytes | None:
+        """Read from the queue, which never waits by itself; None where nothing came, or the service took it out."""
+        ready, _, _ = select.select([self.queue], [], [], wait_s)
+        with suppress(BlockingIOError):
+            return os.read(self.queue, most) if ready else None
+        return None

@@ -2,8 +2,8 @@
 
 Four steps: a rough search with no window and the largest batch; every other batch and window is then tried at a rate
 that the best one so far missed, and takes its place only where it keeps the objective there; then each draw of
-arrivals is bisected on its own, for an interval; then rates on both sides of the result are tried in full, which makes
-the curves.
+arrivals is bisected on its own, for an interval (from rates a part of a step apart, or equal ones would hide how
+coarse the steps are); then rates on both sides of the result are tried in full, which makes the curves.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.records.load import Offered, Peak, Trial, Verdict
+from bench.statistics.intervals import Interval
 from bench.statistics.objectives import over_seeds
 
 ROUGH, FINE = 1.25, 1.06
@@ -80,13 +81,13 @@ class Search:
                 rough = self._highest(best, 0, rough * ROUGH, step=ROUGH, within=ROUGH) or rough * ROUGH
         rates: list[float] = []
         for seed in range(self.offered.seeds):
-            near, step = (rates[-1], FINE) if rates else (rough, ROUGH)
+            near, step = (rates[-1] * FINE ** (seed / self.offered.seeds), FINE) if rates else (rough, ROUGH)
             rate = None if self.time_is_up() else self._highest(best, seed, near, step=step, within=FINE)
             rates += [] if rate is None else [rate]
         return self._peak(best, rates or [rough], refined=bool(rates))
 
     def _peak(self, best: Batching, rates: list[float], *, refined: bool) -> Peak:
-        interval = over_seeds(rates)
+        interval = over_seeds(rates) if refined else Interval(rates[0], rates[0], rates[0] * ROUGH)
         notes = []
         if not refined:
             notes.append(f"the search ran out of time: known to within a factor of {ROUGH:g}")

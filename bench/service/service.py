@@ -251,10 +251,8 @@ class Service:
         """Take what is left out of the queue, and wait for what workers have at hand."""
         drained = 0
         while select.select([self.queue], [], [], 0)[0]:
-            os.set_blocking(self.queue, False)
             with suppress(BlockingIOError):  # a worker was quicker
                 drained += len(os.read(self.queue, 1 << 16)) // REQUEST.itemsize
-            os.set_blocking(self.queue, True)
         self._talk.send((drained, self._hang_s))
         if not self._received(self._hang_s + START_S):
             raise self._over(f"what was begun was not answered within {self._hang_s:g} s")

@@ -34,12 +34,13 @@ def answer_type(k: int) -> np.dtype[np.void]:
 
 
 def queue_pipe() -> tuple[int, int]:
-    """Return the ends of a pipe for requests, to read and to write; writing never waits."""
+    """Return the ends of a pipe for requests, to read and to write; neither ever waits."""
     reads, writes = os.pipe()
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         with suppress(OSError):  # the system may allow less
             fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-    os.set_blocking(writes, False)
+    for place in (reads, writes):
+        os.set_blocking(place, False)
     return reads, writes
 
 

@@ -15,10 +15,13 @@ from bench.report.reading.facets import ANY, short_dataset
 from bench.report.reading.labels import listed, milliseconds, significant
 from bench.report.reading.ladder import ladders
 from bench.report.reading.ratios import latency_of, measured, metric
+from bench.report.run import load
 from bench.report.run.answers import gained, leads_of
 from bench.report.run.first_rows import QUALITY, FirstRow
 from bench.report.studies.ablations import AblationPart, percent
 from bench.report.studies.variants import Standing
+
+NOTHING_TOLD = "No case was timed and none evaluated; what was studied stands below."
 
 WITHIN = 0.02
 """Share of the best quality that may be given up for speed."""
@@ -99,13 +102,20 @@ def _found(
     if grown and (told := crossing_told(crossings.find(grown))):
         return "How does cost grow, and where do one pass and beams cross?", told
     if not timed:
-        question = "How far is it solved without training?" if studies.shortcuts else "Who ranks best?"
-        return question, _ranked(places)
+        return _untimed(rows, studies, places)
     if any(lead.ratio.value for lead in leads_of(timed)):
         return "Is beam search needed?", _served(rows)
     if all(record.case.search is not None for record in timed if record.case.weights is not WeightsKind.AS_BUILT):
         return "What does the search itself cost?", _searched(timed)
     return "What to serve?", _served(rows)
+
+
+def _untimed(rows: Sequence[FirstRow], studies: Studies, places: dict[str, list[Standing]]) -> tuple[str, str]:
+    """Return what was asked where no single requests were timed: of services, or of quality alone."""
+    if told := load.answer([row.record for row in rows if row.record.case.load is not None]):
+        return "How many users a second, within the limit?", " ".join(told)
+    question = "How far is it solved without training?" if studies.shortcuts else "Who ranks best?"
+    return question, _ranked(places)
 
 
 def _served(rows: Sequence[FirstRow]) -> str:
@@ -247,7 +257,7 @@ def _ablated(parts: Sequence[AblationPart]) -> str:
 def _ranked(places: dict[str, list[Standing]]) -> str:
     """Say who ranks best on each dataset, where nothing was timed."""
     if not places:
-        return "No case was timed and none evaluated; what was studied stands below."
+        return NOTHING_TOLD
     best = {dataset: group[0].variant for dataset, group in places.items()}
     told = [
         f"{variant.name} on {dataset} ({significant(variant.shown.quality.metrics[QUALITY].value)})"

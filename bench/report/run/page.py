@@ -24,6 +24,7 @@ from bench.report.run.first_screen import first_screen
 from bench.report.run.formats import Format
 from bench.report.run.known import Known, known_of
 from bench.report.run.money import Price
+from bench.report.run.opening import NOTHING_TOLD
 from bench.report.run.setting import (
     crumbs_of,
     datasets_of,
@@ -35,8 +36,6 @@ from bench.report.run.setting import (
 )
 from bench.report.studies import quality
 from models.errors import UserError
-
-NOTHING_TOLD = "No case was timed and none evaluated; what was studied stands below."
 
 FRONT = "quality_latency"
 """The figure on the first screen."""

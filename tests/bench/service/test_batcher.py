@@ -1,6 +1,7 @@
 """The batcher: what waits is taken at once, a window waits for more, and an end is an end."""
 
 import os
+import select
 import threading
 import time
 from contextlib import nullcontext, suppress
@@ -49,6 +50,22 @@ def test_a_window_counts_from_when_the_oldest_was_sent(queue):
     start = time.monotonic()
     assert batcher(queue[0], 60.0, 3).take()["number"].tolist() == [0]
     assert time.monotonic() - start < 30
+
+
+def test_requests_that_somebody_else_took_are_waited_for_no_more(queue, monkeypatch):
+    """The service empties the queue after a trial; a worker that saw them come waits for the next ones."""
+    wait = select.select
+    seen = []
+
+    def seeing_what_is_gone(reads, *others):
+        seen.append(reads)
+        if len(seen) == 1:
+            return reads, [], []
+        send(queue[1], 7)
+        return wait(reads, *others)
+
+    monkeypatch.setattr("bench.service.batcher.select.select", seeing_what_is_gone)
+    assert batcher(queue[0], 0.0, 1).take()["number"].tolist() == [7]
 
 
 def test_no_requests_are_left_when_nobody_can_ask(queue):

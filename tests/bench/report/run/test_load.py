@@ -5,9 +5,12 @@ import pytest
 from bench.records.case import Outcome
 from bench.records.load import ColdStart, Offered, Peak, Refresh, SecondOpinion
 from bench.records.store import Run
+from bench.records.studies import Studies
 from bench.report.run.chapters import sections
+from bench.report.run.first_rows import first_rows
 from bench.report.run.load import answer, at_the_limit, batchings, by_rate, services
 from bench.report.run.money import Price
+from bench.report.run.opening import opening
 from bench.report.run.page import write_report
 from tests.bench.factories import make_case, make_material, make_record, make_served, make_trial
 
@@ -24,6 +27,13 @@ def test_the_sentence_ranks_services_by_the_users_they_answer_within_the_limit()
         "Under load, synthetic, on 2 cores at p99 ≤ 80 ms: Lite-LLM4Rec 400 [364, 440] users/s, "
         "P5 60.0 [54.5, 66.0] users/s and TIGER none."
     )
+
+
+def test_a_page_of_services_asks_how_many_users_and_answers_first():
+    served = [ONE, P5]
+    begun = opening([], first_rows([], served), Studies(), {}, [], [])
+    assert begun.question == "How many users a second, within the limit?"
+    assert begun.serve == answer(served)[0]
 
 
 def test_a_figure_of_a_late_client_is_called_not_valid_wherever_it_stands(tmp_path):

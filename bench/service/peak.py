@@ -87,7 +87,9 @@ class Search:
         return self._peak(best, rates or [rough], refined=bool(rates))
 
     def _peak(self, best: Batching, rates: list[float], *, refined: bool) -> Peak:
-        interval = over_seeds(rates) if refined else Interval(rates[0], rates[0], rates[0] * ROUGH)
+        interval = over_seeds(rates)
+        if len(rates) == 1:  # one draw shows no spread: between what was kept and what was missed
+            interval = Interval(rates[0], rates[0], rates[0] * (FINE if refined else ROUGH))
         notes = []
         if not refined:
             notes.append(f"the search ran out of time: known to within a factor of {ROUGH:g}")

@@ -26,7 +26,7 @@ MOST_REQUESTS = 20_000
 SPARE = 1.3
 """How many more requests than an objective needs at least are sent: some will be late."""
 
-STRETCH = 6
+STRETCH = 4
 """By what a trial may be longer than asked for, to get as many requests as its objective needs."""
 
 INVALID_TRIES = 2

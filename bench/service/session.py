@@ -20,8 +20,8 @@ from bench.service.service import DRAIN_S, START_S, Service
 from bench.service.trial import summarise
 from bench.statistics.objectives import requests_needed
 
-MOST_REQUESTS = 20_000
-"""Most requests of one trial."""
+MOST_REQUESTS = 60_000
+"""Most requests of one trial: the queue holds hardly more, and all may be sent at once."""
 
 SPARE = 1.3
 """How many more requests than an objective needs at least are sent: some will be late."""

@@ -30,6 +30,9 @@ LOOK_S = 0.1
 LEAST_S = 2.0
 """An objective is not missed earlier: at first answers may be slow."""
 
+AT_A_TIME = 64
+"""Most requests that are sent before answers are heard again, or a worker would wait for somebody to read them."""
+
 RISES, RISE_S, RISE_REQUESTS = 5, 0.5, 20
 """More arrives than can be answered where requests in flight and latency have risen so many times one after the
 other, over spans of so many seconds, and of so many requests, at least."""
@@ -146,8 +149,9 @@ class Running:
         return float(min(max(0.0, self._task.arrivals[self._sent] - self._now()), LOOK_S))
 
     def send_due(self) -> None:
-        """Send all requests whose time has come."""
-        while self._sent < len(self._task.arrivals) and self._task.arrivals[self._sent] <= self._now():
+        """Send requests whose time has come, `AT_A_TIME` at most."""
+        end = min(self._sent + AT_A_TIME, len(self._task.arrivals))
+        while self._sent < end and self._task.arrivals[self._sent] <= self._now():
             if not self._client.send(self._task.first + self._sent):
                 self._heard.saturated = "the queue is full"
                 return

@@ -88,11 +88,12 @@ class Search:
 
     def _peak(self, best: Batching, rates: list[float], *, refined: bool) -> Peak:
         interval = over_seeds(rates)
+        missed = min((rate for rate in self._missed(best) if rate > rates[0]), default=None)
         if len(rates) == 1:  # one draw shows no spread: between what was kept and what was missed
-            interval = Interval(rates[0], rates[0], rates[0] * (FINE if refined else ROUGH))
+            interval = Interval(rates[0], rates[0], missed or rates[0])
         notes = []
         if not refined:
-            notes.append(f"the search ran out of time: known to within a factor of {ROUGH:g}")
+            notes.append("the search ran out of time" + ("" if missed else ": no higher rate was missed"))
         elif len(rates) < self.offered.seeds:
             notes.append(f"the search ran out of time: {len(rates)} of {self.offered.seeds} draws of arrivals")
         if unsure := sum(trial.verdict is Verdict.OPEN for trial in self.trials):
@@ -108,6 +109,15 @@ class Search:
             largest_batch=best.largest,
             why="; ".join(notes),
         )
+
+    def _missed(self, batching: Batching) -> list[float]:
+        """Return the rates that were missed with a window and a largest batch."""
+        asked = (batching.window_ms, batching.largest)
+        return [
+            trial.rate
+            for trial in self.trials
+            if trial.rate is not None and (trial.window_ms, trial.largest_batch) == asked and not self._keeps(trial)
+        ]
 
     def _others(self, first: Batching) -> Iterator[Batching]:
         """Yield what else batches could be: one thing changed at a time, batches before windows."""
@@ -136,6 +146,9 @@ class Search:
     def _kept(self, rate: float, seed: int, batching: Batching) -> bool:
         trial = self.run(rate, seed, batching)
         self.trials.append(trial)
+        return self._keeps(trial)
+
+    def _keeps(self, trial: Trial) -> bool:
         if trial.saturated:
             return False
         if trial.verdict is Verdict.OPEN:

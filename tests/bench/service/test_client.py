@@ -75,6 +75,18 @@ def test_what_is_told_of_a_trial_is_queue_and_service_apart(monkeypatch):
     assert (trial.within, trial.cut, trial.errors, trial.batches) == (1.0, 0, 0, {1: 2000})
 
 
+def test_answers_are_heard_while_many_requests_are_due(monkeypatch):
+    server = Server()
+    monkeypatch.setattr(client.time, "monotonic", lambda: server.now)
+    running = Running(server, Ask(np.zeros(1000), 0, SLO, early=False, drain_s=1e6, hang_s=1e6))
+    server.now = 1.0
+    running.send_due()
+    assert len(server.due) == client.AT_A_TIME
+    assert running.idle_s() == 0
+    running.send_due()
+    assert len(server.due) == 2 * client.AT_A_TIME
+
+
 def test_more_than_can_be_answered_ends_the_trial(monkeypatch):
     heard = asked(monkeypatch, poisson(300, count=20_000, seed=0))
     assert "more arrived than could be answered" in heard.saturated

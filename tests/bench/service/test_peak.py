@@ -66,7 +66,19 @@ def test_a_search_without_time_says_how_far_it_came():
     peak = search(lambda _: 0.01, windows_ms=[0.0], largest_batches=[1], ticks=3).find()
     assert "ran out of time" in peak.why
     assert peak.low == peak.rate > 0
-    assert peak.high == peak.rate * ROUGH
+    assert peak.high >= peak.rate
+
+
+def test_without_time_a_rate_lies_below_the_least_that_was_missed_or_nothing_was_missed():
+    def found(start, ticks):
+        return search(lambda _: 0.01, windows_ms=[0.0], largest_batches=[1], start=start, ticks=ticks).find()
+
+    early = found(2.0, ticks=2)
+    assert (early.rate, early.high) == (early.low, early.low)
+    assert early.why == "the search ran out of time: no higher rate was missed"
+    later = found(20.0, ticks=3)
+    assert later.rate < later.high <= 80
+    assert later.why == "the search ran out of time"
 
 
 def test_each_draw_of_arrivals_ends_within_the_step_that_it_promises():

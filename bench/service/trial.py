@@ -63,7 +63,7 @@ def summarise(
         batches={int(size): round(count / size) for size, count in zip(sizes, counts, strict=True)},
         verdict=judge(slo, judged, misses),
         saturated=heard.saturated,
-        invalid=invalid(late, slo),
+        invalid=invalid(late, slo) if np.ptp(heard.scheduled) else "",  # all at once is no schedule to keep
         joules=joules,
     )
 

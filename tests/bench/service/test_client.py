@@ -87,6 +87,16 @@ def test_answers_are_heard_while_many_requests_are_due(monkeypatch):
     assert len(server.due) == 2 * client.AT_A_TIME
 
 
+def test_a_client_cannot_be_late_for_what_comes_at_once(monkeypatch):
+    slo = Slo(limit_ms=80)
+    trials = [asked(monkeypatch, np.array(arrivals)) for arrivals in (np.zeros(50), [0.0, *np.full(49, 1e-9)])]
+    for heard in trials:
+        heard.sent = heard.scheduled + 1.0
+    told = [summarise(heard, slo, rate=None, seed=0, window_s=0.0, largest=1).invalid for heard in trials]
+    assert told[0] == ""
+    assert "the client sent 1e+03 ms late" in told[1]
+
+
 def test_more_than_can_be_answered_ends_the_trial(monkeypatch):
     heard = asked(monkeypatch, poisson(300, count=20_000, seed=0))
     assert "more arrived than could be answered" in heard.saturated

@@ -81,11 +81,12 @@ def _setting(record: Record) -> str:
 
 
 def answer(records: Sequence[Record]) -> list[str]:
-    """Say in a sentence each how many users a second the services of a setting answer within the limit."""
+    """Say in a sentence each what the services of a setting answer within the limit, or where they were asked to."""
     sentences = []
     for group in services(records).values():
         searched = [record for record in group if load_of(record).peak is not None]
         if not searched:
+            sentences.append(_asked(group))
             continue
         slo = offered_to(searched[0]).slo
         ranked = sorted(searched, key=_peak_rate, reverse=True)
@@ -96,6 +97,24 @@ def answer(records: Sequence[Record]) -> list[str]:
             f"{slo.limit_ms:g} ms: {told}{' (cost alone was measured)' if untrained else ''}."
         )
     return sentences
+
+
+def _asked(records: Sequence[Record]) -> str:
+    """Say how long services took at the rate that was named, or how much they answered of what came at once."""
+    mains = {caption(record): load_of(record).main for record in records}
+    rates = {main.rate for main in mains.values()}
+    (rate,) = rates if len(rates) == 1 else (None,)
+    where = f"Under load, {dataset_name(records[0])}, on {cores(records[0])}"
+    if rate is None:
+        told = [f"{name} {number(main.achieved or 0.0)} users/s" for name, main in mains.items()]
+        return f"{where}, answered: {listed(told)}."
+    slo = offered_to(records[0]).slo
+    told = [
+        f"{name} {NOT_AVAILABLE if main.within is None else share(main.within)} within {slo.limit_ms:g} ms"
+        f" (p99 {_time(main.latency.p99_s)})"
+        for name, main in mains.items()
+    ]
+    return f"{where}, at {significant(rate)} a second: {listed(told)}."
 
 
 def _peak_rate(record: Record) -> float:

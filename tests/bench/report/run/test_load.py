@@ -29,6 +29,14 @@ def test_the_sentence_ranks_services_by_the_users_they_answer_within_the_limit()
     )
 
 
+def test_services_that_were_asked_at_one_rate_say_what_was_in_time_there():
+    case = make_case("sasrec", batch_size=1, scenario="open", load=Offered(workers=2, rate=100.0))
+    searched = make_served(case=case, trials=[make_trial(100.0, within=0.997, p99_s=0.05)])
+    asked = searched.model_copy(update={"load": searched.load.model_copy(update={"peak": None})})
+    (told,) = answer([asked])
+    assert told == "Under load, synthetic, on 2 cores, at 100 a second: SASRec 99.7% within 80 ms (p99 50.0 ms)."
+
+
 def test_a_page_of_services_asks_how_many_users_and_answers_first():
     served = [ONE, P5]
     begun = opening([], first_rows([], served), Studies(), {}, [], [])

@@ -13,6 +13,7 @@ from bench.report.reading.families import Family, family_of
 from bench.report.reading.labels import NONE, case_labels, milliseconds, one_pass_ways, significant
 from bench.report.reading.ratios import latency_of, measured, metric
 from bench.report.reading.trained import UNTOLD, how_trained
+from bench.report.run.load import peak_rate
 
 QUALITY = "NDCG@10"
 
@@ -124,7 +125,12 @@ def _strongest(several: Sequence[Record]) -> Record:
 
 
 def _fastest(records: Sequence[Record]) -> Record:
-    return min(records, key=lambda record: latency_of(record).p50_s)
+    """Return the one that answers in the shortest time, or of services the one that answers most users in time."""
+    return min(records, key=lambda record: (-_rate(record), latency_of(record).p50_s))
+
+
+def _rate(record: Record) -> float:
+    return 0.0 if record.load is None else peak_rate(record)
 
 
 def _few(records: Sequence[Record]) -> list[Record]:
@@ -150,7 +156,11 @@ def _said(record: Record, several: Sequence[Record]) -> str:
     kind = "search" if case.search.has_beams else case.search.kind
     text = f"the papers' {kind}" if case.is_reference else f"{case.decoder} {kind}"
     reference = next((other for other in several if other.case.is_reference and other is not record), None)
-    return text if reference is None else f"{text}; the papers': {milliseconds(latency_of(reference).p50_s)}"
+    if reference is None:
+        return text
+    rate = _rate(reference)
+    papers = f"{significant(rate)} users/s" if rate else str(milliseconds(latency_of(reference).p50_s))
+    return f"{text}; the papers': {papers}"
 
 
 def training_told(record: Record) -> str:

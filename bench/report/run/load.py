@@ -89,7 +89,7 @@ def answer(records: Sequence[Record]) -> list[str]:
             sentences.append(_asked(group))
             continue
         slo = offered_to(searched[0]).slo
-        ranked = sorted(searched, key=_peak_rate, reverse=True)
+        ranked = sorted(searched, key=peak_rate, reverse=True)
         untrained = any(record.case.weights is WeightsKind.UNTRAINED for record in group)
         told = listed([f"{caption(record)} {_users(record)}" for record in ranked])
         sentences.append(
@@ -97,6 +97,27 @@ def answer(records: Sequence[Record]) -> list[str]:
             f"{slo.limit_ms:g} ms: {told}{' (cost alone was measured)' if untrained else ''}."
         )
     return sentences
+
+
+def headline(records: Sequence[Record]) -> str:
+    """Say of each setting who answers most users, what claimants and the strongest beam search do, and the papers'."""
+    sentences = []
+    for group in services(records).values():
+        ranked = sorted((record for record in group if load_of(record).peak is not None), key=peak_rate, reverse=True)
+        if not ranked:
+            sentences.append(_asked(group))
+            continue
+        first, others = ranked[0], ranked[1:]
+        beams = [record for record in others if record.case.search is not None and record.case.search.has_beams]
+        told = [f"{caption(record)} {_users(record)}" for record in others if record.claims]
+        told += [f"the strongest beam search, {caption(record)}, {_users(record)}" for record in beams[:1]]
+        told += [f"the papers' own {_users(record)}" for record in beams[1:] if record.case.is_reference][:1]
+        slo = offered_to(first).slo
+        sentences.append(
+            f"On {dataset_name(first)} {caption(first)} answers most, {_users(first)} on {cores(first)} at "
+            f"p{slo.percentile:g} ≤ {slo.limit_ms:g} ms{''.join(f'; {words}' for words in told)}."
+        )
+    return " ".join(sentences)
 
 
 def _asked(records: Sequence[Record]) -> str:
@@ -117,7 +138,8 @@ def _asked(records: Sequence[Record]) -> str:
     return f"{where}, at {significant(rate)} a second: {listed(told)}."
 
 
-def _peak_rate(record: Record) -> float:
+def peak_rate(record: Record) -> float:
+    """Return the highest rate that a service keeps its limit at; 0 where there is none, or none was looked for."""
     peak = load_of(record).peak
     return 0.0 if peak is None else peak.rate or 0.0
 
@@ -133,7 +155,7 @@ def _users(record: Record) -> str:
 
 def at_the_limit(records: Sequence[Record], prices: Sequence[Price]) -> pd.DataFrame:
     """Return a row a service: what it does at the highest rate that keeps its limit, most users first."""
-    ranked = sorted(records, key=_peak_rate, reverse=True)
+    ranked = sorted(records, key=peak_rate, reverse=True)
     names = dict(zip(map(id, records), case_labels(records), strict=True))
     return pd.DataFrame([_row(names[id(record)], record, prices) for record in ranked])
 

@@ -112,8 +112,8 @@ def _found(
 
 def _untimed(rows: Sequence[FirstRow], studies: Studies, places: dict[str, list[Standing]]) -> tuple[str, str]:
     """Return what was asked where no single requests were timed: of services, or of quality alone."""
-    if told := load.answer([row.record for row in rows if row.record.case.load is not None]):
-        return "How many users a second, within the limit?", " ".join(told)
+    if told := load.headline([row.record for row in rows if row.record.case.load is not None]):
+        return "How many users a second, within the limit?", told
     question = "How far is it solved without training?" if studies.shortcuts else "Who ranks best?"
     return question, _ranked(places)
 

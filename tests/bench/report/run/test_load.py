@@ -6,9 +6,10 @@ from bench.records.case import Outcome
 from bench.records.load import ColdStart, Offered, Peak, Refresh, SecondOpinion
 from bench.records.store import Run
 from bench.records.studies import Studies
+from bench.report.reading.facets import ANY
 from bench.report.run.chapters import sections
 from bench.report.run.first_rows import first_rows
-from bench.report.run.load import answer, at_the_limit, batchings, by_rate, services
+from bench.report.run.load import answer, at_the_limit, batchings, by_rate, headline, services
 from bench.report.run.money import Price
 from bench.report.run.opening import opening
 from bench.report.run.page import write_report
@@ -38,10 +39,29 @@ def test_services_that_were_asked_at_one_rate_say_what_was_in_time_there():
 
 
 def test_a_page_of_services_asks_how_many_users_and_answers_first():
-    served = [ONE, P5]
-    begun = opening([], first_rows([], served), Studies(), {}, [], [])
+    begun = opening([], first_rows([], [P5, ONE]), Studies(), {}, [], [])
     assert begun.question == "How many users a second, within the limit?"
-    assert begun.serve == answer(served)[0]
+    assert begun.serve == ("On synthetic Lite-LLM4Rec answers most, 400 [364, 440] users/s on 2 cores at p99 ≤ 80 ms.")
+
+
+def test_the_headline_names_claimants_the_strongest_beams_and_the_papers():
+    def beams(decoder, peak):
+        load = Offered(workers=2)
+        case = make_case("tiger", decoder=decoder, beam_width=20, batch_size=1, scenario="open", load=load)
+        return make_served(case=case, peak=peak)
+
+    ours = ONE.model_copy(update={"claims": True})
+    served = [ours, make_served("sasrec", peak=900.0), beams("exact", 90.0), beams("reference", 9.0)]
+    told = headline(served)
+    assert told == (
+        "On synthetic SASRec answers most, 900 [818, 990] users/s on 2 cores at p99 ≤ 80 ms; Lite-LLM4Rec 400 "
+        "[364, 440] users/s; the strongest beam search, TIGER (exact, beam 20), 90.0 [81.8, 99.0] users/s; the papers' "
+        "own 9.00 [8.18, 9.90] users/s."
+    )
+    tiger = [row for row in first_rows([], served) if row.record.case.recommender == "tiger" and ANY in row.under]
+    assert [(row.record.case.decoder, row.said) for row in tiger] == [
+        ("exact", "exact search; the papers': 9.00 users/s")
+    ]
 
 
 def test_a_figure_of_a_late_client_is_called_not_valid_wherever_it_stands(tmp_path):

@@ -79,7 +79,8 @@ def find(grown: Sequence[Growth]) -> list[Crossing]:
 @lru_cache(maxsize=MOST_KEPT)
 def _of(growth: Growth) -> tuple[Crossing, ...]:
     """Return the crossings of one sweep; table, figure and words ask for the same."""
-    return tuple(crossing for line, other in pairs(growth) for crossing in _of_pair(growth, line, other))
+    bounds = _Bounds()
+    return tuple(crossing for line, other in pairs(growth) for crossing in _of_pair(growth, line, other, bounds))
 
 
 def pairs(growth: Growth) -> list[tuple[FittedLine, FittedLine]]:
@@ -88,12 +89,16 @@ def pairs(growth: Growth) -> list[tuple[FittedLine, FittedLine]]:
     return [(a, b) for a, b in every if a.recommender != b.recommender and not (a.level and b.level)]
 
 
-def _of_pair(growth: Growth, line: FittedLine, other: FittedLine) -> list[Crossing]:
+def _of_pair(growth: Growth, line: FittedLine, other: FittedLine, bounds: _Bounds) -> list[Crossing]:
     least, most = max(line.x[0], other.x[0]), min(line.x[-1], other.x[-1])
-    places = np.geomspace(max(1.0, min(least, most) / REACH), max(least, most) * REACH, PLACES)
+    span = max(1.0, min(least, most) / REACH), max(least, most) * REACH
+    if bounds.apart(line, other, span):
+        return []
+    places = np.geomspace(*span, PLACES)
     pair_crossings = []
-    for first, second in ((line, other), (other, line)):
-        resampled = overtaken(first.laws, second.laws, places)
+    gap = log_ratio(line.laws, other.laws, places)
+    for first, second, rising in ((line, other, gap), (other, line, -gap)):
+        resampled = first_turn(rising, places)
         share = float(np.isfinite(resampled).mean())
         at = overtaking(first.law, second.law, places)
         if at is None and share < DOUBT:
@@ -117,7 +122,27 @@ def _of_pair(growth: Growth, line: FittedLine, other: FittedLine) -> list[Crossi
     return sorted(pair_crossings, key=lambda crossing: (crossing.at is None, crossing.at))
 
 
-def _gap(first: Laws, second: Laws, places: Floats) -> Floats:
+class _Bounds:
+    """Between which times lines lie, fit and resamples alike: most pairs of many lines are never near each other."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[int, float, float], tuple[Floats, Floats]] = {}
+
+    def apart(self, line: FittedLine, other: FittedLine, span: tuple[float, float]) -> bool:
+        """Tell whether one of two lines is the slower everywhere between two values, in all resamples of both."""
+        (low, high), (other_low, other_high) = self._of(line, span), self._of(other, span)
+        return bool((low > other_high).all() or (other_low > high).all())
+
+    def _of(self, line: FittedLine, span: tuple[float, float]) -> tuple[Floats, Floats]:
+        key = (id(line), *span)
+        if key not in self._kept:
+            places = np.geomspace(*span, PLACES)
+            times = np.concatenate([line.law.at(places), line.laws.at(places)])
+            self._kept[key] = times.min(0) * (1 - _SAME), times.max(0) * (1 + _SAME)
+        return self._kept[key]
+
+
+def log_ratio(first: Laws, second: Laws, places: Floats) -> Floats:
     """Return log(first / second) at the places [X], rounding set to 0, [L, X]."""
     gap = np.log(first.at(places) / second.at(places))
     rounded: Floats = np.where(np.abs(gap) < _SAME, 0.0, gap)
@@ -136,18 +161,13 @@ def overtaking(first: Laws, second: Laws, places: Floats) -> float | None:
         places: Ascending values between which the crossing is looked for, [X].
 
     """
-    gap = _gap(first, second, places)[0]
+    gap = log_ratio(first, second, places)[0]
     told = np.flatnonzero(gap)  # a crossing may lie on a place
     turns = np.flatnonzero((gap[told][:-1] < 0) & (gap[told][1:] > 0))
     if not turns.size:
         return None
     low, high = np.log(places[told[turns[0]]]), np.log(places[told[turns[0] + 1]])
-    return float(np.exp(brentq(lambda place: float(_gap(first, second, np.exp([place]))[0, 0]), low, high)))
-
-
-def overtaken(first: Laws, second: Laws, places: Floats) -> Floats:
-    """Return the same for each of many pairs of laws, on a line between neighbouring places, [L]; NaN where nowhere."""
-    return first_turn(_gap(first, second, places), places)
+    return float(np.exp(brentq(lambda place: float(log_ratio(first, second, np.exp([place]))[0, 0]), low, high)))
 
 
 def first_turn(gap: Floats, places: Floats) -> Floats:

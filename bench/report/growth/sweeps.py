@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,9 @@ from bench.report.reading.histories import HISTORY_SETTINGS, longest
 from bench.report.reading.labels import decoder_name, machine_name, one_pass_ways
 from bench.report.reading.naming import base_of, named
 from bench.report.reading.ratios import latency_of
+
+MOST, MOST_LINES = 8, 12
+"""Sweeps of a page, and lines of each that are drawn, fitted, and crossed with each other."""
 
 POINTS = 3
 """Fewest values of a quantity that make a line."""
@@ -68,6 +72,18 @@ CHOSEN_BY = {"batch size": "batch", "catalogue, items": "dataset"}
 """What readers choose by that is swept."""
 
 Samples = Callable[[Record], np.ndarray[tuple[int], np.dtype[np.float64]]]
+
+
+def few(swept: Sequence[Sweep]) -> list[Sweep]:
+    """Return the first sweeps, each with as many lines as can be told apart."""
+    return [
+        replace(
+            sweep,
+            lines=dict(islice(sweep.lines.items(), MOST_LINES)),
+            level=dict(islice(sweep.level.items(), MOST_LINES)),
+        )
+        for sweep in swept[:MOST]
+    ]
 
 
 def sweeps(records: Sequence[Record]) -> list[Sweep]:

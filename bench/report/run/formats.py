@@ -44,15 +44,16 @@ def names(wanted: Collection[Format]) -> list[str]:
 
 def values(records: Sequence[Record], wanted: Collection[Format]) -> dict[str, bytes]:
     """Return every scalar of every case as files, by name."""
-    if not records:
+    if not records or not {Format.CSV, Format.PARQUET} & set(wanted):
         return {}
     made: dict[str, bytes] = {}
+    every = all_values(records)
     if Format.CSV in wanted:
-        made["results.csv"] = csv_bytes(all_values(records))
+        made["results.csv"] = csv_bytes(every)
         made["phases.csv"] = csv_bytes(tables.phases(records))
     if Format.PARQUET in wanted:
         target = io.BytesIO()
-        all_values(records).to_parquet(target, index=False)
+        every.to_parquet(target, index=False)
         made["results.parquet"] = target.getvalue()
     return made
 

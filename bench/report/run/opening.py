@@ -76,7 +76,7 @@ def opening(
 
     """
     timed = measured(records)
-    grown = laws.growths(sweeps.sweeps(timed))
+    grown = laws.growths(sweeps.few(sweeps.sweeps(timed)))  # what the page draws, too
     question, serve = _found(timed, rows, studies, places, parts, grown)
     if records and not (timed or places):
         question, serve = "What failed?", "No case could be measured."

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from itertools import islice
 
 from bench.report.drawing.section import Titled
 from bench.report.growth import crossings, figures, laws, strongest
 from bench.report.growth import sweeps as scaling
-from bench.report.growth.sweeps import Sweep
 from bench.report.reading import findings
 from bench.report.reading.ratios import measured
 from bench.report.run import money, tables
 from bench.report.run.chapter import About, Chapter, Content, Material
 from bench.report.run.distributions import latencies
-from bench.report.run.figures import MOST_PANELS
 from bench.report.run.roofline import limits
 
 CLAIM_NOTE = (
@@ -54,9 +50,6 @@ COSTS_FIRST = ("per million users", "FLOPs/user", "peak memory", "process memory
 CLAIM_FIRST = ("one pass", "beam search", "times as fast", "time saved", "HR@10 change")
 RESULTS_FIRST = ("NDCG@10", "HR@10", "p50", "training", "outcome")
 """Columns that stand there before the others unfold."""
-
-MOST_GROWING = 12
-"""Lines of a sweep that are drawn, fitted, and crossed with each other."""
 
 
 def _claim(material: Material) -> Content:
@@ -99,19 +92,13 @@ def _failed(material: Material) -> Content:
 
 def _growth(material: Material) -> Content:
     """Return how latency grows with what was swept, and by which laws."""
-    swept = [_short(sweep) for sweep in scaling.sweeps(measured(material.records))[:MOST_PANELS]]
+    swept = scaling.few(scaling.sweeps(measured(material.records)))
     grown = laws.growths(swept)
     crossed = crossings.crossings(grown)
     shown = (Titled("Where laws cross", crossed), Titled("Laws", laws.laws(grown)))
     notes = [laws.NOTE] + [crossings.NOTE] * (not crossed.empty) + [crossings.describe_crossings(grown)]
     notes += [said] if (said := strongest.describe(grown)) else []
     return Content(shown, " ".join(notes), tuple(figures.figures(swept, grown)))
-
-
-def _short(sweep: Sweep) -> Sweep:
-    """Return a sweep with as many lines as can be told apart."""
-    lines = dict(islice(sweep.lines.items(), MOST_GROWING))
-    return replace(sweep, lines=lines, level=dict(islice(sweep.level.items(), MOST_GROWING)))
 
 
 def _if_timed(make: Callable[[Material], Content]) -> Callable[[Material], Content]:

@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 
-from bench.report.growth.crossings import crossings, describe_crossings, draw_laws, find, overtaken, overtaking
+from bench.report.growth.crossings import (
+    crossings,
+    describe_crossings,
+    draw_laws,
+    find,
+    first_turn,
+    log_ratio,
+    overtaking,
+)
 from bench.report.growth.laws import growths
 from bench.report.growth.sweeps import draw_latency, sweeps
 from bench.statistics.growth import Form, Laws
@@ -18,6 +26,11 @@ BATCHES = (1, 4, 16, 64)
 
 def law(a, b=0.0, c=1.0):
     return Laws(Form.FULL, *(np.atleast_1d(np.asarray(value, dtype=float)) for value in (a, b, c)))
+
+
+def overtaken(first, second):
+    """Where the first of each two laws becomes the slower, on a line between neighbouring places."""
+    return first_turn(log_ratio(first, second, PLACES), PLACES)
 
 
 def line(recommender, time_of, values=BATCHES, spread=1.0, **case):
@@ -45,9 +58,9 @@ def test_the_crossing_of_two_known_laws_is_found(at, c, share):
     """A constant 1 and a law that is 1 at `at`, whatever its parts."""
     rising = law(1 - share, share / at**c, c)
     assert overtaking(rising, law(1.0), PLACES) == pytest.approx(at, rel=1e-6)
-    assert overtaken(rising, law(1.0), PLACES)[0] == pytest.approx(at, rel=1e-3)
+    assert overtaken(rising, law(1.0))[0] == pytest.approx(at, rel=1e-3)
     assert overtaking(law(1.0), rising, PLACES) is None
-    assert np.isnan(overtaken(law(1.0), rising, PLACES)[0])
+    assert np.isnan(overtaken(law(1.0), rising)[0])
 
 
 def test_laws_that_cross_twice_cross_once_in_each_direction():
@@ -61,12 +74,12 @@ def test_laws_that_cross_twice_cross_once_in_each_direction():
 def test_a_crossing_on_a_place_is_found_once_and_equal_laws_never_cross():
     assert overtaking(law(0.0, 1.0), law(10.0), np.array([1.0, 10.0, 100.0])) == pytest.approx(10)
     assert overtaking(law(1.0, 1.0), law(1.0, 1.0), PLACES) is None
-    assert np.isnan(overtaken(law(1.0, 1.0), law(1.0, 1.0), PLACES)).all()
+    assert np.isnan(overtaken(law(1.0, 1.0), law(1.0, 1.0))).all()
 
 
 def test_many_pairs_are_crossed_at_once():
     rising = law([0.0, 0.0, 0.0], [1.0, 0.1, 1e-9], [1.0, 1.0, 1.0])
-    assert overtaken(rising, law([50.0, 50.0, 50.0]), PLACES) == pytest.approx([50, 500, np.nan], rel=1e-3, nan_ok=True)
+    assert overtaken(rising, law([50.0, 50.0, 50.0])) == pytest.approx([50, 500, np.nan], rel=1e-3, nan_ok=True)
 
 
 def test_a_crossing_inside_the_measured_range_is_interpolated():

@@ -90,7 +90,7 @@ def distrust(records: Sequence[Record], served: Sequence[Record] = ()) -> list[D
             *_labelled(everything),
         ],
         Severity.COMPARED: [
-            *cut_short(records),
+            *cut_short(everything),
             *_weak_baselines(measured(records)),
             *_other_histories(records),
             *_sources(records, served),

@@ -18,6 +18,7 @@ from bench.report.reading.labels import (
     metric_of,
     milliseconds,
     number,
+    significant,
 )
 from bench.report.reading.ratios import latency_of, metric
 from bench.report.reading.trained import how_trained
@@ -25,6 +26,7 @@ from bench.report.run import money
 from bench.report.run.first_rows import QUALITY, FirstRow, notes, training_told
 from bench.report.run.fits import peak_bytes
 from bench.report.run.load import money_within as served_cell
+from bench.report.run.load import users_a_second
 from bench.report.run.money import Price
 
 
@@ -104,16 +106,24 @@ def _money(record: Record, prices: Sequence[Price]) -> Quantity | str:
     return money.cell(record, prices) if record.case.load is None else served_cell(record, prices)
 
 
+def _median(record: Record) -> Quantity:
+    """Write the median, and of a service at which rate: each is told at the highest that it keeps."""
+    median = milliseconds(latency_of(record).p50_s)
+    rate = None if record.load is None else record.load.main.rate
+    return median if rate is None else Quantity(f"{median} at {significant(rate)}/s", median.value)
+
+
 def _cells(record: Record, prices: Sequence[Price]) -> dict[str, Quantity | str]:
     latency, held = latency_of(record), peak_bytes(record)
     times = {name: getattr(latency, f"{name}_s") for name in ("p95", "p99")}
     metrics = record.quality.metrics if isinstance(record.quality, Quality) else {}
+    answered = latency.users_per_second if record.load is None else users_a_second(record)
     return {
-        "latency, p50": milliseconds(latency.p50_s),
+        "latency, p50": _median(record),
         MONEY: _money(record, prices),
         TRAINED: training_told(record),
         **{name: NOT_AVAILABLE if seconds is None else milliseconds(seconds) for name, seconds in times.items()},
-        "users/s": number(latency.users_per_second),
+        "users/s": NOT_AVAILABLE if answered is None else number(answered),
         "peak memory": NOT_AVAILABLE if held is None else mebibytes(held),
         "HR@10": metric_of(metrics, "HR@10"),
         "cautions": "; ".join([*record.labels, *notes(record)]) or "none",

@@ -203,20 +203,20 @@ def _units(record: Record) -> int:
     return load_of(record).workers * record.case.threads if record.case.device == "cpu" else 1
 
 
-def _rate(record: Record) -> float | None:
+def users_a_second(record: Record) -> float | None:
     """Return what the service answers a second: within its limit where that was searched, else as it was asked."""
     load = load_of(record)
     return (load.peak.rate or None) if load.peak is not None else load.main.achieved
 
 
 def _per_unit(record: Record) -> Quantity | str:
-    rate = _rate(record)
+    rate = users_a_second(record)
     return NOT_AVAILABLE if rate is None else number(rate / _units(record))
 
 
 def hours_within(record: Record) -> float | None:
     """Return how many hours of what a price buys a million users take at the highest rate; None where there is none."""
-    rate = _rate(record)
+    rate = users_a_second(record)
     return None if rate is None else _units(record) / rate / HOUR_S * MILLION
 
 

@@ -6,9 +6,12 @@ from bench.records.case import Outcome
 from bench.records.load import ColdStart, Offered, Peak, Refresh, SecondOpinion
 from bench.records.store import Run
 from bench.records.studies import Studies
+from bench.report.reading.distrust import distrust
 from bench.report.reading.facets import ANY
 from bench.report.run.chapters import sections
 from bench.report.run.first_rows import first_rows
+from bench.report.run.first_table import shown_rows
+from bench.report.run.fits import first_choice
 from bench.report.run.load import answer, at_the_limit, batchings, by_rate, headline, services
 from bench.report.run.money import Price
 from bench.report.run.opening import opening
@@ -62,6 +65,15 @@ def test_the_headline_names_claimants_the_strongest_beams_and_the_papers():
     assert [(row.record.case.decoder, row.said) for row in tiger] == [
         ("exact", "exact search; the papers': 9.00 users/s")
     ]
+
+
+def test_first_rows_of_services_say_at_which_rate_their_median_is_and_that_training_was_cut_short():
+    rows = first_rows([], [ONE])
+    (shown,) = shown_rows(rows, first_choice([ONE]), [])
+    assert shown.cells["latency, p50"].endswith(" ms at 400/s")
+    assert shown.cells["users/s"] == "400"
+    told = [str(doubt) for doubt in distrust([], [ONE])]
+    assert any("Trained to the end or not, nobody knows: Lite-LLM4Rec." in words for words in told)
 
 
 def test_a_figure_of_a_late_client_is_called_not_valid_wherever_it_stands(tmp_path):

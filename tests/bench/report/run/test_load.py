@@ -3,6 +3,7 @@
 import pytest
 
 from bench.records.case import Outcome
+from bench.records.learning import Ending
 from bench.records.load import ColdStart, Offered, Peak, Refresh, SecondOpinion
 from bench.records.store import Run
 from bench.records.studies import Studies
@@ -72,8 +73,9 @@ def test_first_rows_of_services_say_at_which_rate_their_median_is_and_that_train
     (shown,) = shown_rows(rows, first_choice([ONE]), [])
     assert shown.cells["latency, p50"].endswith(" ms at 400/s")
     assert shown.cells["users/s"] == "400"
-    told = [str(doubt) for doubt in distrust([], [ONE])]
-    assert any("Trained to the end or not, nobody knows: Lite-LLM4Rec." in words for words in told)
+    weights = ONE.weights.model_copy(update={"ending": Ending.CUT_SHORT})
+    told = distrust([], [ONE.model_copy(update={"weights": weights})])
+    assert "Training was cut short, more of it would rank better: Lite-LLM4Rec." in told
 
 
 def test_a_figure_of_a_late_client_is_called_not_valid_wherever_it_stands(tmp_path):

@@ -19,6 +19,7 @@ RECORDING = Path(__file__).with_name("data") / "same-code.npz"
 GATES = 100
 
 
+@pytest.mark.minutes
 def test_of_a_hundred_recorded_gates_on_the_same_code_at_most_two_are_called_slower():
     """Real processes, recorded on 2 shared cores by `python -m bench.gate.trials record`."""
     counts = trials.replayed(RECORDING, GATES)

@@ -199,6 +199,7 @@ def test_wrong_use_is_one_line(words, said):
     assert said in str(result.exception)
 
 
+@pytest.mark.minutes
 def test_a_queue_that_is_killed_goes_on_and_brings_back_all_that_it_made(tmp_path):
     """Killed in its second job, whose own processes must end, too: what was finished stays, the rest is done."""
     rows = [(f"user{user}", f"item{(user + place) % 25}", place) for user in range(40) for place in range(8)]

@@ -75,6 +75,12 @@ def test_what_is_told_of_a_trial_is_queue_and_service_apart(monkeypatch):
     assert (trial.within, trial.cut, trial.errors, trial.batches) == (1.0, 0, 0, {1: 2000})
 
 
+def test_no_trial_is_missed_before_a_miss_is_to_be_expected(monkeypatch):
+    """All take twice what is allowed, four come a second: of p99 a hundred must have come, seconds after the first."""
+    heard = asked(monkeypatch, np.arange(200) / 4, slo=Slo(limit_ms=5), early=True)
+    assert 100 <= len(heard.scheduled) < 110
+
+
 def test_answers_are_heard_while_many_requests_are_due(monkeypatch):
     server = Server()
     monkeypatch.setattr(client.time, "monotonic", lambda: server.now)

@@ -4,6 +4,9 @@ import sys
 
 import pytest
 
+import bench.conftest
+import bench.report.run.text
+import bench.running.worker  # noqa: F401 - pytester forgets what a run imports, and NumPy cannot be imported twice
 from tests.bench.face.tiny import BENCH, OURS, SUITE
 
 

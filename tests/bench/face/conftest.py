@@ -4,9 +4,6 @@ import sys
 
 import pytest
 
-import bench.conftest
-import bench.report.run.text
-import bench.running.worker  # noqa: F401 - pytester forgets what a run imports, and NumPy cannot be imported twice
 from tests.bench.face.tiny import BENCH, OURS, SUITE
 
 
@@ -22,6 +19,8 @@ def face(pytester, monkeypatch):
     monkeypatch.setattr("bench.measure.overhead.BLOCKS", (5, 10))
     pytester.makefile(".toml", suite=SUITE)
     pytester.makepyfile(ours=OURS)
+    # Pytester forgets what a run imports: NumPy cannot be imported twice, and the fork server would start each time.
+    monkeypatch.setattr("_pytest.pytester.SysModulesSnapshot.restore", lambda _: None)
     monkeypatch.delitem(sys.modules, "ours", raising=False)
 
     def run(*options, isolated=False):

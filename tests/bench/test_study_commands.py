@@ -67,6 +67,7 @@ def test_what_cannot_be_studied_is_one_line(app, words, said, capsys, monkeypatc
     assert "Traceback" not in error
 
 
+@pytest.mark.minutes
 def test_two_processes_train_as_one_does(tmp_path):
     """`torchrun -m bench.train` takes the same steps on the same examples: the same quality, but for noise."""
     cards = []

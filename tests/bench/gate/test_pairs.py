@@ -233,7 +233,7 @@ def test_more_pairs_are_taken_while_a_case_is_ambiguous_and_time_is_left():
     ticks = iter(range(10_000))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bench.gate.run.time.monotonic", lambda: next(ticks))
-        result = gate_of(act, limits=Limits(5, 120)).run()
+        result = gate_of(act, limits=Limits(5, 60)).run()
     assert result.pairs > 5
     assert result.exit_status == 3
 

@@ -28,9 +28,10 @@ def test_of_a_hundred_recorded_gates_on_the_same_code_at_most_two_are_called_slo
     assert counts["FASTER"] <= 2
 
 
-def test_ten_percent_more_is_seen_in_nine_of_ten_recorded_gates():
-    counts = trials.replayed(RECORDING, GATES, slow_down=0.1)
-    assert counts["SLOWER"] >= 90
+@pytest.mark.parametrize("gates", [20, pytest.param(GATES, marks=pytest.mark.minutes)])
+def test_ten_percent_more_is_seen_in_nine_of_ten_recorded_gates(gates):
+    counts = trials.replayed(RECORDING, gates, slow_down=0.1)
+    assert counts["SLOWER"] >= 0.9 * gates
 
 
 @pytest.mark.parametrize("case", [0, 1])

@@ -20,6 +20,7 @@ def session(service, **offered):
     return Session(service, asked, unwatched, lambda _: None, lambda _, __: None, lambda _: None, 0.005)
 
 
+@pytest.mark.minutes
 def test_both_ask_the_same_service_and_say_how_far_they_are_apart():
     pytest.importorskip("mlperf_loadgen")
     with Service(subject(Sleeper(0.005)), workers=1) as service:

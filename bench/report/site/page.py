@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from bench.records import store
 from bench.records.record import Record
 from bench.report.drawing.rendering import environment
 from bench.report.drawing.writing import MADE_BY
+from bench.report.reading.distrust import Severity
 from bench.report.reading.labels import listed, machine_name, significant
 from bench.report.reading.naming import label_of, with_names
 from bench.report.reading.ratios import measured, metric
@@ -41,7 +43,7 @@ class Entry:
     Attributes:
         name: Its folder.
         link: Where it lies from the index.
-        question: What it asks.
+        question: What it asks, and where several ask the same, of which folder it asks that.
         about: Data, suite, day and commit.
         opening: Its answer.
 
@@ -52,6 +54,20 @@ class Entry:
     question: str
     about: str
     opening: Opening
+
+
+@dataclass(frozen=True)
+class Caution:
+    """What is not to be trusted.
+
+    Attributes:
+        text: What, and why.
+        pages: Those that tell of it.
+
+    """
+
+    text: str
+    pages: tuple[Neighbour, ...]
 
 
 def write_site(root: Path, prices: Sequence[Price] | None = None) -> list[Path]:
@@ -112,9 +128,14 @@ def _index(root: Path, pages: Sequence[Known], prices: Sequence[Price]) -> str:
     ordered = sorted(pages, key=_ranked, reverse=True)
     records = with_names(newest([record for page in ordered for record in page.records]))
     rows = first_rows(records)
+    asked = Counter(page.opening.question for page in ordered)
     machines: dict[str, list[Entry]] = {}
     for page in ordered:
-        machines.setdefault(_name(root, page).partition("/")[0], []).append(_entry(root, page))
+        entry = _entry(root, page)
+        machine, _, short = entry.name.partition("/")
+        if asked[entry.question] > 1:
+            entry = replace(entry, question=f"{entry.question} {short or machine}")
+        machines.setdefault(machine, []).append(entry)
     leading = _entry(root, ordered[0])
     content: dict[str, Any] = first_screen(records, rows, prices) | {
         "title": TITLE,
@@ -122,6 +143,7 @@ def _index(root: Path, pages: Sequence[Known], prices: Sequence[Price]) -> str:
         "better": _better(root, rows, ordered),
         "questions": _questions(root, ordered),
         "machines": machines,
+        "cautions": _cautions(root, ordered),
         "front": ordered[0].drawings.get(FRONT),
         "written": {FRONT: []},
         "has_live": bool(rows),
@@ -158,6 +180,21 @@ def _better(root: Path, rows: Sequence[FirstRow], pages: Sequence[Known]) -> lis
                 told = f"{first.case.dataset} ({significant(first.quality.metrics[QUALITY].value)})"
                 found.setdefault((label_of(first), _entry(root, page).link), []).append(told)
     return [Neighbour(f"{name} on {listed(places)}", link) for (name, link), places in found.items()]
+
+
+def _cautions(root: Path, pages: Sequence[Known]) -> dict[Severity, list[Caution]]:
+    """Return what is not to be trusted on any page, the gravest first, what several pages tell of once."""
+    told: dict[Severity, dict[str, list[Neighbour]]] = {severity: {} for severity in Severity}
+    for page in pages:
+        where = Neighbour(_name(root, page), f"{_entry(root, page).link}#distrust")
+        for severity, doubts in page.doubts.items():
+            for doubt in doubts:
+                told[severity].setdefault(str(doubt), []).append(where)
+    return {
+        severity: [Caution(text, tuple(where)) for text, where in texts.items()]
+        for severity, texts in told.items()
+        if texts
+    }
 
 
 def newest(records: Sequence[Record]) -> list[Record]:

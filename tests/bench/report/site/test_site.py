@@ -1,5 +1,7 @@
 """The site: an index over all results, pages that link back and to each other, in the forms that they had."""
 
+import re
+
 import pytest
 from typer.testing import CliRunner
 
@@ -62,6 +64,26 @@ def test_titles_differ(root):
     paths = [path for path in write_site(root) if path.name == "index.html"]
     titles = [path.read_text().partition("<title>")[2].partition("</title>")[0] for path in paths]
     assert len(set(titles)) == len(titles) == 4
+
+
+def test_cautions_of_all_pages_stand_in_one_place_each_once_with_the_pages_that_tell_it(root):
+    index = write_site(root)[0].read_text()
+    told = index.partition("What to distrust in all of them")[2]
+    assert told.index("Comparisons to be careful with") < told.index("Numbers that are less certain than they look")
+    cautions = re.findall(r"<li>(.*?) <span class=\"sub\">(.*?)</span></li>", told)
+    assert len({text for text, _ in cautions}) == len(cautions) > 1
+    few = "Fewer than"
+    assert any(few in text and "two-cores/quick/index.html#distrust" in links for text, links in cautions), cautions
+
+
+def test_pages_that_ask_the_same_are_told_apart(root):
+    again = root / "two-cores" / "again"
+    again.mkdir()
+    write_results(again / "run.json", make_run())
+    index = write_site(root)[0].read_text()
+    headings = re.findall(r"<h3><a href=\"[^\"]*\">(.*?)</a>", index)
+    assert len(set(headings)) == len(headings) == 4
+    assert sum(heading.endswith((" quick", " again")) for heading in headings) == 2
 
 
 def test_a_page_keeps_the_forms_that_it_had(root):

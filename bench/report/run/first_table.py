@@ -19,6 +19,7 @@ from bench.report.reading.labels import (
     milliseconds,
     number,
     significant,
+    with_interval,
 )
 from bench.report.reading.ratios import latency_of, metric
 from bench.report.reading.trained import how_trained
@@ -56,9 +57,22 @@ class ShownRow:
 
 MONEY = "USD per million users"
 TRAINED = "trained to the end?"
-COLUMNS = ("latency, p50", MONEY, TRAINED)
-MORE = ("p95", "p99", "users/s", "peak memory", "HR@10", "cautions")
+RATE = "users/s"
+LATENCY = "latency, p50"
+COLUMNS = (LATENCY, MONEY, TRAINED)
+MORE = ("p95", "p99", RATE, "peak memory", "HR@10", "cautions")
 """Columns that unfold."""
+
+
+def columns_of(rows: Sequence[FirstRow]) -> tuple[str, ...]:
+    """Return the columns after the quality: of services alone, what they were searched for comes before its price."""
+    searched = [row.record.load is not None and row.record.load.peak is not None for row in rows]
+    return (RATE, LATENCY, TRAINED) if searched and all(searched) else COLUMNS
+
+
+def further_of(rows: Sequence[FirstRow]) -> tuple[str, ...]:
+    """Return the columns that unfold: all others."""
+    return tuple(name for name in (MONEY, *MORE) if name not in columns_of(rows))
 
 
 def shown_rows(rows: Sequence[FirstRow], chosen: Facets, prices: Sequence[Price]) -> list[ShownRow]:
@@ -113,17 +127,26 @@ def _median(record: Record) -> Quantity:
     return median if rate is None else Quantity(f"{median} at {significant(rate)}/s", median.value)
 
 
+def _rate(record: Record) -> Quantity | str:
+    """Write the users a second: asked one after the other, or as a service, there with the interval of a search."""
+    if record.load is None:
+        return number(latency_of(record).users_per_second)
+    peak, answered = record.load.peak, users_a_second(record)
+    if answered is None:
+        return NOT_AVAILABLE
+    return number(answered) if peak is None else with_interval(answered, peak.low, peak.high)
+
+
 def _cells(record: Record, prices: Sequence[Price]) -> dict[str, Quantity | str]:
     latency, held = latency_of(record), peak_bytes(record)
     times = {name: getattr(latency, f"{name}_s") for name in ("p95", "p99")}
     metrics = record.quality.metrics if isinstance(record.quality, Quality) else {}
-    answered = latency.users_per_second if record.load is None else users_a_second(record)
     return {
-        "latency, p50": _median(record),
+        LATENCY: _median(record),
         MONEY: _money(record, prices),
         TRAINED: training_told(record),
         **{name: NOT_AVAILABLE if seconds is None else milliseconds(seconds) for name, seconds in times.items()},
-        "users/s": NOT_AVAILABLE if answered is None else number(answered),
+        RATE: _rate(record),
         "peak memory": NOT_AVAILABLE if held is None else mebibytes(held),
         "HR@10": metric_of(metrics, "HR@10"),
         "cautions": "; ".join([*record.labels, *notes(record)]) or "none",
@@ -147,7 +170,7 @@ def frame(rows: Sequence[FirstRow], chosen: Facets, prices: Sequence[Price]) -> 
                     word for word in (shown_row.row.name, shown_row.row.said, *shown_row.row.record.labels) if word
                 ),
                 QUALITY: f"{shown_row.quality} {shown_row.interval}".rstrip(),
-                **{name: shown_row.cells[name] for name in COLUMNS},
+                **{name: shown_row.cells[name] for name in columns_of(rows)},
             }
             for shown_row in shown
         ],

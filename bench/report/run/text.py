@@ -16,13 +16,16 @@ from bench.report.reading.facets import ANY, FACETS
 from bench.report.reading.joining import with_whole_quality
 from bench.report.reading.naming import page_names, whole_dataset
 from bench.report.run.first_rows import QUALITY, FirstRow, first_rows
-from bench.report.run.first_table import COLUMNS, ShownRow, shown_rows
+from bench.report.run.first_table import LATENCY, MONEY, ShownRow, columns_of, shown_rows
 from bench.report.run.fits import first_choice
 from bench.report.run.money import Price
 from bench.report.run.opening import Opening, opening
 from bench.report.studies import ablations
 from bench.report.studies.doubts import doubts
 from bench.report.studies.variants import ranked, variants
+
+SHORT = {LATENCY: "p50", MONEY: "USD/million"}
+"""Columns that a terminal names in fewer letters."""
 
 MOST = 5
 """Rows that are printed of each setting."""
@@ -69,7 +72,7 @@ def print_opening(
     shown = [shown_row for shown_row in shown_rows(rows, chosen, prices) if not shown_row.hidden]
     if shown:
         data = whole_dataset(shown[0].row.record)  # nothing else here says what it was loaded with
-        console.print(_table(shown[:MOST], ", ".join(_words({**chosen, "dataset": data}))))
+        console.print(_table(shown[:MOST], columns_of(rows), ", ".join(_words({**chosen, "dataset": data}))))
         if len(shown) > MOST:
             console.print(Text(f"{len(shown) - MOST} more of this setting are on the page.", style="dim"))
 
@@ -78,11 +81,11 @@ def _words(chosen: dict[str, str]) -> list[str]:
     return [f"batch {chosen[name]}" if name == "batch" else chosen[name] for name in FACETS if chosen[name] != ANY]
 
 
-def _table(shown: Sequence[ShownRow], title: str) -> Table:
+def _table(shown: Sequence[ShownRow], columns: Sequence[str], title: str) -> Table:
     table = Table(title=Text(title, style="dim"), title_justify="left", box=None, pad_edge=False)
     table.add_column("recommender", overflow="fold")
-    for name in (QUALITY, "p50", "USD/million"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for name in (QUALITY, *columns[:-1]):
+        table.add_column(SHORT.get(name, name), justify="right", no_wrap=True)
     table.add_column("trained?", min_width=10)
     for shown_row in shown:
         name = "; ".join(
@@ -90,7 +93,7 @@ def _table(shown: Sequence[ShownRow], title: str) -> Table:
         )
         cells = [
             f"{shown_row.quality} {shown_row.interval}".rstrip(),
-            *(str(shown_row.cells[column]).removesuffix(" USD") for column in COLUMNS),
+            *(str(shown_row.cells[column]).removesuffix(" USD") for column in columns),
         ]
         table.add_row(*map(Text, (name, *cells)))
     return table

@@ -11,7 +11,7 @@ from bench.report.reading.distrust import distrust
 from bench.report.reading.facets import ANY
 from bench.report.run.chapters import sections
 from bench.report.run.first_rows import first_rows
-from bench.report.run.first_table import shown_rows
+from bench.report.run.first_table import columns_of, further_of, shown_rows
 from bench.report.run.fits import first_choice
 from bench.report.run.load import answer, at_the_limit, batchings, by_rate, headline, services
 from bench.report.run.money import Price
@@ -72,7 +72,9 @@ def test_first_rows_of_services_say_at_which_rate_their_median_is_and_that_train
     rows = first_rows([], [ONE])
     (shown,) = shown_rows(rows, first_choice([ONE]), [])
     assert shown.cells["latency, p50"].endswith(" ms at 400/s")
-    assert shown.cells["users/s"] == "400"
+    assert columns_of(rows) == ("users/s", "latency, p50", "trained to the end?")
+    assert further_of(rows)[0] == "USD per million users"
+    assert shown.cells["users/s"] == "400 [364, 440]"
     weights = ONE.weights.model_copy(update={"ending": Ending.CUT_SHORT})
     told = distrust([], [ONE.model_copy(update={"weights": weights})])
     assert "Training was cut short, more of it would rank better: Lite-LLM4Rec." in told

@@ -80,12 +80,17 @@ def _case(row: FirstRow) -> dict[str, Any]:
 
 def _service(record: Record) -> dict[str, Any]:
     """Return what a service has in place: times by the offered rate; those at which too much arrived are left out."""
-    carried = [trial for trial in load_of(record).trials if trial.rate is not None and not trial.saturated]
-    times = [[trial.latency.p50_s, trial.latency.p95_s, trial.latency.p99_s] for trial in carried]
-    milliseconds = [[None if seconds is None else 1e3 * seconds for seconds in percentiles] for percentiles in times]
-    curve = [[trial.rate, *percentiles] for trial, percentiles in zip(carried, milliseconds, strict=True)]
+    carried = {trial.rate: trial.latency for trial in load_of(record).trials if trial.rate and not trial.saturated}
+    times = [(rate, found.p50_s, found.p95_s, found.p99_s) for rate, found in sorted(carried.items())]
+    curve = [(rate, *(None if second is None else 1e3 * second for second in seconds)) for rate, *seconds in times]
     late = ["the client was late"] if load_of(record).main.invalid else []
-    return {"curve": curve, "memory": None, "hours": hours_within(record), "notes": [*notes(record), *late]}
+    return {
+        "curve": curve,
+        "kept": load_of(record).main.rate,
+        "memory": None,
+        "hours": hours_within(record),
+        "notes": [*notes(record), *late],
+    }
 
 
 def several(records: Sequence[Record], served: Sequence[Record] = ()) -> bool:

@@ -257,9 +257,11 @@ def test_what_fits_takes_a_rate_and_a_limit_of_services(opened):
     page = opened(query=f"?{urlencode({'asked': service})}")
     fits = page.locator("#fits")
     assert len(names_of_first(page)) == 2
-    fits.locator("input[name=users]").fill("300")
+    assert "at 400 users/s" in fits.locator("output").inner_text(), "as its row has it"
     fits.locator("select[name=time]").select_option("p99")
     fits.locator("input[name=budget]").fill("80")
+    assert "at 400 users/s" in fits.locator("output").inner_text(), "the highest rate within the budget"
+    fits.locator("input[name=users]").fill("300")
     assert "Best that fits: Lite-LLM4Rec (NDCG@10" in fits.locator("output").inner_text()
     assert "at 400 users/s" in page.locator("#first tr.fits").inner_text()
     assert page.locator("#first tr.misses").count() == 1

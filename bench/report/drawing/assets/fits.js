@@ -23,15 +23,22 @@ if (first) {
   const read = (name) => form?.elements[name]?.value ?? "";
   const bound = (name) => (read(name) === "" ? null : Number.parseFloat(read(name)));
 
+  const TIMES = ["p50", "p95", "p99"];
+
   function judge() {
     const time = read("time") || "p50";
     const [budget, memory, users, within] = [bound("budget"), bound("memory"), bound("users"), (bound("within") ?? 0) / 100];
     const shown = cases.filter(here);
-    // A service's times hang on the rate: those at the lowest offered one that is no lower than what is asked for.
+    // A service's times hang on the rate: the lowest that is no lower than what is asked for; where users are not
+    // asked for, the highest within the budget; and where nothing is, the one that its row tells of.
+    const place = 1 + TIMES.indexOf(time);
     for (const one of shown.filter((service) => service.curve)) {
-      const at = one.curve.find(([offered]) => offered >= (users ?? 0));
+      const able = one.curve.filter(([offered]) => offered >= (users ?? 0));
+      const within = able.filter((point) => budget !== null && point[place] !== null && point[place] <= budget);
+      const kept = able.find(([offered]) => offered === one.kept);
+      const at = users !== null ? able[0] : budget !== null ? (within.at(-1) ?? able[0]) : (kept ?? able.at(-1));
       one.users = at ? at[0] : 0;
-      [one.p50, one.p95, one.p99] = at ? at.slice(1) : [null, null, null];
+      TIMES.forEach((name, index) => (one[name] = at ? at[1 + index] : null));
     }
     const fitting = new Set(
       shown.filter(
@@ -49,7 +56,7 @@ if (first) {
   }
 
   function said({ time, within, shown, fitting, best, near }) {
-    const told = (one) => `${one.name} (${quality} ${one.quality[0].toFixed(4)}${one[time] === null ? "" : `, ${digits(one[time])} ms`})`;
+    const told = (one) => `${one.name} (${quality} ${one.quality[0].toFixed(4)}${one[time] === null ? "" : `, ${digits(one[time])} ms${one.curve ? ` at ${digits(one.users)} users/s` : ""}`})`;
     if (best && near && near !== best) return `Best that fits: ${told(best)}. Fastest within ${100 * within} % of it: ${told(near)}.`;
     if (best) return `Best that fits: ${told(best)}${near ? `; nothing faster comes within ${100 * within} % of it` : ""}.`;
     if (fitting.size) {

@@ -378,7 +378,7 @@ def _load(material: Material) -> Content:
         tables.append(Titled(f"MLPerf's LoadGen at the same services: {name}", second_opinions(group)))
         tables.append(Titled(f"From a cold start: {name}", cold_starts(group)))
         tables.append(Titled(f"A new catalogue beside requests: {name}", refreshed(group)))
-    return Content(tuple(tables), NOTE, tuple(served.drawings(grouped)), lead=" ".join(answer(material.served)))
+    return Content(tuple(tables), NOTE, tuple(served.drawings(grouped)))
 
 
 LOAD = Chapter(

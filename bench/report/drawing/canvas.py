@@ -33,11 +33,22 @@ LABEL_LETTERS, LEGEND_LETTERS, TITLE_LETTERS = 56, 90, 44
 """Where long names are broken."""
 
 
+LAID_OUT = {"figure.constrained_layout.use": False}
+
+
+def lay_out(figure: Figure) -> None:
+    """Lay a figure out once and for all: saving would do so for each format, and draw everything twice for it."""
+    figure.draw_without_rendering()
+    with mpl.rc_context(LAID_OUT):
+        figure.set_layout_engine(None)
+
+
 def rendered(figure: Figure, kind: str) -> bytes:
     """Return a figure as ``svg`` or ``png``; the same figure gives the same bytes."""
     target = io.BytesIO()
     metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}
-    figure.savefig(target, format=kind, metadata=metadata)
+    with mpl.rc_context(LAID_OUT):  # or saving would give it a layout again
+        figure.savefig(target, format=kind, metadata=metadata)
     return PLACES.sub(_shortened, target.getvalue()) if kind == "svg" else target.getvalue()
 
 

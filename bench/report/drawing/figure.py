@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from bench.report.drawing.canvas import STYLE, rendered
+from bench.report.drawing.canvas import STYLE, lay_out, rendered
 from bench.report.drawing.live import Live
 from bench.report.drawing.spreadsheets import csv_bytes
 
@@ -23,7 +24,7 @@ class Drawing:
         title: What it shows.
         text: For those who cannot see it.
         svg: As SVG.
-        png: As PNG.
+        figure: Laid out, for what is made of it when somebody asks.
         data: What is drawn, as CSV.
         left_out: Cases that lack what it shows.
         crowded_out: How many cases it has no room for.
@@ -35,11 +36,22 @@ class Drawing:
     title: str
     text: str
     svg: bytes
-    png: bytes
+    figure: Figure
     data: bytes
     left_out: tuple[str, ...] = ()
     crowded_out: int = 0
     live: Live | None = None
+
+    @cached_property
+    def png(self) -> bytes:
+        """As PNG, which most pages do without."""
+        with plt.style.context([STYLE]):
+            return rendered(self.figure, "png")
+
+    def files(self, kinds: Collection[str]) -> dict[str, bytes]:
+        """Return the figure as files, by their names: ``svg``, ``png``, and ``csv`` for the numbers behind it."""
+        contents = {"svg": "svg", "png": "png", "csv": "data"}
+        return {f"figures/{self.name}.{kind}": getattr(self, contents[kind]) for kind in kinds}
 
 
 def drawn(
@@ -68,7 +80,8 @@ def drawn(
     """
     with plt.style.context([STYLE]):
         figure = draw()
-        svg, png = rendered(figure, "svg"), rendered(figure, "png")
+        lay_out(figure)
+        svg = rendered(figure, "svg")
         plt.close(figure)
     numbers = csv_bytes(data)
-    return Drawing(name, title, text, svg, png, numbers, tuple(left_out), crowded_out, live)
+    return Drawing(name, title, text, svg, figure, numbers, tuple(left_out), crowded_out, live)

@@ -13,6 +13,9 @@ from bench.report.drawing.figure import Drawing
 from bench.report.drawing.rendering import environment
 from bench.report.drawing.spreadsheets import csv_bytes
 
+KINDS = ("svg", "png", "csv")
+"""Files of a figure."""
+
 MADE_BY = "bench.report"
 
 COMMENT_LETTERS = 60_000
@@ -40,15 +43,14 @@ def write_page(
         The files written.
 
     """
-    content = {**content, "written": {drawing.name: ["svg", "png", "csv"] for drawing in drawings}}
+    content = {**content, "written": {drawing.name: KINDS for drawing in drawings}}
     made = {
         "index.html": environment(html=True).get_template(f"{name}.html.j2").render(content).encode(),
         f"{name}.md": _comment(name, content).encode(),
         f"{name}.csv": csv_bytes(values),
     }
     for drawing in drawings:
-        made |= {f"figures/{drawing.name}.svg": drawing.svg, f"figures/{drawing.name}.png": drawing.png}
-        made |= {f"figures/{drawing.name}.csv": drawing.data}
+        made |= drawing.files(KINDS)
     return write_folder(folder, made, made_by=MADE_BY)
 
 

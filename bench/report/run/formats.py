@@ -73,11 +73,7 @@ def drawn_as(figures: Sequence[Drawing], wanted: Collection[Format], only: Colle
 
 def drawings(figures: Sequence[Drawing], written: Mapping[str, Collection[str]]) -> dict[str, bytes]:
     """Return figures, and the numbers behind them, as files; `written` is what `drawn_as` returned."""
-    made: dict[str, bytes] = {}
-    for figure in figures:
-        contents = {"svg": figure.svg, "png": figure.png, "csv": figure.data}
-        made |= {f"figures/{figure.name}.{kind}": contents[kind] for kind in written[figure.name]}
-    return made
+    return {name: made for figure in figures for name, made in figure.files(written[figure.name]).items()}
 
 
 def latex(shown: Sequence[Section], recommenders: Sequence[str]) -> dict[str, bytes]:

@@ -1,14 +1,13 @@
 """What a click does: work that is bounded by what it shows, however many cases the page holds."""
 
 import pytest
-from matplotlib.figure import Figure
 
 from bench.bench_report import cases
 from bench.records.store import Run
 from bench.report.run.formats import Format
 from bench.report.run.page import write_report
 from tests.bench.report.browsing import IN_CHROMIUM, unfold
-from tests.bench.report.conftest import PICTURES
+from tests.bench.report.outlines import outlines_alone
 
 pytestmark = IN_CHROMIUM
 
@@ -53,7 +52,7 @@ def pages(tmp_path_factory):
     """Two pages that differ in the number of their cases alone."""
     place = tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", lambda _, target, **given: target.write(PICTURES[given["format"]]))
+        outlines_alone(patch)
         for count in (FEW, MANY):
             run = Run(place / "run.json", "", tuple(cases(count)))
             write_report([run], place / str(count), wanted=(Format.HTML,))

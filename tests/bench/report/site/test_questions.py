@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from matplotlib.figure import Figure
 
 from bench.records import store
 from bench.records.learning import Ending
@@ -16,7 +15,7 @@ from bench.report.reading.ratios import measured, metric
 from bench.report.reading.trained import how_trained
 from bench.report.site.page import write_site
 from tests.bench.report.browsing import IN_CHROMIUM, api, spilling
-from tests.bench.report.conftest import PICTURES
+from tests.bench.report.outlines import outlines_alone
 
 pytestmark = IN_CHROMIUM
 
@@ -36,7 +35,7 @@ def site(tmp_path_factory):
         for file in (REPORTS / name).glob("*.json.gz"):
             shutil.copy(file, root / "cpu-2-cores" / name)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", lambda _, target, **given: target.write(PICTURES[given["format"]]))
+        outlines_alone(patch)
         return write_site(root)[0]
 
 

@@ -208,11 +208,11 @@ class SecondOpinion(Model):
 
     Attributes:
         rate: At which both asked.
-        p99_s: LoadGen's 99th percentile at that rate.
+        p99_s: LoadGen's 99th percentile at that rate, the median over turns.
         our_p99_s: Ours.
-        peak: The highest rate that LoadGen calls valid under the objective.
-        our_peak: Ours.
-        offline: Users a second of its Offline scenario.
+        peak: The highest rate that LoadGen calls valid under the objective, by one search.
+        our_peak: Ours, by the same search right after it; not the interval over draws that is told elsewhere.
+        offline: Users a second of its Offline scenario, the median over turns.
         our_offline: Ours, with all requests there at once.
         why: What it could not tell, and why; empty where there is nothing.
 

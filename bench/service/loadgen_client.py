@@ -14,7 +14,8 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -53,7 +54,6 @@ class Wire:
         self._samples: dict[int, int] = {}
         self._number = 0
         self._content = np.zeros(1, answer_type(self.k))  # what a response points to has to stay
-        threading.Thread(target=self._hear, daemon=True).start()
 
     def begin(self, first: int) -> None:
         """Number the next requests from here on."""
@@ -74,14 +74,27 @@ class Wire:
     def flush(self) -> None:
         """Do nothing: every request was sent."""
 
-    def _hear(self) -> None:
+    @contextmanager
+    def hearing(self) -> Iterator[None]:
+        """Take answers in; at other times they are another client's."""
+        over, end = os.pipe()
+        thread = threading.Thread(target=self._hear, args=(over,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            os.close(end)
+            thread.join()
+            os.close(over)
+
+    def _hear(self, over: int) -> None:
         cutters = {place: Messages(answer_type(self.k)) for place in self.answers}
         lists = self._content.dtype.itemsize
         address = self._content.ctypes.data
         while True:
-            ready, _, _ = select.select(self.answers, [], [])
+            ready, _, _ = select.select([*self.answers, over], [], [])
             for place in ready:
-                read = os.read(place, 1 << 20)
+                read = b"" if place == over else os.read(place, 1 << 20)
                 if not read:
                     return
                 samples = (self._samples.pop(int(number), None) for number in cutters[place].cut(read)["number"])
@@ -119,7 +132,8 @@ def run(wire: Wire, ask: LoadgenAsk) -> LoadgenHeard:
         logs.enable_trace = False
         system = loadgen.ConstructSUT(wire.issue, wire.flush)
         library = loadgen.ConstructQSL(ask.users, ask.users, lambda _: None, lambda _: None)
-        loadgen.StartTestWithLogSettings(system, library, settings, logs)
+        with wire.hearing():
+            loadgen.StartTestWithLogSettings(system, library, settings, logs)
         loadgen.DestroyQSL(library)
         loadgen.DestroySUT(system)
         return read_log(Path(folder) / "mlperf_log_detail.txt")

@@ -38,11 +38,23 @@ def test_both_ask_the_same_service_and_say_how_far_they_are_apart():
 def test_a_loadgen_that_waits_for_an_answer_for_ever_is_ended(monkeypatch):
     pytest.importorskip("mlperf_loadgen")
     monkeypatch.setattr(opinions, "START_S", 8.0)
-    sleeper = Sleeper(0.0, {WARMED + 130: stall(600)})  # after both of ours
+    sleeper = Sleeper(0.0, {WARMED + 40: stall(600)})  # after the first 32 of ours
     with Service(subject(sleeper), workers=1) as service:
         found = second_opinion(session(service, slo="80ms@p50"), Batching(0.0, 1), 32.0, None)
     assert "LoadGen hung for" in found.why
     assert found.p99_s is None
+
+
+def test_turns_begin_with_the_other_one_each_time_and_medians_are_told():
+    asked = []
+
+    def asker(name, values):
+        return lambda turn: asked.append(name) or values[turn]
+
+    found = opinions._in_turns(asker("ours", [3.0, 1.0, 2.0]), asker("theirs", [None, 5.0, None]))
+    assert found == [2.0, 5.0]
+    assert asked == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
+    assert opinions._in_turns(asker("ours", [None] * 3)) == [None]
 
 
 def test_a_machine_without_loadgen_is_told(monkeypatch, tmp_path):

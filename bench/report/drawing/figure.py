@@ -79,9 +79,14 @@ def drawn(
 
     """
     with plt.style.context([STYLE]):
-        figure = draw()
-        lay_out(figure)
+        figure = _laid_out(draw)
         svg = rendered(figure, "svg")
         plt.close(figure)
     numbers = csv_bytes(data)
     return Drawing(name, title, text, svg, figure, numbers, tuple(left_out), crowded_out, live)
+
+
+def _laid_out(draw: Callable[[], Figure]) -> Figure:
+    figure = draw()
+    lay_out(figure)
+    return figure

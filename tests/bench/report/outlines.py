@@ -15,3 +15,9 @@ def outlines_alone(patch):
     """Lay no figure out and draw none while a patch holds."""
     patch.setattr(Figure, "savefig", lambda _, target, **given: target.write(PICTURES[given["format"]]))
     patch.setattr(Figure, "draw_without_rendering", lambda _: None)
+
+
+def no_figures(patch):
+    """Make none at all while a patch holds, for pages of whose figures nothing is asked."""
+    outlines_alone(patch)
+    patch.setattr("bench.report.drawing.figure._laid_out", lambda _: Figure())

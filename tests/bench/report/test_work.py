@@ -7,7 +7,7 @@ from bench.records.store import Run
 from bench.report.run.formats import Format
 from bench.report.run.page import write_report
 from tests.bench.report.browsing import IN_CHROMIUM, unfold
-from tests.bench.report.outlines import outlines_alone
+from tests.bench.report.outlines import no_figures
 
 pytestmark = IN_CHROMIUM
 
@@ -52,7 +52,7 @@ def pages(tmp_path_factory):
     """Two pages that differ in the number of their cases alone."""
     place = tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
-        outlines_alone(patch)
+        no_figures(patch)
         for count in (FEW, MANY):
             run = Run(place / "run.json", "", tuple(cases(count)))
             write_report([run], place / str(count), wanted=(Format.HTML,))

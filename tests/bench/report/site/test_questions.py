@@ -15,7 +15,7 @@ from bench.report.reading.ratios import measured, metric
 from bench.report.reading.trained import how_trained
 from bench.report.site.page import write_site
 from tests.bench.report.browsing import IN_CHROMIUM, api, spilling
-from tests.bench.report.outlines import outlines_alone
+from tests.bench.report.outlines import no_figures
 
 pytestmark = IN_CHROMIUM
 
@@ -35,7 +35,7 @@ def site(tmp_path_factory):
         for file in (REPORTS / name).glob("*.json.gz"):
             shutil.copy(file, root / "cpu-2-cores" / name)
     with pytest.MonkeyPatch.context() as patch:
-        outlines_alone(patch)
+        no_figures(patch)
         return write_site(root)[0]
 
 

@@ -34,7 +34,7 @@ LABEL_LETTERS, LEGEND_LETTERS, TITLE_LETTERS = 56, 90, 44
 """Where long names are broken."""
 
 
-def _laid_out() -> AbstractContextManager[None]:
+def _without_layout() -> AbstractContextManager[None]:
     """Keep matplotlib from giving a figure without a layout that of our style."""
     return mpl.rc_context({"figure.constrained_layout.use": False})
 
@@ -42,7 +42,7 @@ def _laid_out() -> AbstractContextManager[None]:
 def lay_out(figure: Figure) -> None:
     """Lay a figure out once and for all: saving would do so for each format, and draw everything twice for it."""
     figure.draw_without_rendering()
-    with _laid_out():
+    with _without_layout():
         figure.set_layout_engine(None)
 
 
@@ -50,7 +50,7 @@ def rendered(figure: Figure, kind: str) -> bytes:
     """Return a figure as ``svg`` or ``png``; the same figure gives the same bytes."""
     target = io.BytesIO()
     metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}
-    with _laid_out():  # or saving would give it a layout again
+    with _without_layout():  # or saving would give it a layout again
         figure.savefig(target, format=kind, metadata=metadata)
     return PLACES.sub(_shortened, target.getvalue()) if kind == "svg" else target.getvalue()
 

@@ -50,8 +50,7 @@ class Drawing:
 
     def files(self, kinds: Collection[str]) -> dict[str, bytes]:
         """Return the figure as files, by their names: ``svg``, ``png``, and ``csv`` for the numbers behind it."""
-        contents = {"svg": "svg", "png": "png", "csv": "data"}
-        return {f"figures/{self.name}.{kind}": getattr(self, contents[kind]) for kind in kinds}
+        return {f"figures/{self.name}.{kind}": self.data if kind == "csv" else getattr(self, kind) for kind in kinds}
 
 
 def drawn(

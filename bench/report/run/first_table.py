@@ -19,7 +19,6 @@ from bench.report.reading.labels import (
     milliseconds,
     number,
     significant,
-    with_interval,
 )
 from bench.report.reading.ratios import latency_of, metric
 from bench.report.reading.trained import how_trained
@@ -88,14 +87,15 @@ def shown_rows(rows: Sequence[FirstRow], chosen: Facets, prices: Sequence[Price]
     for row in rows:
         key = _setting(row)
         best[key] = max(best.get(key, 0.0), metric(row.record, QUALITY) or 0.0)
-    return [_shown(row, chosen, prices, best[_setting(row)]) for row in rows]
+    beside_rate = RATE in columns_of(rows)
+    return [_shown(row, chosen, prices, best[_setting(row)], beside_rate=beside_rate) for row in rows]
 
 
 def _setting(row: FirstRow) -> tuple[str, ...]:
     return tuple(value for name, value in row.facets.items() if name != "decoder")
 
 
-def _shown(row: FirstRow, chosen: Facets, prices: Sequence[Price], best: float) -> ShownRow:
+def _shown(row: FirstRow, chosen: Facets, prices: Sequence[Price], best: float, *, beside_rate: bool) -> ShownRow:
     record = row.record
     value = metric(record, QUALITY)
     mine = all(row.facets.get(name) == wanted for name, wanted in chosen.items() if name != "decoder")
@@ -104,7 +104,7 @@ def _shown(row: FirstRow, chosen: Facets, prices: Sequence[Price], best: float) 
         NOT_AVAILABLE if value is None else Quantity(f"{value:.4f}", value),
         _half(record),
         0.0 if value is None or not best else 100 * value / best,
-        _cells(record, prices),
+        _cells(record, prices, beside_rate=beside_rate),
         how_trained(record) != Ending.CUT_SHORT.value,
         not (mine and row.few and ANY in row.under),
     )
@@ -127,26 +127,17 @@ def _median(record: Record) -> Quantity:
     return median if rate is None else Quantity(f"{median} at {significant(rate)}/s", median.value)
 
 
-def _rate(record: Record) -> Quantity | str:
-    """Write the users a second: asked one after the other, or as a service, there with the interval of a search."""
-    if record.load is None:
-        return number(latency_of(record).users_per_second)
-    peak, answered = record.load.peak, users_a_second(record)
-    if answered is None:
-        return NOT_AVAILABLE
-    return number(answered) if peak is None else with_interval(answered, peak.low, peak.high)
-
-
-def _cells(record: Record, prices: Sequence[Price]) -> dict[str, Quantity | str]:
+def _cells(record: Record, prices: Sequence[Price], *, beside_rate: bool) -> dict[str, Quantity | str]:
     latency, held = latency_of(record), peak_bytes(record)
     times = {name: getattr(latency, f"{name}_s") for name in ("p95", "p99")}
     metrics = record.quality.metrics if isinstance(record.quality, Quality) else {}
+    answered = latency.users_per_second if record.load is None else users_a_second(record)
     return {
-        LATENCY: _median(record),
+        LATENCY: milliseconds(latency.p50_s) if beside_rate else _median(record),
         MONEY: _money(record, prices),
         TRAINED: training_told(record),
         **{name: NOT_AVAILABLE if seconds is None else milliseconds(seconds) for name, seconds in times.items()},
-        RATE: _rate(record),
+        RATE: NOT_AVAILABLE if answered is None else number(answered),
         "peak memory": NOT_AVAILABLE if held is None else mebibytes(held),
         "HR@10": metric_of(metrics, "HR@10"),
         "cautions": "; ".join([*record.labels, *notes(record)]) or "none",

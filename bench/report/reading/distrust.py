@@ -115,7 +115,7 @@ def _labelled(records: Sequence[Record]) -> list[str]:
     for record in records:
         for label in record.labels:
             names.setdefault(label, []).append(caption(record))
-    return [f"{few(captions)}: {label}." for label, captions in names.items()]
+    return [f"{few(sorted(captions))}: {label}." for label, captions in names.items()]
 
 
 def _cautioned(records: Sequence[Record]) -> list[str]:

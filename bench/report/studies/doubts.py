@@ -44,7 +44,7 @@ def _labelled(studies: Studies) -> list[str]:
     for name, labels in told:
         for label in labels:
             names.setdefault(label, []).append(name)
-    return [f"{few(cases)}: {label}." for label, cases in names.items()]
+    return [f"{few(sorted(cases))}: {label}." for label, cases in names.items()]
 
 
 def studied(studies: Studies) -> list[Provenance]:

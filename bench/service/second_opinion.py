@@ -117,7 +117,12 @@ def second_opinion(session: Session, batching: Batching, rate: float, peak: Peak
             )
             if peak is not None and peak.rate:
                 search = partial(
-                    highest, start=peak.rate, step=ROUGH, within=FINE, least=peak.rate / ROUGH**8, time_is_up=_never
+                    highest,
+                    start=peak.rate,
+                    step=ROUGH,
+                    within=FINE,
+                    least=peak.rate / ROUGH**8,
+                    time_is_up=lambda: False,
                 )
                 measured["peak"] = search(lambda tried: loadgen.ask(tried, session.count(tried)).valid)
                 measured["our_peak"] = search(lambda tried: ours(tried, session.count(tried)).verdict is Verdict.MET)
@@ -126,10 +131,6 @@ def second_opinion(session: Session, batching: Batching, rate: float, peak: Peak
     except LoadgenError as error:
         return SecondOpinion(**measured, why=str(error))
     return _judged(SecondOpinion(**measured))
-
-
-def _never() -> bool:
-    return False
 
 
 def _in_turns(*ask: Callable[[int], float | None]) -> list[float | None]:

@@ -87,7 +87,7 @@ def distrust(records: Sequence[Record], served: Sequence[Record] = ()) -> list[D
             *_other_lists(records),
             *_late_clients(served),
             *_untrained(everything),
-            *_labelled(everything),
+            *labelled(everything),
         ],
         Severity.COMPARED: [
             *cut_short(everything),
@@ -109,10 +109,10 @@ def few(names: Sequence[str]) -> str:
     return listed(names) if len(names) <= NAMED else f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
 
 
-def _labelled(records: Sequence[Record]) -> list[str]:
-    """Name what is labelled, each label once."""
+def labelled(told: Sequence[Told]) -> list[str]:
+    """Name what is labelled, each label once, in an order that is the same whatever was timed or evaluated first."""
     names: dict[str, list[str]] = {}
-    for record in records:
+    for record in told:
         for label in record.labels:
             names.setdefault(label, []).append(caption(record))
     return [f"{few(sorted(captions))}: {label}." for label, captions in names.items()]

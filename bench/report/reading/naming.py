@@ -34,6 +34,10 @@ class Told(Protocol):
         """What was ranked with; None where nothing came of it."""
 
     @property
+    def labels(self) -> list[str]:
+        """Cautions that must stand beside its figures."""
+
+    @property
     def provenance(self) -> Provenance:
         """How to get it again."""
 

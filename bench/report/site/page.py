@@ -134,7 +134,7 @@ def _index(root: Path, pages: Sequence[Known], prices: Sequence[Price]) -> str:
         entry = _entry(root, page)
         machine, _, short = entry.name.partition("/")
         if asked[entry.question] > 1:
-            entry = replace(entry, question=f"{entry.question} {short or machine}")
+            entry = replace(entry, question=f"{entry.question} ({short or machine})")
         machines.setdefault(machine, []).append(entry)
     leading = _entry(root, ordered[0])
     content: dict[str, Any] = first_screen(records, rows, prices) | {

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from bench.records.record import Provenance
 from bench.records.studies import Studies
-from bench.report.reading.distrust import Doubt, Severity, cut_short, few
+from bench.report.reading.distrust import Doubt, Severity, cut_short, labelled
 from bench.report.reading.labels import listed
-from bench.report.reading.naming import base_of, caption, dataset_name
+from bench.report.reading.naming import base_of, dataset_name
 
 
 def doubts(studies: Studies) -> list[Doubt]:
     """List what weakens the figures of studies, the gravest first."""
     sources = studied(studies)
-    every = [Doubt(text, Severity.UNUSABLE) for text in _labelled(studies)]
+    every = [Doubt(text, Severity.UNUSABLE) for text in labelled([*studies.evaluations, *studies.beams])]
     every += [Doubt(text, Severity.COMPARED) for text in cut_short(studies.evaluations)]
     if any(source.dataset.get("synthetic") for source in sources):
         every.append(Doubt("Synthetic data: orderings of quality need not hold on real data.", Severity.COMPARED))
@@ -34,17 +34,6 @@ def _samples(studies: Studies) -> list[str]:
         f"Beams on {dataset} were studied on {users:,} of {every:,} users: {listed(list(dict.fromkeys(several)))}."
         for (dataset, users, every), several in names.items()
     ]
-
-
-def _labelled(studies: Studies) -> list[str]:
-    """Name what is labelled, each label once."""
-    names: dict[str, list[str]] = {}
-    told = [(caption(evaluation), evaluation.labels) for evaluation in studies.evaluations]
-    told += [(caption(study), study.labels) for study in studies.beams]
-    for name, labels in told:
-        for label in labels:
-            names.setdefault(label, []).append(name)
-    return [f"{few(sorted(cases))}: {label}." for label, cases in names.items()]
 
 
 def studied(studies: Studies) -> list[Provenance]:

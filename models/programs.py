@@ -62,25 +62,32 @@ def as_program(recommender: Recommender, key: Hashable, forward_pass: Pass, inpu
 def _program(program: Program, tensors: list[Tensor], recommender: Recommender) -> Program:
     if tensors[0].is_cuda:
         return capture(program, tensors, [*recommender.parameters(), *recommender.buffers()])
-    return compiled(program)
+    return compiled(program, **OPTIONS)
 
 
-def compiled(program: Program) -> Program:
+def compiled(program: Program, **options: Any) -> Program:
     """Return `program` compiled by Inductor, for tensors of the sizes that it is first called with.
+
+    Args:
+        program: Takes tensors, or None, and returns tensors.
+        options: What Inductor is asked for, as `torch.compile` takes it.
 
     Raises:
         UserError: At its first call: there is no C++ compiler.
 
     """
-    quick: Program = torch.compile(program, dynamic=False, fullgraph=True, options=OPTIONS)
+    quick: Program = torch.compile(program, dynamic=False, fullgraph=True, options=options or None)
     ready = False
 
-    def call(*given: Tensor) -> tuple[Tensor, ...]:
+    def call(*given: Tensor | None) -> tuple[Tensor, ...]:
         nonlocal ready
         if ready:
-            return quick(*given)
+            try:
+                return quick(*given)
+            except torch._dynamo.exc.FailOnRecompileLimitHit:  # noqa: SLF001 - where torch keeps it
+                pass  # something that it was compiled with has changed since, such as what transformers has loaded
         try:
-            # Each size has a program of its own, but all count against the limit of the one function.
+            # Programs of all sizes share one function, against whose limit all of them count.
             with torch._dynamo.config.patch(recompile_limit=SIZES):  # noqa: SLF001 - torch's documented switch
                 outputs = quick(*given)
         except torch._inductor.exc.InductorError as error:  # noqa: SLF001 - where torch keeps it

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,6 +20,7 @@ from baselines.decoding.device_trie import DeviceTrie, on_device
 from baselines.decoding.exact import run
 from baselines.decoding.stacks import stack_of
 from baselines.decoding.trie import Trie
+from models import programs
 from models.errors import UserError
 from models.graphs import Program, capture, is_watched
 from models.phases import phase
@@ -29,9 +29,6 @@ from models.serving import Scores
 PROMPT_BUCKET = 32
 SEEN_BUCKET = 64
 """Lengths are padded to multiples of these."""
-
-SIZES = 256
-"""Most sizes of requests that one process compiles."""
 
 RECOMPUTED = ("dynamic", "longrope")
 """Rotary positions that transformers makes anew from the longest prompt, which it reads back to the host."""
@@ -56,14 +53,7 @@ def compiled(
     if key not in here.programs:
         here.programs[key] = _program(model, inputs, here, width, scores)
     with phase("compiled search"):
-        try:
-            return Beams(*here.programs[key](*inputs))
-        except torch._inductor.exc.InductorError as error:  # noqa: SLF001 - where torch keeps it
-            if "InvalidCxxCompiler" not in str(error):
-                raise
-            raise UserError(
-                "--decoder compiled needs a C++ compiler, such as g++: install one, or use exact"
-            ) from error
+        return Beams(*here.programs[key](*inputs))
 
 
 COMPILED = TrieDecoder(name="compiled", search=compiled, rung=3, compiles=True, cache_bytes=cache_size.of_pool)
@@ -95,13 +85,9 @@ def _program(
 
     if inputs[0].is_cuda:
         return capture(decode, inputs)
-    quick = torch.compile(decode, dynamic=False, fullgraph=True)
+    quick = programs.compiled(decode)
 
-    def call(embeddings: Tensor, mask: Tensor, seen_items: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        if is_watched():
-            return decode(embeddings, mask, seen_items)
-        # Each size has a program of its own, but all count against the limit of the one function.
-        with torch._dynamo.config.patch(recompile_limit=SIZES):  # noqa: SLF001 - torch's documented switch
-            return quick(embeddings, mask, seen_items)
+    def call(embeddings: Tensor, mask: Tensor, seen_items: Tensor | None) -> tuple[Tensor, ...]:
+        return (decode if is_watched() else quick)(embeddings, mask, seen_items)
 
     return call

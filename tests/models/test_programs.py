@@ -127,6 +127,23 @@ def test_without_a_compiler_it_is_one_clear_line(monkeypatch):
         served(build("sasrec"), replayed=True)
 
 
+def test_programs_whose_surroundings_change_are_compiled_again(monkeypatch):
+    """All programs share one function, whose limit is eight by default: ten of them, and one thing that changes."""
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda given, **options: real(given, backend="eager", **options))
+    change = {"by": 1.0}
+
+    def made(size):
+        return programs.compiled(lambda given: (given * size + change["by"],))
+
+    sizes = range(2, 12)
+    made_ones = [made(size) for size in sizes]
+    for added in (1.0, 2.0):
+        change["by"] = added
+        for size, program in zip(sizes, made_ones, strict=True):
+            assert torch.equal(*program(torch.ones(size)), torch.full((size,), size + added))
+
+
 @needs_gpu
 @pytest.mark.parametrize(("name", "settings"), RECOMMENDERS)
 def test_graphs_on_a_gpu_give_the_lists_of_the_pass(name, settings):

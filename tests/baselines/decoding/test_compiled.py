@@ -110,11 +110,11 @@ def test_indexing_again_keeps_what_was_compiled_and_other_ids_do_not():
 
 
 def test_without_a_compiler_there_is_one_line(monkeypatch):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise torch._inductor.exc.InductorError(RuntimeError("InvalidCxxCompiler: No working C++ compiler"), None)
 
-    monkeypatch.setattr(compiled, "_program", lambda *_: refuse)
-    with pytest.raises(UserError, match=r"--decoder compiled needs a C\+\+ compiler"):
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: refuse)
+    with pytest.raises(UserError, match=r"compiling needs a C\+\+ compiler"):
         search("compiled", model("t5"), prompts("t5", 1), Trie.build(IDS), width=2)
 
 

@@ -39,6 +39,9 @@ so that in shorter turns both sides see the same of it."""
 TURNS = (12, 3000)
 """Turns of a case in one process, at least and at most."""
 
+SERVED_S = 5.0
+"""How long a service is asked in one process at least, in turns that each have arrivals of their own."""
+
 TRIES = 2
 """How often a worker may die at a case before the case counts as failed."""
 
@@ -253,15 +256,17 @@ def _closed(asking: _Asking) -> bool:
 def _deal(warmed: Sequence[dict[str, Any]]) -> tuple[int, int]:
     """Return rounds a turn and turns, from how long requests take and how many each process should time.
 
-    A service says itself how many requests one of its turns has, which are a trial with arrivals of their own.
+    A service says itself how many requests one of its turns has, which are a trial with arrivals of their own, and how
+    long they take to arrive; one that does not say how long gets as few turns as take every order once.
     """
+    cycle = len(ORDERS[3])
     if of_a_turn := max(reply.get("of_a_turn", 0) for reply in warmed):
-        return of_a_turn, len(ORDERS[3])
+        turn_s = max(reply.get("turn_s", SERVED_S) for reply in warmed)
+        return of_a_turn, cycle * math.ceil(SERVED_S / (cycle * turn_s))
     request_s = max(reply["request_s"] for reply in warmed)
     rounds = max(1, round(TURN_S / request_s))
     wanted = math.ceil(max(reply["rounds"] for reply in warmed) / rounds)
     least, most = TURNS
-    cycle = len(ORDERS[3])
     return rounds, cycle * math.ceil(min(max(wanted, least), most) / cycle)
 
 

@@ -124,7 +124,8 @@ class Worker:
             largest = load.largest_batches[-1]
             self._service = Service(subject, workers=load.workers or 1, largest=largest).__enter__()
             asked = requests_needed(load.slo)
-            return {"rounds": asked, "request_s": request_s, "of_a_turn": asked, "stationary": True}
+            served = {"of_a_turn": asked} | ({"turn_s": asked / load.rate} if load.rate else {})
+            return {"rounds": asked, "request_s": request_s, "stationary": True} | served
         return {"rounds": plan.rounds(request_s), "request_s": request_s, "stationary": samples.warmup.stationary}
 
     def turn(self, number: int, rounds: int) -> list[float]:

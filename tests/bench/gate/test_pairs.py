@@ -71,6 +71,15 @@ def test_turns_are_as_short_as_requests_allow():
     assert dealt(0.0001, 2000 * 50) == (50, 2004)
 
 
+def test_a_service_is_asked_for_seconds_and_in_every_order():
+    def dealt(**said):
+        return _deal([{"request_s": 0.001, "rounds": 500, "of_a_turn": 500, **said}])
+
+    assert dealt(turn_s=0.25) == (500, 24)
+    assert dealt(turn_s=2.5) == (500, 6)
+    assert dealt() == (500, 6), "an older worker does not say how long"
+
+
 def test_a_case_that_fails_on_one_side_is_left_out_and_told():
     def act(side, what, details):
         if what == "open" and side is HEAD and details["case"] == NAMES[0]:

@@ -3,13 +3,14 @@
 A product of experts (Hinton 2002, "Training products of experts by minimizing contrastive divergence"): the score of
 item j is ``log p(j) + weight * log(share(j) + floor)``, with p the softmax over the catalogue of `models.lite_llm4rec`
 and share the part of the scores of `baselines.one_pass.shortcut` that falls to j. Weights are those of Lite-LLM4Rec,
-trained as ever; `shortcut_weight` and `floor` are chosen on validation. Not the paper's: it shows what a trained
+trained as ever; once they are, weight and floor are chosen on validation. Not the paper's: it shows what a trained
 recommender and counting give together, in one pass and without beams.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -19,6 +20,7 @@ from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
+from torch import Tensor
 from transformers import BatchFeature
 
 from baselines.one_pass.shortcut import Shortcut, ShortcutSettings
@@ -37,13 +39,19 @@ from models.spoken import Spoken
 FILE = "transitions.safetensors"
 """Name in a checkpoint folder."""
 
+WEIGHTS = (0.3, 0.6, 1.0, 1.7, 3.0)
+FLOORS = (1e-5, 1e-4, 1e-3)
+"""Mixtures that are tried on validation."""
+
 
 class Settings(lite_llm4rec.Settings, ShortcutSettings):
     """Settings of both, and how they are mixed.
 
     Attributes:
-        shortcut_weight: Power of the shortcut's share; 0 leaves Lite-LLM4Rec alone.
-        floor: Added to every share, so that an item that nothing leads to can be recommended.
+        shortcut_weight: Power of the shortcut's share while training ranks validation users; 0 leaves Lite-LLM4Rec
+            alone. Once training has ended, the best of five is kept.
+        floor: Added to every share, so that an item that nothing leads to can be recommended; likewise the best of
+            three.
 
     """
 
@@ -62,6 +70,7 @@ class Mixture(LiteLLM4Rec):
 
     Attributes:
         beside: The one shortcut. It is no submodule: its tables follow from counts, and are no weights.
+        mix: Weight of the shortcut's share, and floor, float [2].
 
     """
 
@@ -73,6 +82,12 @@ class Mixture(LiteLLM4Rec):
     config: MixtureConfig
     settings: Settings
     beside: tuple[Shortcut, ...] = ()
+    mix: Tensor
+
+    def __init__(self, config: MixtureConfig) -> None:
+        super().__init__(config)
+        self.register_buffer("mix", torch.empty(2))
+        self._mix(self.settings.shortcut_weight, self.settings.floor)
 
     @classmethod
     def build(cls, catalogue: Catalogue, histories: Sequence[History], settings: recommender.Settings) -> Self:
@@ -81,6 +96,20 @@ class Mixture(LiteLLM4Rec):
         assert isinstance(settings, Settings)
         model.beside = (Shortcut.build(catalogue, histories, settings),)
         return model
+
+    def _mix(self, weight: float, floor: float) -> None:
+        """Say how much the shortcut counts."""
+        self.mix[0], self.mix[1] = weight, floor
+
+    def choose_on_validation(self, quality: Callable[[], float]) -> dict[str, float]:
+        """Keep the weight and the floor that rank validation users best, the first of equal ones."""
+        tried = {}
+        for weight, floor in product(WEIGHTS, FLOORS):
+            self._mix(weight, floor)
+            tried[weight, floor] = quality()
+        best = max(tried, key=tried.__getitem__)
+        self._mix(*best)
+        return dict(zip(("shortcut weight", "floor"), best, strict=True))
 
     def index(self, catalogue: Catalogue) -> None:
         """Encode every item's text, and add up graph and texts for each item."""
@@ -113,7 +142,8 @@ class Mixture(LiteLLM4Rec):
         with phase("mix"):
             share = self.beside[0].add_up(inputs["newest"])
             share = share / share.sum(1, keepdim=True)
-            mixed = scores.log_softmax(1) + self.settings.shortcut_weight * (share + self.settings.floor).log()
+            weight, floor = self.mix.float()
+            mixed = scores.log_softmax(1) + weight * (share + floor).log()
             return top_items(mixed, k, inputs.get("seen_items"))
 
     def forward_flops(self, inputs: BatchFeature) -> int | None:

@@ -10,7 +10,7 @@ from bench.records.case import Case
 from bench.records.decoders import FULL_VOCAB
 from bench.records.quality import Metric
 from bench.records.record import Provenance, Record
-from bench.report.reading.naming import Told, captions, dataset_name
+from bench.report.reading.naming import Told, captions, dataset_name, preset_name
 
 _MIB = 2**20
 _GIGA = 1e9
@@ -31,7 +31,7 @@ def case_labels(records: Sequence[Told], without: Collection[str] = ()) -> list[
     """
     fields = {
         "dataset": dataset_name,
-        "preset": lambda record: str(record.case.settings.get("preset")),
+        "preset": preset_name,
         "device": lambda record: record.case.device,
         "dtype": lambda record: record.case.dtype,
         "batch": lambda record: f"batch {record.case.batch_size}",
@@ -44,7 +44,7 @@ def case_labels(records: Sequence[Told], without: Collection[str] = ()) -> list[
     read_by = [read for name, read in fields.items() if name not in without]
     telling = [read for read in read_by if len({read(record) for record in records}) > 1]
     names = [
-        ", ".join([name, *(read(record) for read in telling)])
+        ", ".join([name, *(said for read in telling if (said := read(record)))])
         for name, record in zip(captions(records), records, strict=True)
     ]
     if len(set(names)) == len(names):

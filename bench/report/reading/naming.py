@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
@@ -51,11 +52,13 @@ class Shown(Named):
     Attributes:
         base: What its recommender is called for itself; `label` is never that of other settings.
         dataset: Its data, without what all data of the page were loaded with.
+        preset: Its preset; empty where that is the page's usual one.
 
     """
 
     base: str
     dataset: str
+    preset: str
 
 
 def named(told: Told) -> Named:
@@ -95,6 +98,22 @@ def whole_dataset(told: Told) -> str:
     return generated(told.case.dataset_variant, told.provenance)
 
 
+def preset_name(told: Told) -> str:
+    """Name the preset, unless it is the page's usual one."""
+    return told.named.preset if isinstance(told.named, Shown) else _preset(told)
+
+
+def _preset(told: Told) -> str:
+    return str(told.case.settings.get("preset"))
+
+
+def usual_preset(told: Sequence[Told]) -> str | None:
+    """Return the preset of more than half of all recommenders and settings; None where there is none."""
+    presets = Counter(preset for _, preset in {(_key(each.case), _preset(each)) for each in told})
+    preset, times = next(iter(presets.most_common(1)), ("", 0))
+    return preset if 2 * times > presets.total() else None
+
+
 def generated(dataset: str, source: Provenance) -> str:
     """Name a dataset in words, and say so when it is generated and its name does not tell."""
     words = CORE.sub(r"\1-core", dataset)
@@ -106,7 +125,8 @@ class Names:
 
     Args:
         told: Everything that the page shows.
-        say_once: Whether the page says what all datasets were loaded with, so that their names need not.
+        say_once: Whether the page says what all datasets were loaded with, and which preset is usual, so that names
+            need not.
 
     """
 
@@ -120,6 +140,7 @@ class Names:
         loaded = {repr(sorted(each.case.loaded_with.items())) for each in told}
         short = {each.case.dataset_variant: each.case.dataset for each in told}
         self._datasets = short if say_once and len(loaded) == 1 else {}
+        self._usual = usual_preset(told) if say_once else None
 
     def caption(self, told: Told) -> str:
         """Name the recommender of a case with how it is served, as `caption` does."""
@@ -133,7 +154,9 @@ class Names:
         """Return a case under the names of the page."""
         key = _key(told.case)
         dataset = generated(self.dataset(told.case.dataset_variant), told.provenance)
+        preset = preset_name(told)
         facts = {"label": self._labels[key], "base": self._base[key], "dataset": dataset}
+        facts["preset"] = "" if preset == self._usual else preset
         return told.model_copy(update={"named": Shown(**named(told).model_dump(include={"name", "said"}), **facts)})
 
 

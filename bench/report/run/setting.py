@@ -13,7 +13,7 @@ from bench.records.record import Provenance, Record
 from bench.report.reading.distrust import LOAD
 from bench.report.reading.facets import in_common
 from bench.report.reading.labels import case_labels, listed, machine_name, machine_of
-from bench.report.reading.naming import generated, whole_dataset
+from bench.report.reading.naming import Told, generated, usual_preset, whole_dataset
 from bench.report.run.known import Known
 from bench.report.run.opening import MOST_NAMED
 from bench.report.studies.doubts import studied
@@ -35,8 +35,15 @@ def crumbs_of(page: Known) -> list[str]:
     suites = list(dict.fromkeys(record.suite for record in page.records))
     day = max((record.provenance.started for record in told), default="")[: len("2026-01-02T03:04")].replace("T", " ")
     commit = next((record.provenance.commit for record in told if record.provenance.commit), None)
-    words = [data, listed(machines), f"suite {listed(suites)}" if suites else "studies", day]
+    words = [data, _sizes(told), listed(machines), f"suite {listed(suites)}" if suites else "studies", day]
     return [word for word in [*words, f"commit {commit[:7]}" if commit else ""] if word]
+
+
+def _sizes(told: Sequence[Told]) -> str:
+    """Name the usual preset where it is not the only one."""
+    presets = {each.case.settings.get("preset") for each in told}
+    usual = usual_preset(told)
+    return f"{usual} unless a name says otherwise" if usual is not None and len(presets) > 1 else ""
 
 
 def sources_of(page: Known) -> list[dict[str, Any]]:

@@ -46,6 +46,13 @@ def test_equal_names_say_the_settings_in_which_they_differ_and_no_others():
     assert caption(records[1]) == "SASRec"  # alone nothing needs to be said
 
 
+def test_a_preset_is_said_where_it_is_not_the_usual_one():
+    records = [record("sasrec"), record("p5"), record("setrec"), record("setrec", preset="compact-causal")]
+    assert case_labels(with_names(records)) == ["SASRec", "P5", "SETRec", "SETRec, compact-causal"]
+    assert case_labels(with_names(with_names(records)[2:])) == ["SETRec", "SETRec, compact-causal"]
+    assert case_labels(with_names(records[2:])) == ["SETRec, compact", "SETRec, compact-causal"]
+
+
 def test_other_recommenders_of_the_same_name_say_what_is_typed():
     records = [record(), record("mine:SASRec", "SASRec")]
     assert [caption(each) for each in with_names(records)] == ["SASRec [sasrec]", "SASRec [mine:SASRec]"]

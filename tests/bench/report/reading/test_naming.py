@@ -48,9 +48,9 @@ def test_equal_names_say_the_settings_in_which_they_differ_and_no_others():
 
 def test_a_preset_is_said_where_it_is_not_the_usual_one():
     records = [record("sasrec"), record("p5"), record("setrec"), record("setrec", preset="compact-causal")]
-    assert case_labels(with_names(records)) == ["SASRec", "P5", "SETRec", "SETRec, compact-causal"]
-    assert case_labels(with_names(with_names(records)[2:])) == ["SETRec", "SETRec, compact-causal"]
-    assert case_labels(with_names(records[2:])) == ["SETRec, compact", "SETRec, compact-causal"]
+    assert case_labels(with_names(records)) == ["SASRec", "P5", "setrec", "setrec, compact-causal"]
+    assert case_labels(with_names(with_names(records)[2:])) == ["setrec", "setrec, compact-causal"]
+    assert case_labels(with_names(records[2:])) == ["setrec, compact", "setrec, compact-causal"]
 
 
 def test_other_recommenders_of_the_same_name_say_what_is_typed():

@@ -144,27 +144,34 @@ def table(found: Annotated[Path, typer.Argument(help="What `live` kept.")]) -> N
     trials = [json.loads(line) for line in found.read_text().splitlines()]
     typer.echo("| recommender | slow-down | gates | SLOWER | SAME | AMBIGUOUS | FASTER | pairs | minutes a gate |")
     typer.echo("| --- " * 9 + "|")
-    for (recommender, percent), group in _grouped(trials).items():
+    for (measured, percent), group in _grouped(trials).items():
         counts = Counter(_gravest({case["verdict"] for case in gate["cases"]}) for gate in group)
         shown = [str(counts[name]) for name in (Verdict.SLOWER, Verdict.SAME, Verdict.AMBIGUOUS, Verdict.FASTER)]
         pairs, minutes = [gate["pairs"] for gate in group], sum(gate["seconds"] for gate in group) / 60 / len(group)
-        cells = [recommender, f"{percent:g} %", str(len(group)), *shown, f"{min(pairs)} to {max(pairs)}"]
+        cells = [measured, f"{percent:g} %", str(len(group)), *shown, f"{min(pairs)} to {max(pairs)}"]
         typer.echo(f"| {' | '.join([*cells, f'{minutes:.1f}'])} |")
-    typer.echo("\n| slow-down | gate | batch | verdict | head / base | itself | could have seen |")
-    typer.echo("| --- " * 7 + "|")
+    typer.echo("\n| recommender | slow-down | gate | batch | verdict | head / base | itself | could have seen |")
+    typer.echo("| --- " * 8 + "|")
     for trial in trials:
         for case in trial["cases"]:
             ratios = [_ratio(case[name]) for name in ("latency", "noise")]
             seen = "" if case["detectable"] is None else f"{case['detectable']:+.1%}"
-            cells = [f"{trial['slow_down_percent']:g} %", str(trial["trial"] + 1), str(case["case"]["batch_size"])]
+            cells = [_measured(trial), f"{trial['slow_down_percent']:g} %", str(trial["trial"] + 1)]
+            cells.append(str(case["case"]["batch_size"]))
             typer.echo(f"| {' | '.join([*cells, case['verdict'], *ratios, seen])} |")
 
 
 def _grouped(trials: Sequence[dict[str, Any]]) -> dict[tuple[str, float], list[dict[str, Any]]]:
     groups: dict[tuple[str, float], list[dict[str, Any]]] = {}
     for trial in trials:
-        groups.setdefault((trial["recommender"], trial["slow_down_percent"]), []).append(trial)
+        groups.setdefault((_measured(trial), trial["slow_down_percent"]), []).append(trial)
     return groups
+
+
+def _measured(trial: dict[str, Any]) -> str:
+    """Name the recommender, and the requests a second that it got as a service."""
+    name: str = trial["recommender"]
+    return f"{name}, {trial['rate']:,g} a second" if "rate" in trial else name
 
 
 def _ratio(estimate: dict[str, float] | None) -> str:

@@ -46,7 +46,7 @@ OPTIONS = (
     Option("--largest-batch", "largest_batches", "N", "Most users answered together; may be repeated.", several=True),
     Option("--load-seconds", "seconds", "SECONDS", "How long requests arrive in one trial. Default: 10."),
     Option("--arrival-seeds", "seeds", "N", "Draws of arrivals. Default: 5."),
-    Option("--search-seconds", "search_s", "SECONDS", "What looking for the highest rate may take. Default: 120."),
+    Option("--search-seconds", "search_s", "SECONDS", "What looking for the highest rate may take. Default: 100."),
     Option("--arrivals", "trace", "FILE", "Arrival times in seconds, one a line, for --scenario trace."),
 )
 """All of them but the bare ones."""

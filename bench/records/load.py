@@ -78,7 +78,7 @@ class Offered(Model):
     workers: AtLeastOne | None = None
     seconds: Positive = 10.0
     seeds: AtLeastOne = 5
-    search_s: Positive = 120.0
+    search_s: Positive = 100.0
     trace: str | None = None
     loadgen: bool = False
     refresh: bool = False

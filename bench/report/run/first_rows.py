@@ -154,7 +154,8 @@ def _said(record: Record, several: Sequence[Record]) -> str:
     if case.search is None:
         return ", ".join(one_pass_ways(case))
     kind = "search" if case.search.has_beams else case.search.kind
-    text = f"the papers' {kind}" if case.is_reference else f"{case.decoder} {kind}"
+    named = f"{case.decoder} search" if case.search.has_beams else f"{kind} ({case.decoder})"
+    text = f"the papers' {kind}" if case.is_reference else named
     reference = next((other for other in several if other.case.is_reference and other is not record), None)
     if reference is None:
         return text

@@ -20,7 +20,7 @@ from bench.report.reading.labels import listed, machine_name, significant
 from bench.report.reading.naming import label_of, with_names
 from bench.report.reading.ratios import measured, metric
 from bench.report.run import money
-from bench.report.run.first_rows import QUALITY, FirstRow, first_rows
+from bench.report.run.first_rows import QUALITY, first_rows
 from bench.report.run.first_screen import first_screen
 from bench.report.run.formats import Format
 from bench.report.run.known import Known, known_of
@@ -140,7 +140,7 @@ def _index(root: Path, pages: Sequence[Known], prices: Sequence[Price]) -> str:
     content: dict[str, Any] = first_screen(records, rows, prices) | {
         "title": TITLE,
         "leading": leading,
-        "better": _better(root, rows, ordered),
+        "better": _better(root, ordered),
         "questions": _questions(root, ordered),
         "machines": machines,
         "cautions": _cautions(root, ordered),
@@ -166,17 +166,21 @@ def _questions(root: Path, ordered: Sequence[Known]) -> list[Neighbour]:
     return [Neighbour(question, where) for question, where in asked.items()]
 
 
-def _better(root: Path, rows: Sequence[FirstRow], pages: Sequence[Known]) -> list[Neighbour]:
-    """Return what ranks better than all that was timed of its dataset: who reads of the best must know of these."""
-    timed = [first.record for first, _ in best_of(rows).values()]
+def _better(root: Path, pages: Sequence[Known]) -> list[Neighbour]:
+    """Return what ranks better than the best that the first page's answer names: who reads that must know of these."""
+    timed = [first.record for first, _ in best_of(first_rows(pages[0].records)).values()]
     best = {record.case.dataset_variant: metric(record, QUALITY) or 0.0 for record in timed}
     found: dict[tuple[str, str], list[str]] = {}
+    told_of: set[tuple[str, str]] = set()
     for page in pages:
         for standings in page.places.values():
             sound = [standing.variant.shown for standing in standings if not standing.variant.shown.labels]
             first = next((shown for shown in sound if QUALITY in shown.quality.metrics), None)
             dataset = None if first is None else first.case.dataset_variant
-            if first is not None and dataset in best and first.quality.metrics[QUALITY].value > best[dataset]:
+            if first is None or dataset not in best or (label_of(first), dataset) in told_of:
+                continue
+            if first.quality.metrics[QUALITY].value > best[dataset]:
+                told_of.add((label_of(first), dataset))
                 told = f"{first.case.dataset} ({significant(first.quality.metrics[QUALITY].value)})"
                 found.setdefault((label_of(first), _entry(root, page).link), []).append(told)
     return [Neighbour(f"{name} on {listed(places)}", link) for (name, link), places in found.items()]

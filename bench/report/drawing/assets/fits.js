@@ -83,7 +83,7 @@ if (first) {
       row.querySelector(".role").textContent = roles.join(", ");
       if (price >= 0 && one.hours !== null) {
         row.cells[MONEY].textContent = dollars(price * one.hours);
-        row.querySelector(".money").textContent = `${dollars(price * one.hours)} USD per million users`;
+        row.querySelector(".money").textContent = `${dollars(price * one.hours)} per million users`;
         row.cells[MONEY].dataset.order = price * one.hours;
       }
     }

@@ -3,7 +3,7 @@
 A product of experts (Hinton 2002, "Training products of experts by minimizing contrastive divergence"): the score of
 item j is ``log p(j) + weight * log(share(j) + floor)``, with p the softmax over the catalogue of `models.lite_llm4rec`
 and share the part of the scores of `baselines.one_pass.shortcut` that falls to j. Weights are those of Lite-LLM4Rec,
-trained as ever; once they are, weight and floor are chosen on validation. Not the paper's: it shows what a trained
+trained as ever; weight and floor are chosen on validation after training. Not the paper's: it shows what a trained
 recommender and counting give together, in one pass and without beams.
 """
 
@@ -49,9 +49,9 @@ class Settings(lite_llm4rec.Settings, ShortcutSettings):
 
     Attributes:
         shortcut_weight: Power of the shortcut's share while training ranks validation users; 0 leaves Lite-LLM4Rec
-            alone. Once training has ended, the best of five is kept.
+            alone. After training the best of `WEIGHTS` replaces it.
         floor: Added to every share, so that an item that nothing leads to can be recommended; likewise the best of
-            three.
+            `FLOORS`.
 
     """
 

@@ -167,20 +167,20 @@ def _questions(root: Path, ordered: Sequence[Known]) -> list[Neighbour]:
 
 
 def _better(root: Path, pages: Sequence[Known]) -> list[Neighbour]:
-    """Return what ranks better than the best that the first page's answer names: who reads that must know of these."""
+    """Return what ranks better than the best of the first page, whose answer leads the site; each name once a dataset."""
     timed = [first.record for first, _ in best_of(first_rows(pages[0].records)).values()]
     best = {record.case.dataset_variant: metric(record, QUALITY) or 0.0 for record in timed}
     found: dict[tuple[str, str], list[str]] = {}
-    told_of: set[tuple[str, str]] = set()
+    named: set[tuple[str, str]] = set()
     for page in pages:
         for standings in page.places.values():
             sound = [standing.variant.shown for standing in standings if not standing.variant.shown.labels]
             first = next((shown for shown in sound if QUALITY in shown.quality.metrics), None)
             dataset = None if first is None else first.case.dataset_variant
-            if first is None or dataset not in best or (label_of(first), dataset) in told_of:
+            if first is None or dataset not in best or (label_of(first), dataset) in named:
                 continue
             if first.quality.metrics[QUALITY].value > best[dataset]:
-                told_of.add((label_of(first), dataset))
+                named.add((label_of(first), dataset))
                 told = f"{first.case.dataset} ({significant(first.quality.metrics[QUALITY].value)})"
                 found.setdefault((label_of(first), _entry(root, page).link), []).append(told)
     return [Neighbour(f"{name} on {listed(places)}", link) for (name, link), places in found.items()]

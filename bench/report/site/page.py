@@ -167,7 +167,7 @@ def _questions(root: Path, ordered: Sequence[Known]) -> list[Neighbour]:
 
 
 def _better(root: Path, pages: Sequence[Known]) -> list[Neighbour]:
-    """Return what ranks better than the best of the first page, whose answer leads the site; each name once a dataset."""
+    """Return what ranks better than the best of the first page, whose answer leads the site."""
     timed = [first.record for first, _ in best_of(first_rows(pages[0].records)).values()]
     best = {record.case.dataset_variant: metric(record, QUALITY) or 0.0 for record in timed}
     found: dict[tuple[str, str], list[str]] = {}
